@@ -1,0 +1,15 @@
+#!/bin/sh
+# Formatting, lints, tests; ends with one line of totals over all test programs. Exits with the first failure's status.
+set -eu
+
+cargo fmt --check
+cargo clippy --all-targets --locked -- -D warnings
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# A pipe would hide cargo's status from sh: it is carried over in a file.
+{ cargo test --locked --no-fail-fast 2>&1 && echo 0 >"$log.status" || echo $? >"$log.status"; } | tee "$log"
+status=$(cat "$log.status")
+rm -f "$log.status"
+awk '/^test result: / { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$log"
+exit "$status"

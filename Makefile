@@ -1,0 +1,23 @@
+# The two commands of the README, set-up included. POSIX sh.
+
+MODEL = assets/models/lenet5_mnist.json
+PUMICE = target/release/pumice
+
+.PHONY: demo test test-all setup
+
+# Trains LeNet-5 on the bundled digits into a new run folder and evaluates it.
+demo: setup
+	cargo build --release --locked
+	@run="runs/demo-$$(date +%Y%m%d-%H%M%S)" && \
+	$(PUMICE) train $(MODEL) --out "$$run" && \
+	$(PUMICE) eval "$$run"
+
+test: setup
+	sh .ci/test.sh
+
+# Everything, also what takes longer than `make test` may.
+test-all: setup
+	PUMICE_TEST_ALL=1 sh .ci/test.sh
+
+setup:
+	@sh .ci/setup.sh

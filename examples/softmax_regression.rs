@@ -1,0 +1,43 @@
+//! Pumice as a library: trains softmax regression on the bundled digits for one epoch and says how good it is.
+//!
+//!     cargo run --release --example softmax_regression
+
+use pumice::compile::model::load;
+use pumice::gpu::device::Limits;
+use pumice::gpu::{Device, Session};
+use pumice::spec::Source;
+use pumice::train::{Control, Event, Problem, Run, Trainer, problem};
+use std::error::Error;
+
+const SPEC: &str = r#"{
+    "version": 1,
+    "name": "softmax_regression",
+    "input": { "height": 28, "width": 28, "channels": 1, "normalize": { "mean": [0.1307], "std": [0.3081] } },
+    "layers": [{ "op": "flatten" }, { "op": "dense", "units": "classes" }],
+    "loss": "cross_entropy",
+    "data": { "kind": "bundled" },
+    "train": { "batch": 32, "optimizer": { "op": "sgd", "lr": 0.02 } },
+}"#;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let model = load(Source { file: "softmax_regression.json".into(), text: SPEC.into() }, &[])?;
+    let train = model.train.clone().ok_or("the spec has a section `train`")?;
+    let classes = problem::classes(&model, None)?;
+    let problem = Problem::open(&model, None, classes, None, train.seed)?;
+
+    let session = Session::new(Device::open(None, Limits::Raised)?);
+    let mut trainer = Trainer::new(session, &model, train, problem, classes)?;
+
+    let folder = std::env::temp_dir().join(format!("pumice-example-{}", std::process::id()));
+    let run = Run::create(&folder)?;
+    trainer.train(&run, None, &mut |event| {
+        if let Event::Epoch(line) = event {
+            println!("{line}");
+        }
+        Control::Continue
+    })?;
+    let (set, report) = trainer.final_report(&run)?;
+    println!("{set} set: {} samples, accuracy {:.2} %", report.samples, 100.0 * report.accuracy);
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}

@@ -1,0 +1,55 @@
+// Bias: y[m, c] = x[m, c] + b[c] over m = all positions of all samples, C channels innermost.
+// Bias gradient: db[c] = sum over m of dy[m, c], in two stages of fixed order.
+#import step
+
+override ITEMS: u32 = 1u; // elements of one sample
+override ROWS: u32 = 1u;  // positions of one sample
+override C: u32 = 1u;     // channels
+override PARTS: u32 = 1u; // partial sums
+
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+// One invocation computes one element of y.
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < ITEMS * step.n {
+        y[i] = x[i] + b[i % C];
+    }
+}
+
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> partial: array<f32>;
+
+// One invocation sums channel c over rows part, part + PARTS, part + 2 PARTS, …
+@compute @workgroup_size(WG)
+fn grad_bias_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < PARTS * C {
+        let c = i % C;
+        let rows = ROWS * step.n;
+        var sum = 0.0;
+        for (var m = i / C; m < rows; m += PARTS) {
+            sum += dy[m * C + c];
+        }
+        partial[i] = sum;
+    }
+}
+
+@group(0) @binding(1) var<storage, read> parts_in: array<f32>;
+@group(0) @binding(2) var<storage, read_write> db: array<f32>;
+
+// One invocation adds the partial sums of one channel, in order.
+@compute @workgroup_size(WG)
+fn grad_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let c = group_index(group, groups) * WG + lane;
+    if c < C {
+        var sum = 0.0;
+        for (var part = 0u; part < PARTS; part += 1u) {
+            sum += parts_in[part * C + c];
+        }
+        db[c] = sum;
+    }
+}

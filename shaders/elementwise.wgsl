@@ -1,0 +1,175 @@
+// add: y = a + b, mul: y = a · b with NumPy's broadcasting; copy: y = a; reduce_sum: y = Σ x over the broadcast dimensions.
+// Shapes are collapsed to D0 × D1 × D2 × D3 × D4 with D4 innermost and D0 of any length. An operand's stride is 0
+// in dimensions over which it is broadcast. In the vec4 entry points D4, strides and ITEMS count vec4s.
+#import step
+
+override ITEMS: u32 = 1u;   // elements of y, in one sample when y is batched
+override BATCHED: u32 = 1u; // 1 when y is batched
+override D1: u32 = 1u;
+override D2: u32 = 1u;
+override D3: u32 = 1u;
+override D4: u32 = 1u;
+override A0: u32 = 0u;
+override A1: u32 = 0u;
+override A2: u32 = 0u;
+override A3: u32 = 0u;
+override A4: u32 = 0u;
+override B0: u32 = 0u;
+override B1: u32 = 0u;
+override B2: u32 = 0u;
+override B3: u32 = 0u;
+override B4: u32 = 0u;
+
+fn count() -> u32 {
+    return select(ITEMS, ITEMS * step.n, BATCHED == 1u);
+}
+
+fn index_a(i: u32) -> u32 {
+    return i % D4 * A4 + i / D4 % D3 * A3 + i / (D4 * D3) % D2 * A2 + i / (D4 * D3 * D2) % D1 * A1
+        + i / (D4 * D3 * D2 * D1) * A0;
+}
+
+fn index_b(i: u32) -> u32 {
+    return i % D4 * B4 + i / D4 % D3 * B3 + i / (D4 * D3) % D2 * B2 + i / (D4 * D3 * D2) % D1 * B1
+        + i / (D4 * D3 * D2 * D1) * B0;
+}
+
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+// One invocation computes one element of y.
+@compute @workgroup_size(WG)
+fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < count() {
+        y[i] = a[index_a(i)] + b[index_b(i)];
+    }
+}
+
+// One invocation computes one element of y.
+@compute @workgroup_size(WG)
+fn mul(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < count() {
+        y[i] = a[index_a(i)] * b[index_b(i)];
+    }
+}
+
+// One invocation copies one element.
+@compute @workgroup_size(WG)
+fn copy(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < count() {
+        y[i] = a[i];
+    }
+}
+
+@group(0) @binding(1) var<storage, read> a4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> b4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y4: array<vec4<f32>>;
+
+// One invocation computes four elements of y.
+@compute @workgroup_size(WG)
+fn add_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < count() {
+        y4[i] = a4[index_a(i)] + b4[index_b(i)];
+    }
+}
+
+// One invocation computes four elements of y.
+@compute @workgroup_size(WG)
+fn mul_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < count() {
+        y4[i] = a4[index_a(i)] * b4[index_b(i)];
+    }
+}
+
+// One invocation copies four elements.
+@compute @workgroup_size(WG)
+fn copy_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < count() {
+        y4[i] = a4[i];
+    }
+}
+
+override K0: u32 = 1u; // 1 where y keeps the dimension, 0 where it is summed
+override K1: u32 = 1u;
+override K2: u32 = 1u;
+override K3: u32 = 1u;
+override K4: u32 = 1u;
+override TERMS: u32 = 1u;      // terms of one sum, of one sample when the sum runs over N
+override OVER_BATCH: u32 = 0u; // 1 when the sum runs over N
+override PARTS: u32 = 1u;      // partial sums an element
+
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> parts: array<f32>;
+
+// Index into x of term t of element o: coordinates are taken from o in kept dimensions, from t in summed ones.
+fn term(o: u32, t: u32) -> u32 {
+    let kept4 = select(1u, D4, K4 == 1u);
+    let kept3 = kept4 * select(1u, D3, K3 == 1u);
+    let kept2 = kept3 * select(1u, D2, K2 == 1u);
+    let kept1 = kept2 * select(1u, D1, K1 == 1u);
+    let summed4 = select(D4, 1u, K4 == 1u);
+    let summed3 = summed4 * select(D3, 1u, K3 == 1u);
+    let summed2 = summed3 * select(D2, 1u, K2 == 1u);
+    let summed1 = summed2 * select(D1, 1u, K1 == 1u);
+    let c4 = select(t, o, K4 == 1u) % D4;
+    let c3 = select(t / summed4, o / kept4, K3 == 1u) % D3;
+    let c2 = select(t / summed3, o / kept3, K2 == 1u) % D2;
+    let c1 = select(t / summed2, o / kept2, K1 == 1u) % D1;
+    let c0 = select(t / summed1, o / kept1, K0 == 1u);
+    return (((c0 * D1 + c1) * D2 + c2) * D3 + c3) * D4 + c4;
+}
+
+fn terms() -> u32 {
+    return select(TERMS, TERMS * step.n, OVER_BATCH == 1u);
+}
+
+// One invocation sums terms part, part + PARTS, … of one element of y.
+@compute @workgroup_size(WG)
+fn reduce_sum_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < count() * PARTS {
+        let o = i / PARTS;
+        let end = terms();
+        var sum = 0.0;
+        for (var t = i % PARTS; t < end; t += PARTS) {
+            sum += x[term(o, t)];
+        }
+        parts[i] = sum;
+    }
+}
+
+// One invocation sums one element of y.
+@compute @workgroup_size(WG)
+fn reduce_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let o = group_index(group, groups) * WG + lane;
+    if o < count() {
+        let end = terms();
+        var sum = 0.0;
+        for (var t = 0u; t < end; t += 1u) {
+            sum += x[term(o, t)];
+        }
+        y[o] = sum;
+    }
+}
+
+@group(0) @binding(1) var<storage, read> parts_in: array<f32>;
+
+// One invocation adds the partial sums of one element of y, in order.
+@compute @workgroup_size(WG)
+fn reduce_sum_parts(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let o = group_index(group, groups) * WG + lane;
+    if o < count() {
+        var sum = 0.0;
+        for (var part = 0u; part < PARTS; part += 1u) {
+            sum += parts_in[o * PARTS + part];
+        }
+        y[o] = sum;
+    }
+}

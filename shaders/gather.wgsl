@@ -1,0 +1,74 @@
+// Batches from a data set that lies on the adapter, in the epoch's order: sample i of the batch is order[offset + i].
+//   images: y[n, h, w, c] = (byte / 255 - MEAN_c) / STD_c, four bytes to a word; labels: y[n] = labels[sample]
+#import step
+
+override COUNT: u32 = 1u;   // samples of the data set
+override ORDERED: u32 = 1u; // entries of the order
+override ITEMS: u32 = 1u;   // bytes of one image
+override C: u32 = 1u;       // channels
+override MEAN_0: f32 = 0.0;
+override MEAN_1: f32 = 0.0;
+override MEAN_2: f32 = 0.0;
+override MEAN_3: f32 = 0.0;
+override STD_0: f32 = 1.0;
+override STD_1: f32 = 1.0;
+override STD_2: f32 = 1.0;
+override STD_3: f32 = 1.0;
+// Words of one image; at least 1, since all entry points are compiled with any ITEMS and none may divide by 0.
+const WORDS: u32 = max(ITEMS / 4u, 1u);
+
+@group(0) @binding(1) var<storage, read> order: array<u32>;
+@group(0) @binding(2) var<storage, read> images: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+// The data set's number of sample i of the batch.
+fn sample(i: u32) -> u32 {
+    return min(order[min(step.offset + i, ORDERED - 1u)], COUNT - 1u);
+}
+
+fn normalised(byte: u32, c: u32) -> f32 {
+    let mean = vec4<f32>(MEAN_0, MEAN_1, MEAN_2, MEAN_3);
+    let deviation = vec4<f32>(STD_0, STD_1, STD_2, STD_3);
+    let k = min(c, 3u);
+    return (f32(byte) / 255.0 - mean[k]) / deviation[k];
+}
+
+// One invocation computes one element of y.
+@compute @workgroup_size(WG)
+fn gather_images(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < ITEMS * step.n {
+        let at = sample(i / ITEMS) * ITEMS + i % ITEMS;
+        y[i] = normalised((images[at / 4u] >> (at % 4u * 8u)) & 255u, i % C);
+    }
+}
+
+@group(0) @binding(3) var<storage, read_write> y4: array<vec4<f32>>;
+
+// One invocation computes four elements of y, from one word.
+@compute @workgroup_size(WG)
+fn gather_images_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < WORDS * step.n {
+        let word = images[sample(i / WORDS) * WORDS + i % WORDS];
+        let first = i * 4u;
+        y4[i] = vec4<f32>(
+            normalised(word & 255u, first % C),
+            normalised((word >> 8u) & 255u, (first + 1u) % C),
+            normalised((word >> 16u) & 255u, (first + 2u) % C),
+            normalised(word >> 24u, (first + 3u) % C),
+        );
+    }
+}
+
+@group(0) @binding(2) var<storage, read> labels: array<i32>;
+@group(0) @binding(3) var<storage, read_write> y_labels: array<i32>;
+
+// One invocation copies one label.
+@compute @workgroup_size(WG)
+fn gather_labels(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < step.n {
+        y_labels[i] = labels[sample(i)];
+    }
+}

@@ -1,0 +1,47 @@
+// Multi-class hinge: loss[n] = sum over c ≠ t of max(0, s[n, c] - s[n, t] + 1), t the label of sample n.
+// Gradient: ds[n, c] = dloss[n] where the margin is above 0, ds[n, t] = -dloss[n] · the count of those, else 0.
+#import step
+#import reduce
+
+@group(0) @binding(1) var<storage, read> s: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<i32>;
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>;
+
+// One invocation computes the loss of one sample.
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let n = group_index(group, groups) * WG + lane;
+    if n < step.n {
+        let row = n * C;
+        let label = label_index(labels[n]);
+        let correct = s[row + label];
+        var sum = 0.0;
+        for (var c = 0u; c < C; c += 1u) {
+            let margin = s[row + c] - correct + 1.0;
+            // NaN is not below 0 and stays.
+            sum += select(margin, 0.0, margin < 0.0 || c == label);
+        }
+        loss[n] = sum;
+    }
+}
+
+@group(0) @binding(3) var<storage, read> dloss: array<f32>;
+@group(0) @binding(4) var<storage, read_write> ds: array<f32>;
+
+// One invocation computes the gradient of one sample's row.
+@compute @workgroup_size(WG)
+fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let n = group_index(group, groups) * WG + lane;
+    if n < step.n {
+        let row = n * C;
+        let label = label_index(labels[n]);
+        let correct = s[row + label];
+        var count = 0.0;
+        for (var c = 0u; c < C; c += 1u) {
+            let above = select(0.0, 1.0, s[row + c] - correct + 1.0 > 0.0 && c != label);
+            ds[row + c] = above * dloss[n];
+            count += above;
+        }
+        ds[row + label] = -count * dloss[n];
+    }
+}

@@ -1,0 +1,21 @@
+// Counter-based random numbers: the same key gives the same four numbers, on any adapter and in Rust (src/ops/dropout.rs).
+// PCG4D: M. Jarzynski and M. Olano, Hash Functions for GPU Rendering, JCGT 9(3), 2020.
+
+fn pcg4d(key: vec4<u32>) -> vec4<u32> {
+    var v = key * 1664525u + 1013904223u;
+    v.x += v.y * v.w;
+    v.y += v.z * v.x;
+    v.z += v.x * v.y;
+    v.w += v.y * v.z;
+    v = v ^ (v >> vec4<u32>(16u));
+    v.x += v.y * v.w;
+    v.y += v.z * v.x;
+    v.z += v.x * v.y;
+    v.w += v.y * v.z;
+    return v;
+}
+
+// Four random words for the numbers 4 · block … 4 · block + 3 of the node of this salt in this batch of this step.
+fn random4(block: u32, salt: u32) -> vec4<u32> {
+    return pcg4d(vec4<u32>(block, salt, step.step, step.seed + step.offset * 747796405u));
+}

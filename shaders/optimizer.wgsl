@@ -1,0 +1,144 @@
+// Updates of flat windows of parameters, four numbers an invocation, by PyTorch's formulas with g' = g + WEIGHT_DECAY · w:
+//   sgd             w -= lr g'
+//   sgd_momentum    b = MOMENTUM b + g'; w -= lr b, or lr (g' + MOMENTUM b) with Nesterov's momentum
+//   adam            m = BETA1 m + (1 - BETA1) g'; v = BETA2 v + (1 - BETA2) g'²
+//                   w -= lr correction1 m / (sqrt(correction2 v) + EPSILON)
+//   rmsprop         v = ALPHA v + (1 - ALPHA) g'²; w -= lr g' / (sqrt(v) + EPSILON)
+//   rmsprop_momentum  b = MOMENTUM b + g' / (sqrt(v) + EPSILON); w -= lr b
+//   accumulate      sum = g for the first batch of an update, then sum + g
+//   clip            g *= min(1, MAX_NORM / (|g| + 1e-6)), |g| over all windows
+#import step
+
+override COUNT: u32 = 1u; // vec4s of the window
+override MOMENTUM: f32 = 0.0;
+override NESTEROV: f32 = 0.0; // 1 for Nesterov's momentum
+override WEIGHT_DECAY: f32 = 0.0;
+override BETA1: f32 = 0.9;
+override BETA2: f32 = 0.999;
+override REST1: f32 = 0.1;   // 1 - BETA1, of the unrounded number
+override REST2: f32 = 0.001; // 1 - BETA2
+override ALPHA: f32 = 0.99;
+override REST: f32 = 0.01;   // 1 - ALPHA
+override EPSILON: f32 = 1e-8;
+
+@group(0) @binding(1) var<storage, read_write> w: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
+
+@compute @workgroup_size(WG)
+fn sgd(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < COUNT {
+        w[i] -= step.lr * (g[i] + WEIGHT_DECAY * w[i]);
+    }
+}
+
+@group(0) @binding(3) var<storage, read_write> b: array<vec4<f32>>;
+
+@compute @workgroup_size(WG)
+fn sgd_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < COUNT {
+        let gradient = g[i] + WEIGHT_DECAY * w[i];
+        let moment = MOMENTUM * b[i] + gradient;
+        b[i] = moment;
+        w[i] -= step.lr * select(moment, gradient + MOMENTUM * moment, NESTEROV == 1.0);
+    }
+}
+
+@group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
+
+@compute @workgroup_size(WG)
+fn adam(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < COUNT {
+        let gradient = g[i] + WEIGHT_DECAY * w[i];
+        let first = BETA1 * m[i] + REST1 * gradient;
+        let second = BETA2 * v[i] + REST2 * gradient * gradient;
+        m[i] = first;
+        v[i] = second;
+        w[i] -= step.lr * step.correction1 * first / (sqrt(step.correction2 * second) + EPSILON);
+    }
+}
+
+@compute @workgroup_size(WG)
+fn rmsprop(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < COUNT {
+        let gradient = g[i] + WEIGHT_DECAY * w[i];
+        let second = ALPHA * v[i] + REST * gradient * gradient;
+        v[i] = second;
+        w[i] -= step.lr * gradient / (sqrt(second) + EPSILON);
+    }
+}
+
+@compute @workgroup_size(WG)
+fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < COUNT {
+        let gradient = g[i] + WEIGHT_DECAY * w[i];
+        let second = ALPHA * v[i] + REST * gradient * gradient;
+        let moment = MOMENTUM * b[i] + gradient / (sqrt(second) + EPSILON);
+        v[i] = second;
+        b[i] = moment;
+        w[i] -= step.lr * moment;
+    }
+}
+
+@group(0) @binding(1) var<storage, read_write> sum: array<vec4<f32>>;
+
+// What an earlier update left is not read as a number: it may be anything.
+@compute @workgroup_size(WG)
+fn accumulate(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < COUNT {
+        sum[i] = select(sum[i] + g[i], g[i], step.accumulate == 0u);
+    }
+}
+
+override PARTS: u32 = 1u;   // partial sums of this window
+override FIRST: u32 = 0u;   // number of this window's first partial sum
+override ALL_PARTS: u32 = 1u;
+override MAX_NORM: f32 = 1.0;
+
+@group(0) @binding(3) var<storage, read_write> parts: array<f32>;
+
+// One invocation sums the squares of every PARTS-th vec4 of the window.
+@compute @workgroup_size(WG)
+fn clip_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let part = group_index(group, groups) * WG + lane;
+    if part < PARTS {
+        var total = 0.0;
+        for (var i = part; i < COUNT; i += PARTS) {
+            total += dot(g[i], g[i]);
+        }
+        parts[FIRST + part] = total;
+    }
+}
+
+@group(0) @binding(1) var<storage, read> parts_in: array<f32>;
+@group(0) @binding(2) var<storage, read_write> factor: array<f32>;
+
+// One invocation adds the partial sums of all windows, in order. A norm that is NaN makes all gradients NaN, as in PyTorch.
+@compute @workgroup_size(WG)
+fn clip_factor(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if group_index(group, groups) * WG + lane == 0u {
+        var total = 0.0;
+        for (var part = 0u; part < ALL_PARTS; part += 1u) {
+            total += parts_in[part];
+        }
+        let scale = MAX_NORM / (sqrt(total) + 1e-6);
+        factor[0] = select(scale, 1.0, scale > 1.0);
+    }
+}
+
+@group(0) @binding(2) var<storage, read> factor_in: array<f32>;
+
+// One invocation scales four numbers.
+@compute @workgroup_size(WG)
+fn clip_scale(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < COUNT {
+        sum[i] *= factor_in[0];
+    }
+}

@@ -1,0 +1,107 @@
+//! `pumice eval`: how good a run is on a data set.
+
+use super::args::DeviceArgs;
+use super::{Outcome, numbers, output};
+use crate::compile::model::{self, Model};
+use crate::data::Split;
+use crate::error::{Error, Result};
+use crate::gpu::Session;
+use crate::report::table;
+use crate::spec::Source;
+use crate::task::classify::ClassifyReport;
+use crate::train::{Inference, Problem, Run, problem};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The batch of a spec that states none.
+const BATCH: usize = 32;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The run folder.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// A folder with data of the spec's kind, instead of the spec's own.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Which part of the data set.
+    #[arg(long, value_enum, default_value_t = Part::Test)]
+    split: Part,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Part {
+    Test,
+    Train,
+    Validation,
+}
+
+/// Evaluates the run's weights on every sample of one part.
+pub fn run(args: &Args, json: bool) -> Outcome {
+    let run = Run::open(&args.run)?;
+    let model = model(&run)?;
+    if model.loss.is_empty() {
+        return Err(Error::file(run.spec_path(), "the spec has no section `loss`", "evaluate a run that was trained"));
+    }
+    let weights = run.read_weights()?;
+    let data = args.data.as_deref();
+    let classes = problem::classes(&model, data)?;
+    let only = if args.split == Part::Test { Split::Test } else { Split::Train };
+    let seed = model.train.as_ref().map_or(0, |t| t.seed);
+    let problem = Problem::open(&model, data, classes, Some(only), seed)?;
+    let positions = match args.split {
+        Part::Test => &problem.test,
+        Part::Train => &problem.train,
+        Part::Validation => &problem.validation,
+    };
+    if positions.is_empty() {
+        let what = "the spec holds nothing back for validation";
+        return Err(Error::usage(what, "evaluate another --split, or train with `data.validation` above 0"));
+    }
+    let session = Session::new(args.device.open()?);
+    let weights = (run.weights_path(), weights);
+    let mut inference =
+        Inference::new(session, &model, Some(&problem), classes, batch(&model), (&weights.0, &weights.1))?;
+    let report = inference.evaluate(&problem, positions)?;
+    if json {
+        output::print_json(&report.to_json())?;
+    } else {
+        output::print(&text(&report, &problem.classes))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The model of a run.
+///
+/// # Errors
+/// A spec that cannot be read or that is no longer valid.
+pub fn model(run: &Run) -> Result<Model> {
+    model::load(Source::open(run.spec_path())?, &[])
+}
+
+/// The batch that a model was trained with.
+pub fn batch(model: &Model) -> usize {
+    model.train.as_ref().map_or(BATCH, |t| t.batch.0)
+}
+
+/// The numbers of a report and, up to 20 classes, its confusion matrix.
+pub fn text(report: &ClassifyReport, classes: &[String]) -> String {
+    let head = format!(
+        "{} samples: loss {:.4}, accuracy {}, precision {}, recall {}, F1 {}\n",
+        numbers::grouped(report.samples),
+        report.loss,
+        numbers::percent(report.accuracy),
+        numbers::percent(report.precision),
+        numbers::percent(report.recall),
+        numbers::percent(report.f1),
+    );
+    let counts = report.confusion.counts();
+    let name = |i: usize| classes.get(i).cloned().unwrap_or_else(|| i.to_string());
+    let names: Vec<String> = (0..counts.len()).map(name).collect();
+    match table::confusion(counts, &names) {
+        Some(matrix) => format!("{head}\n{matrix}"),
+        None => head,
+    }
+}

@@ -1,0 +1,44 @@
+//! Writing to stdout and stderr. A reader that closes its end early (`pumice … | head`) is no failure.
+
+use crate::error::{Error, Result};
+use std::io::{ErrorKind, Write, stderr, stdout};
+
+/// Prints results: text that ends with its own newline.
+///
+/// # Errors
+/// A full disk behind a redirection and the like; not a closed pipe.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::write("stdout", e)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints one JSON value as a line.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(value: &serde_json::Value) -> Result<()> {
+    print(&format!("{value}\n"))
+}
+
+/// Prints a line about progress to stderr.
+pub fn note(line: &str) {
+    // Where even stderr is gone nobody is left to be told.
+    let _ = writeln!(stderr().lock(), "{line}");
+}
+
+/// Prints an error to stderr, one line for each mistake.
+pub fn error(e: &Error) {
+    match e {
+        Error::Spec(list) => list.iter().for_each(|d| error_line(&d.to_string())),
+        other => error_line(&other.to_string()),
+    }
+}
+
+fn error_line(text: &str) {
+    // Drivers and the shader compiler write over several lines.
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    note(&format!("error: {}", lines.join(" ")));
+}

@@ -1,0 +1,106 @@
+//! `pumice plan`: what a run will allocate and dispatch.
+
+use super::args::{DeviceArgs, SpecArgs, count};
+use super::{Outcome, numbers, output};
+use crate::compile::plan::{self, Plan};
+use crate::error::{Error, Result};
+use crate::graph::Caps;
+use crate::report::table::{Align, Table};
+use crate::spec::Count;
+use crate::train::problem;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    spec: SpecArgs,
+    /// Plan for this batch instead of train.batch.
+    #[arg(long, value_name = "N", value_parser = count)]
+    batch: Option<Count>,
+    /// Memory to fit into, in GiB [default: what the system has free, on a software adapter].
+    #[arg(long, value_name = "GIB", value_parser = gib)]
+    memory: Option<u64>,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// GiB as bytes.
+fn gib(text: &str) -> std::result::Result<u64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x < 1e9 => Ok((x * (1u64 << 30) as f64) as u64),
+        _ => Err("give a number of GiB above 0".into()),
+    }
+}
+
+/// Plans with the adapter's limits; with those that every adapter has when there is none.
+pub fn run(args: &Args, json: bool) -> Outcome {
+    let model = args.spec.load()?;
+    let mut train = model.train.clone().unwrap_or_default();
+    train.batch = args.batch.unwrap_or(train.batch);
+    let classes = problem::classes(&model, None)?;
+    let caps = caps(&args.device)?;
+    let memory = args.memory.or_else(|| caps.software.then(plan::free_memory).flatten());
+    let plan = plan::plan(&model, &train, classes, &caps, memory)?;
+    if json {
+        output::print_json(&plan.to_json())?;
+    } else {
+        output::print(&text(&plan, &caps))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn caps(args: &DeviceArgs) -> Result<Caps> {
+    match args.open() {
+        Ok(device) => Ok(device.caps().clone()),
+        Err(Error::Gpu { .. }) => Ok(Caps::default()),
+        Err(e) => Err(e),
+    }
+}
+
+fn text(plan: &Plan, caps: &Caps) -> String {
+    let mut layers = Table::new(&[
+        ("layer", Align::Left),
+        ("op", Align::Left),
+        ("output", Align::Left),
+        ("parameters", Align::Right),
+        ("FLOPs", Align::Right),
+        ("memory", Align::Right),
+    ]);
+    for row in &plan.rows {
+        let (params, flops) = (numbers::grouped(row.params), numbers::count(row.flops));
+        layers.row([&row.name, &row.op, &format!("{:?}", row.output), &params, &flops, &numbers::bytes(row.bytes)]);
+    }
+    let (params, flops) = (numbers::grouped(plan.params), numbers::count(plan.flops_forward));
+    layers.row(["total", "", "", &params, &flops, ""]);
+    let b = &plan.bytes;
+    let mut memory = Table::new(&[("buffers", Align::Left), ("", Align::Right), ("bytes", Align::Right)]);
+    for (name, bytes) in [
+        ("weights", b.weights),
+        ("gradients", b.gradients),
+        ("optimizer", b.optimizer),
+        ("activations", b.activations),
+        ("workspace", b.workspace),
+        ("total", b.total()),
+    ] {
+        memory.row([name.to_string(), numbers::bytes(bytes), numbers::grouped(bytes)]);
+    }
+    let head = format!("batch {}, {} dispatches a step, limits of {}", plan.batch, plan.dispatches, caps.name);
+    format!("{layers}\n{head}\n\n{memory}\n{}\n", verdict(plan))
+}
+
+fn verdict(plan: &Plan) -> String {
+    let (Some(memory), Some(largest)) = (plan.memory, plan.largest_batch) else {
+        return "How much memory there is, this adapter does not say: give it with --memory GIB.".into();
+    };
+    let memory = numbers::bytes(memory);
+    match plan.fits() {
+        Some(true) => {
+            format!("It fits into {memory}; the largest batch that does is {}.", numbers::grouped(largest as u64))
+        }
+        _ if largest == 0 => format!("It does not fit into {memory}, with any batch."),
+        _ => format!(
+            "It does not fit into {memory}; the largest batch that does is {}.",
+            numbers::grouped(largest as u64)
+        ),
+    }
+}

@@ -1,0 +1,131 @@
+//! What `train` shows while it runs: a bar on a terminal, else a line an epoch; with `--json` the events besides.
+
+use super::{numbers, output};
+use crate::error::Error;
+use crate::train::Event;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value as Json;
+use std::io::{IsTerminal, stderr};
+use std::time::Instant;
+
+/// Follows the events of one training.
+pub struct Progress {
+    json: bool,
+    epochs: usize,
+    /// The step at which `--steps` ends the run.
+    last_step: u64,
+    bar: Option<ProgressBar>,
+    rate: Rate,
+    /// What stdout refused.
+    pub trouble: Option<Error>,
+}
+
+/// Samples a second since the first step that was seen.
+#[derive(Default)]
+struct Rate {
+    start: Option<Instant>,
+    /// Epoch and samples of it at the last step.
+    last: (u64, usize),
+    samples: usize,
+}
+
+impl Rate {
+    fn step(&mut self, epoch: u64, seen: usize) {
+        if self.start.is_none() {
+            // A resumed run begins anywhere in its epoch, and the first step waits for the adapter: counting starts here.
+            self.start = Some(Instant::now());
+        } else {
+            self.samples += if epoch == self.last.0 { seen - self.last.1 } else { seen };
+        }
+        self.last = (epoch, seen);
+    }
+
+    fn per_second(&self) -> f64 {
+        let seconds = self.start.map_or(0.0, |s| s.elapsed().as_secs_f64());
+        if seconds > 0.0 { self.samples as f64 / seconds } else { 0.0 }
+    }
+}
+
+impl Progress {
+    /// Nothing seen yet, of a run of so many epochs that `--steps` may end earlier.
+    pub fn new(json: bool, epochs: usize, steps: Option<u64>) -> Progress {
+        let last_step = steps.unwrap_or(u64::MAX);
+        Progress { json, epochs, last_step, bar: None, rate: Rate::default(), trouble: None }
+    }
+
+    /// Shows an event.
+    pub fn show(&mut self, event: &Event) {
+        if self.json && self.trouble.is_none() {
+            self.trouble = output::print_json(&event.to_json()).err();
+        }
+        match event {
+            Event::Start { step, steps, .. } => {
+                start_lines(event, self.last_step).iter().for_each(|line| output::note(line));
+                self.bar = stderr().is_terminal().then(|| bar(*step, (*steps).min(self.last_step)));
+            }
+            Event::Step { step, epoch, loss, accuracy, seen } => {
+                self.rate.step(*epoch, *seen);
+                if let Some(bar) = &self.bar {
+                    let shown = [loss.map(|x| format!("loss {x:.4}")), accuracy.map(numbers::percent)];
+                    let shown: String = shown.into_iter().flatten().map(|text| format!(", {text}")).collect();
+                    let rate = self.rate.per_second();
+                    bar.set_message(format!("epoch {epoch}/{}{shown}, {rate:.0} samples/s", self.epochs));
+                    bar.set_position(*step);
+                }
+            }
+            Event::Epoch(line) => {
+                let text = epoch_line(line, self.epochs, self.rate.per_second());
+                match &self.bar {
+                    Some(bar) => bar.println(text),
+                    None => output::note(&text),
+                }
+            }
+            Event::Checkpoint { .. } => {}
+            Event::End { .. } => {
+                if let Some(bar) = &self.bar {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+}
+
+fn bar(step: u64, steps: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}, {eta} left").expect("a sound template");
+    let bar = ProgressBar::new(steps).with_style(style).with_position(step);
+    bar.reset_eta();
+    bar
+}
+
+fn start_lines(event: &Event, last_step: u64) -> Vec<String> {
+    let Event::Start { adapter, parameters, samples, bytes, data_bytes, step, steps, compiled } = event else {
+        return Vec::new();
+    };
+    let [train, validation, test] = samples.map(|n| numbers::grouped(n as u64));
+    vec![
+        format!("{adapter}: {} pipelines compiled in {:.1} s", compiled.0, compiled.1),
+        format!("{} parameters, {} for the programs", numbers::grouped(*parameters), numbers::bytes(*bytes)),
+        format!(
+            "{train} training, {validation} validation and {test} test samples, {} for them",
+            numbers::bytes(*data_bytes)
+        ),
+        format!("from step {step} to {}", last_step.min(*steps)),
+    ]
+}
+
+/// One line of `metrics.jsonl` in words.
+fn epoch_line(line: &Json, epochs: usize, rate: f64) -> String {
+    let number = |key: &str| line[key].as_f64();
+    let loss = |name: &str, key: &str| number(key).map(|x| format!("{name} {x:.4}"));
+    let share = |name: &str, key: &str| number(key).map(|x| format!("{name} {}", numbers::percent(x)));
+    let parts = [
+        loss("loss", "train_loss"),
+        share("accuracy", "train_accuracy"),
+        loss("validation loss", "val_loss"),
+        share("validation accuracy", "val_accuracy"),
+        number("seconds").map(|s| format!("{s:.1} s")),
+        Some(format!("{rate:.0} samples/s")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("epoch {}/{epochs}: {}", line["epoch"], parts.join(", "))
+}

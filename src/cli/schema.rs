@@ -1,0 +1,11 @@
+//! `pumice schema`: the JSON Schema of all specs.
+
+use super::{Outcome, output};
+use crate::compile::expand::schema;
+use std::process::ExitCode;
+
+/// Prints the schema: the text of `assets/schema.json`.
+pub fn run() -> Outcome {
+    output::print(&format!("{:#}\n", schema()))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,75 @@
+//! Reverse-mode differentiation: gradients are ordinary nodes, inserted behind the forward ones.
+
+use crate::graph::{Builder, Gradient, Graph, Kind, Segment, Value};
+use crate::ops::elementwise::Add;
+use crate::ops::loss::Fill;
+use std::collections::HashMap;
+
+/// Appends the gradients of `graph.loss` by every trainable parameter and by the inputs named in `wanted`.
+/// A parameter that the loss does not depend on gets none (it is zero).
+pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
+    let loss = graph.loss.expect("a graph to differentiate has a loss");
+    let count = graph.nodes.len();
+    let targets: Vec<usize> = (0..count)
+        .filter(|&i| match graph.nodes[i].kind {
+            Kind::Parameter { trainable, .. } => trainable,
+            Kind::Input | Kind::Op(_) | Kind::State { .. } => wanted.contains(&graph.nodes[i].name.as_str()),
+        })
+        .collect();
+    let needs = depends_on(&graph, &targets);
+    let mut b = Builder::over(graph);
+    b.segment = Some(Segment::Backward);
+    b.scope = "d".into();
+    let mut gradients: HashMap<Value, Vec<Value>> = HashMap::new();
+    let seed = b.one(Fill { value: 1.0 }, &[]);
+    gradients.insert(loss, vec![seed]);
+
+    for i in (0..=loss.node).rev() {
+        let node = b.graph.nodes[i].clone();
+        let Some(op) = node.op().filter(|_| needs[i]) else { continue };
+        b.layer = node.layer;
+        b.scope = format!("d/{}", node.name);
+        let outputs: Vec<Value> = (0..node.outputs.len()).map(|out| Value { node: i, out }).collect();
+        let douts: Vec<Option<Value>> = outputs.iter().map(|o| sum(&mut b, gradients.remove(o))).collect();
+        if douts.iter().all(Option::is_none) {
+            continue;
+        }
+        let dins = op.gradient(&mut b, &node.inputs, &outputs, &douts);
+        assert_eq!(dins.len(), node.inputs.len(), "{} returns a gradient for every input", op.name());
+        for (&input, din) in node.inputs.iter().zip(dins) {
+            if let Some(din) = din.filter(|_| needs[input.node]) {
+                assert_eq!(b.ty(din), b.ty(input), "gradient of {} by {}", op.name(), b.graph.nodes[input.node].name);
+                gradients.entry(input).or_default().push(din);
+            }
+        }
+    }
+    for of in targets {
+        b.layer = b.graph.nodes[of].layer;
+        b.scope = format!("d/{}", b.graph.nodes[of].name);
+        if let Some(value) = sum(&mut b, gradients.remove(&Value { node: of, out: 0 })) {
+            b.graph.gradients.push(Gradient { of, value });
+        }
+    }
+    b.graph
+}
+
+/// Adds the gradients that reach one value over several users, in the order in which they were found.
+fn sum(b: &mut Builder, parts: Option<Vec<Value>>) -> Option<Value> {
+    let mut parts = parts?.into_iter();
+    let first = parts.next()?;
+    Some(parts.fold(first, |total, part| b.one(Add, &[total, part])))
+}
+
+/// Which nodes depend on one of `targets`.
+fn depends_on(graph: &Graph, targets: &[usize]) -> Vec<bool> {
+    let mut needs = vec![false; graph.nodes.len()];
+    for &t in targets {
+        needs[t] = true;
+    }
+    for (i, node) in graph.nodes.iter().enumerate() {
+        if node.inputs.iter().any(|v| needs[v.node]) {
+            needs[i] = true;
+        }
+    }
+    needs
+}

@@ -1,0 +1,212 @@
+//! From the typed spec to the forward graph: layers, losses, metrics, and where the batch comes from.
+
+use super::model::{LayerNode, Model, Normalize};
+use crate::error::{Diagnostic, Error, Result};
+use crate::graph::{Builder, Graph, RING, ShapeError, Value};
+use crate::ops::LayerCx;
+use crate::ops::elementwise::Add;
+use crate::ops::gather::{GatherImages, GatherLabels};
+use crate::ops::loss::{Correct, MeanLoss, Record};
+use crate::spec::Place;
+use crate::tensor::{DType, TensorType};
+use std::collections::HashMap;
+
+/// Where a batch comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Feed {
+    /// The host writes `input` and `target` before each step.
+    Host,
+    /// A gather from the resident data set: `data/images`, `data/labels` and the order of positions `data/ORDER`.
+    Resident {
+        /// Images in the data set.
+        count: usize,
+        /// Name of the order.
+        order: &'static str,
+        /// Its length.
+        positions: usize,
+    },
+}
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Training mode: batch statistics, running statistics updated.
+    pub training: bool,
+    /// Whether random ops are random; else they take their inference form.
+    pub random: bool,
+    /// Whether the losses and metrics are part of the graph.
+    pub loss: bool,
+    /// Where a batch comes from.
+    pub feed: Feed,
+    /// The class count, where a layer says `"classes"`.
+    pub classes: Option<usize>,
+}
+
+/// Builds the forward graph. Kept values: `output`, the last layer's; with a loss also `loss`, the weighted mean over the batch.
+///
+/// # Errors
+/// All layers whose shapes do not fit, each with its place in the spec.
+pub fn build(model: &Model, options: &Options) -> Result<Graph> {
+    let mut build = Build { model, options, b: Builder::default(), errors: Vec::new() };
+    let Some(input) = build.input() else { return Err(Error::Spec(build.errors)) };
+    let mut values: HashMap<&str, Value> = HashMap::from([("input", input)]);
+    for layer in &model.layers {
+        let inputs: Option<Vec<Value>> = layer.from.iter().map(|n| values.get(n.as_str()).copied()).collect();
+        // A layer whose input has failed is not reported a second time.
+        if let Some(value) = inputs.and_then(|inputs| build.layer(layer, &inputs)) {
+            values.insert(&layer.name, value);
+        }
+    }
+    if options.loss && build.errors.is_empty() {
+        build.losses(&values);
+    }
+    if !build.errors.is_empty() {
+        return Err(Error::Spec(build.errors));
+    }
+    let last = model.layers.last().map_or("input", |l| l.name.as_str());
+    build.b.graph.keep.push(("output".into(), values[last]));
+    Ok(build.b.graph)
+}
+
+struct Build<'a> {
+    model: &'a Model,
+    options: &'a Options,
+    b: Builder,
+    errors: Vec<Diagnostic>,
+}
+
+impl Build<'_> {
+    fn error(&mut self, place: &Place, message: String, hint: String) {
+        let file = self.model.source.file.clone();
+        self.errors.push(Diagnostic {
+            file,
+            line: place.line,
+            column: place.column,
+            path: place.path.clone(),
+            message,
+            hint,
+        });
+    }
+
+    fn input(&mut self) -> Option<Value> {
+        let dims = self.model.input.dims();
+        if crate::graph::oversize(&dims) {
+            let place = Place { path: "input".into(), ..Place::default() };
+            self.error(&place, format!("an input of {dims:?} has over 2^31 elements"), "use a smaller input".into());
+            return None;
+        }
+        let Feed::Resident { count, order, positions } = self.options.feed else {
+            return Some(self.b.input("input", TensorType::batch(&dims)));
+        };
+        let shape: Vec<usize> = std::iter::once(count).chain(dims.iter().copied()).collect();
+        let images = self.b.state("data/images", TensorType::f32(&shape).with(DType::U8), 0.0, false);
+        let order = self.b.state(&format!("data/{order}"), TensorType::f32(&[positions]).with(DType::U32), 0.0, false);
+        let (mean, std) = match &self.model.input.normalize {
+            Some(Normalize::Values { mean, std }) => (mean.clone(), std.clone()),
+            // Training puts the measured values in its place; a plan needs no more than their number.
+            Some(Normalize::Auto) | None => {
+                (vec![0.0; self.model.input.channels()], vec![1.0; self.model.input.channels()])
+            }
+        };
+        let narrow = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
+        self.b.scope = "input".into();
+        Some(self.b.one(GatherImages { mean: narrow(mean), std: narrow(std) }, &[images, order]))
+    }
+
+    fn layer(&mut self, node: &LayerNode, inputs: &[Value]) -> Option<Value> {
+        self.b.begin_layer(&node.name, node.op);
+        let mut cx = LayerCx {
+            b: &mut self.b,
+            name: node.name.clone(),
+            training: self.options.training,
+            random: self.options.random,
+            trainable: node.trainable,
+            init: node.init,
+            classes: self.options.classes,
+        };
+        let built = node.layer.build(&mut cx, inputs);
+        let built = built.and_then(|y| node.activation.map_or(Ok(y), |a| a.apply(&mut self.b, y)));
+        match built {
+            Ok(value) => {
+                self.b.end_layer(value);
+                Some(value)
+            }
+            Err(ShapeError { what, hint }) => {
+                let sources: Vec<String> =
+                    node.from.iter().zip(inputs).map(|(name, &v)| format!("`{name}` {}", self.b.ty(v))).collect();
+                self.error(&node.place, format!("layer `{}` after {}: {what}", node.name, sources.join(" and ")), hint);
+                None
+            }
+        }
+    }
+
+    fn losses(&mut self, values: &HashMap<&str, Value>) {
+        let model = self.model;
+        let mut total: Option<Value> = None;
+        let mut target: Option<(Value, bool)> = None;
+        for term in &model.loss {
+            let output = values[term.of.as_str()];
+            let class = term.loss.target_is_class();
+            let wanted = match class {
+                true => TensorType { dims: vec![], ..self.b.ty(output).clone() }.with(DType::I32),
+                false => self.b.ty(output).clone(),
+            };
+            let (target, _) = match target {
+                Some((t, _)) if *self.b.ty(t) == wanted => (t, class),
+                Some((t, _)) => {
+                    let what =
+                        format!("loss `{}` needs a target {wanted}, an earlier one has {}", term.op, self.b.ty(t));
+                    self.error(&term.place, what, "let all losses share one target".into());
+                    return;
+                }
+                None => match self.target(wanted, class) {
+                    Some(t) => *target.insert((t, class)),
+                    None => {
+                        let what = format!("loss `{}` needs values as targets, and the data set has classes", term.op);
+                        self.error(&term.place, what, "use cross_entropy or hinge".into());
+                        return;
+                    }
+                },
+            };
+            self.b.scope = format!("loss/{}", term.of);
+            let each = match term.loss.build(&mut self.b, output, target) {
+                Ok(each) => each,
+                Err(e) => {
+                    let what = format!("loss `{}` of layer `{}` {}: {}", term.op, term.of, self.b.ty(output), e.what);
+                    self.error(&term.place, what, e.hint);
+                    return;
+                }
+            };
+            let mean = self.b.one(MeanLoss { weight: term.weight }, &[each]);
+            total = Some(total.map_or(mean, |t| self.b.one(Add, &[t, mean])));
+        }
+        let (Some(loss), Some((target, class))) = (total, target) else { return };
+        self.b.graph.loss = Some(loss);
+        self.b.graph.keep.push(("loss".into(), loss));
+        if self.options.feed != Feed::Host && self.options.training && class {
+            // Accuracy is that of the first loss's output.
+            self.record(loss, values[model.loss[0].of.as_str()], target);
+        }
+    }
+
+    fn target(&mut self, ty: TensorType, class: bool) -> Option<Value> {
+        let Feed::Resident { count, order, positions } = self.options.feed else {
+            return Some(self.b.input("target", ty));
+        };
+        if !class {
+            return None;
+        }
+        let labels = self.b.state("data/labels", TensorType::f32(&[count]).with(DType::I32), 0.0, false);
+        let order = self.b.state(&format!("data/{order}"), TensorType::f32(&[positions]).with(DType::U32), 0.0, false);
+        self.b.scope = "target".into();
+        Some(self.b.one(GatherLabels, &[labels, order]))
+    }
+
+    /// Writes the step's loss, and how many samples were right, into the ring that the host reads now and then.
+    fn record(&mut self, loss: Value, output: Value, target: Value) {
+        self.b.scope = "metrics".into();
+        let ring = self.b.state("data/ring", TensorType::f32(&[RING, 2]), 0.0, false);
+        let correct = self.b.one(Correct, &[output, target]);
+        self.b.must(Record, &[loss, correct, ring]);
+    }
+}

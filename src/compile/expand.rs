@@ -1,0 +1,418 @@
+//! Sugar: `repeat` and `residual` become plain layers with names; every `from` becomes names of earlier layers.
+
+mod names;
+pub(super) mod schema;
+mod shortcut;
+
+use super::model::{InputSpec, LayerNode, entry_of, only, op_object};
+use crate::graph::Init;
+use crate::ops::activation::Activation;
+use crate::ops::{Arity, Layer, registry};
+use crate::spec::{Count, Field, Kind, Node, Place, Report, SpecStruct, check_keys, list, read_key, spec_struct};
+use names::{Names, Pending};
+pub use schema::schema;
+use serde_json::json;
+use shortcut::Flow;
+use std::collections::HashMap;
+
+/// Layers of a model after expansion, at most.
+const MAX_LAYERS: usize = 10_000;
+/// Names in all `from` keys together, at most: far above any real model, and what a hostile one can make of memory.
+const MAX_LINKS: usize = 100_000;
+/// Sugar that the format knows and that this program does not read yet.
+const FUTURE: [&str; 2] = ["parallel", "use"];
+
+spec_struct! {
+    /// The keys that every layer has.
+    pub(super) struct LayerKeys {
+        /// Its name; by default the op and a number, such as conv2d_1.
+        pub name: Option<String>,
+        /// The layer, or the layers, whose output it takes; by default the layer before. The model's input is "input".
+        pub from: Option<Inputs>,
+        /// Applied to its output.
+        pub activation: Option<Activation>,
+        /// Whether its parameters are trained.
+        pub trainable: bool = true,
+        /// What its weights start from; by default as PyTorch does. The bias then starts at 0.
+        pub init: Option<Init>,
+    }
+}
+
+/// A `from` key: one name or a list, each with its place.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Inputs(Vec<(String, Place)>);
+
+impl Field for Inputs {
+    fn read(node: &Node, report: &mut Report) -> Option<Inputs> {
+        let items = match &node.kind {
+            Kind::Array(items) if items.is_empty() => {
+                report.error(node, "an empty list of names", "name a layer, or leave `from` out");
+                return None;
+            }
+            Kind::Array(items) => items.as_slice(),
+            Kind::String(_) => std::slice::from_ref(node),
+            _ => {
+                report.expected(node, "the name of a layer, or a list of names");
+                return None;
+            }
+        };
+        let name = |item: &Node| String::read(item, report).map(|name| (name, item.place()));
+        let names: Vec<Option<(String, Place)>> = items.iter().map(name).collect();
+        names.into_iter().collect::<Option<Vec<_>>>().map(Inputs)
+    }
+
+    fn write(&self) -> serde_json::Value {
+        json!(self.0.iter().map(|(name, _)| name).collect::<Vec<_>>())
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] })
+    }
+}
+
+/// Where a layer's input comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wire {
+    /// The model's input.
+    Input,
+    /// The output of a draft.
+    Layer(usize),
+    /// A mistake that is already reported, or a name that is looked up again at the end.
+    Unknown,
+}
+
+/// A layer on its way: parts that could not be read are `None` or [`Wire::Unknown`], so that reading goes on.
+struct Draft {
+    op: &'static str,
+    name: String,
+    named: bool,
+    from: Vec<Wire>,
+    layer: Option<Box<dyn Layer>>,
+    keys: LayerKeys,
+    place: Place,
+    flow: Flow,
+}
+
+/// The layers of a spec after expansion.
+pub(super) struct Expanded {
+    drafts: Vec<Draft>,
+    names: Names,
+}
+
+/// Expands `layers` of the document `root`; mistakes go to `report`.
+pub(super) fn layers(root: &Node, input: Option<&InputSpec>, report: &mut Report) -> Expanded {
+    let mut expander = Expander {
+        input: Flow::input(input),
+        drafts: Vec::new(),
+        names: Names::default(),
+        counts: HashMap::new(),
+        pending: Vec::new(),
+        links: 0,
+        stopped: false,
+        report,
+    };
+    if let Some(items) = expander.layer_list(root) {
+        expander.chain(items, "", Wire::Input);
+    }
+    let Expander { drafts, names, pending, stopped, report, .. } = expander;
+    names.report_shadows(report);
+    // Where expansion stopped early, names that would have come later are missing through no fault of their users.
+    if !stopped {
+        let wires: Vec<(&str, &[Wire])> = drafts.iter().map(|d| (d.name.as_str(), d.from.as_slice())).collect();
+        names.report_pending(&pending, &wires, report);
+    }
+    Expanded { drafts, names }
+}
+
+impl Expanded {
+    /// The name of the last layer.
+    pub fn last(&self) -> Option<String> {
+        self.drafts.last().map(|draft| draft.name.clone())
+    }
+
+    /// The layer that `name` means at the top level; an unknown name is reported.
+    pub fn output_named(&self, name: &str, at: &Place, report: &mut Report) -> Option<String> {
+        match self.names.resolve(name, "") {
+            Some(Wire::Layer(i)) => Some(self.drafts[i].name.clone()),
+            Some(_) => {
+                report.error_at(at, "a loss cannot judge the model's input", "name a layer");
+                None
+            }
+            None => {
+                self.names.report_unknown(name, "", at, report);
+                None
+            }
+        }
+    }
+
+    /// The layers, when all of them could be read.
+    pub fn finish(self) -> Option<Vec<LayerNode>> {
+        let names: Vec<String> = self.drafts.iter().map(|draft| draft.name.clone()).collect();
+        let name = |wire: &Wire| match wire {
+            Wire::Input => Some("input".to_string()),
+            Wire::Layer(i) => Some(names[*i].clone()),
+            Wire::Unknown => None,
+        };
+        let node = |draft: Draft| {
+            let from: Option<Vec<String>> = draft.from.iter().map(name).collect();
+            let Draft { op, name, named, layer, keys, place, .. } = draft;
+            let LayerKeys { activation, trainable, init, .. } = keys;
+            Some(LayerNode { name, op, named, from: from?, layer: layer?, activation, trainable, init, place })
+        };
+        let nodes: Option<Vec<LayerNode>> = self.drafts.into_iter().map(node).collect();
+        nodes.filter(|nodes| !nodes.is_empty())
+    }
+}
+
+struct Expander<'a> {
+    input: Flow,
+    drafts: Vec<Draft>,
+    names: Names,
+    /// Layers of each op so far, for automatic names.
+    counts: HashMap<&'static str, usize>,
+    /// Names that did not resolve when they were read.
+    pending: Vec<Pending>,
+    /// Inputs of all layers so far.
+    links: usize,
+    /// Whether layers are missing because a limit was reached or a repeated block is wrong.
+    stopped: bool,
+    report: &'a mut Report,
+}
+
+impl Expander<'_> {
+    /// The items of the key `layers`, when it is a list of at least one.
+    fn layer_list<'n>(&mut self, object: &'n Node) -> Option<&'n [Node]> {
+        match object.get("layers").map(|node| (node, &node.kind)) {
+            None => self.report.missing(object, "layers"),
+            Some((_, Kind::Array(items))) if !items.is_empty() => return Some(items),
+            Some((node, Kind::Array(_))) => self.report.error(node, "an empty list of layers", "add a layer"),
+            Some((node, _)) => self.report.expected(node, "a list of layers"),
+        }
+        None
+    }
+
+    /// Expands items one after the other, each taking the output of the one before. Returns the last output.
+    fn chain(&mut self, items: &[Node], prefix: &str, mut before: Wire) -> Wire {
+        for item in items {
+            if self.drafts.len() >= MAX_LAYERS || self.links >= MAX_LINKS {
+                if !self.stopped {
+                    let message = format!("more than {MAX_LAYERS} layers, or {MAX_LINKS} inputs, after expansion");
+                    self.report.error(item, message, "lower `times`, or write fewer layers");
+                }
+                self.stopped = true;
+                return Wire::Unknown;
+            }
+            before = self.item(item, prefix, before);
+        }
+        before
+    }
+
+    fn item(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
+        if !matches!(node.kind, Kind::Object(_)) {
+            self.report.expected(node, "a layer, which is an object with `op`");
+            return Wire::Unknown;
+        }
+        let word = match node.get("op").map(|op| &op.kind) {
+            Some(Kind::String(word)) => word.as_str(),
+            _ => "",
+        };
+        match word {
+            "repeat" => self.repeat(node, prefix, before),
+            "residual" => self.residual(node, prefix, before),
+            word if FUTURE.contains(&word) => {
+                let at = node.get("op").unwrap_or(node);
+                self.report.error(at, format!("`{word}` is not supported yet"), "write its layers out");
+                self.stopped = true;
+                Wire::Unknown
+            }
+            _ => self.leaf(node, prefix, before),
+        }
+    }
+
+    /// One layer of an op.
+    fn leaf(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
+        let common: Vec<&str> = LayerKeys::keys().iter().map(|key| key.name).collect();
+        let keys = <LayerKeys as SpecStruct>::read(&only(node, &common), &[], self.report);
+        let entry = self.entry(node);
+        let extra: Vec<&str> = common.iter().copied().chain(["op"]).collect();
+        let layer = entry.and_then(|entry| (entry.read)(node, &extra, self.report));
+        // A layer that could not be read still has its place, so that other layers can name it.
+        let keys = keys.unwrap_or_else(|| {
+            let name = node.get("name").and_then(|name| match &name.kind {
+                Kind::String(name) => Some(name.clone()),
+                _ => None,
+            });
+            LayerKeys { name, from: None, activation: None, trainable: true, init: None }
+        });
+        self.links += keys.from.as_ref().map_or(1, |Inputs(names)| names.len());
+        let from = match &keys.from {
+            Some(Inputs(names)) => names.iter().map(|(name, at)| self.resolve(name, at, prefix)).collect(),
+            None if node.get("from").is_some() => vec![Wire::Unknown],
+            None => vec![before],
+        };
+        if let Some(layer) = &layer {
+            self.check_arity(node, layer.arity(), &keys);
+        }
+        let op = entry.map_or("layer", |entry| entry.name);
+        self.push(node, prefix, op, layer, keys, from)
+    }
+
+    fn entry(&mut self, node: &Node) -> Option<&'static crate::ops::Entry<dyn Layer>> {
+        let object = op_object(node, "layer", self.report)?;
+        let layers = &registry().layers;
+        let words: Vec<&str> = layers.iter().map(|entry| entry.name).chain(["repeat", "residual"]).collect();
+        let index = super::model::find_op(&object, "op", &words, self.report)?;
+        layers.get(index)
+    }
+
+    fn check_arity(&mut self, node: &Node, arity: Arity, keys: &LayerKeys) {
+        let count = keys.from.as_ref().map(|Inputs(names)| names.len());
+        let at = node.get("from").unwrap_or(node);
+        match (arity, count) {
+            (Arity::One, Some(n)) if n > 1 => {
+                let hint = "join them first, with `concat` or `add`";
+                self.report.error(at, format!("this op takes one input, found {n}"), hint);
+            }
+            (Arity::Many, None) if node.get("from").is_none() => {
+                self.report.error(at, "missing key `from`", "this op joins layers: add \"from\": [\"a\", \"b\"]");
+            }
+            (Arity::Many, Some(1)) => {
+                self.report.error(at, "this op joins two or more layers, found one", "name the others in `from`");
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds a layer to the model and registers its name.
+    fn push(
+        &mut self,
+        node: &Node,
+        prefix: &str,
+        op: &'static str,
+        layer: Option<Box<dyn Layer>>,
+        keys: LayerKeys,
+        from: Vec<Wire>,
+    ) -> Wire {
+        let count = self.counts.entry(op).or_insert(0);
+        *count += 1;
+        let local = keys.name.clone().unwrap_or_else(|| format!("{op}_{count}"));
+        let (name, index) = (joined(prefix, &local), self.drafts.len());
+        let at = node.get("name").map_or(node.place(), Node::place);
+        self.names.register(&name, &local, index, at, self.report);
+        let flows: Vec<Flow> = from.iter().map(|wire| self.flow(*wire)).collect();
+        let flow = Flow::after(op, layer.as_deref(), &flows);
+        let named = keys.name.is_some();
+        self.drafts.push(Draft { op, name, named, from, layer, keys, place: node.place(), flow });
+        Wire::Layer(index)
+    }
+
+    /// What `name` means at this point. A name that is not known yet is kept for the end, when all are.
+    fn resolve(&mut self, name: &str, at: &Place, prefix: &str) -> Wire {
+        self.names.resolve(name, prefix).unwrap_or_else(|| {
+            let (name, prefix) = (name.to_string(), prefix.to_string());
+            self.pending.push(Pending { layer: self.drafts.len(), name, prefix, at: at.clone() });
+            Wire::Unknown
+        })
+    }
+
+    fn flow(&self, wire: Wire) -> Flow {
+        match wire {
+            Wire::Input => self.input,
+            Wire::Layer(i) => self.drafts[i].flow,
+            Wire::Unknown => Flow::UNKNOWN,
+        }
+    }
+
+    /// `{ "op": "repeat", "times", "layers" }`: the layers, one copy after the other.
+    fn repeat(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
+        check_keys(node, &["op", "name", "from", "times", "layers"], &[], self.report);
+        let name: Option<Option<String>> = read_key(node, "name", None, self.report);
+        let times: Option<Count> = read_key(node, "times", None, self.report);
+        let mut end = self.block_input(node, prefix, before);
+        let (Some(items), Some(name), Some(times)) = (self.layer_list(node), name, times) else {
+            self.stopped = true;
+            return Wire::Unknown;
+        };
+        for i in 1..=times.get() {
+            let mistakes = self.report.len();
+            let local = name.as_ref().map(|name| format!("{name}_{i}"));
+            let inner = local.as_ref().map_or(prefix.to_string(), |local| joined(prefix, local));
+            end = self.chain(items, &inner, end);
+            if let Some(local) = &local {
+                self.alias(node, prefix, local, end);
+            }
+            // Copies of a wrong block are wrong in the same way; and a hostile `times` ends here.
+            if self.stopped || self.report.len() > mistakes {
+                self.stopped |= i < times.get();
+                return end;
+            }
+        }
+        if let Some(name) = &name {
+            self.alias(node, prefix, name, end);
+        }
+        end
+    }
+
+    /// `{ "op": "residual", "layers", "shortcut", "activation" }`: the layers, what stands beside them, and their sum.
+    fn residual(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
+        check_keys(node, &["op", "name", "from", "layers", "shortcut", "activation"], &[], self.report);
+        let name: Option<Option<String>> = read_key(node, "name", None, self.report);
+        let activation: Option<Option<Activation>> = read_key(node, "activation", None, self.report);
+        let start = self.block_input(node, prefix, before);
+        let (Some(items), Some(name), Some(activation)) = (self.layer_list(node), name, activation) else {
+            self.stopped = true;
+            return Wire::Unknown;
+        };
+        let inner = name.as_ref().map_or(prefix.to_string(), |name| joined(prefix, name));
+        let first = self.drafts.len();
+        let branch = self.chain(items, &inner, start);
+        let beside = self.shortcut(node, &inner, start, branch, first);
+        if self.stopped {
+            return Wire::Unknown;
+        }
+        let sum = Node::from_json(&json!({ "op": "add" }), &node.place());
+        let (entry, object) = entry_of(&sum, "op", &registry().layers, self.report).expect("add is an op");
+        let layer = (entry.read)(&object, &["op"], self.report);
+        let keys = LayerKeys {
+            name: name.as_ref().map(|_| "add".into()),
+            from: None,
+            activation,
+            trainable: true,
+            init: None,
+        };
+        let end = self.push(&sum, &inner, "add", layer, keys, vec![branch, beside]);
+        if let Some(name) = &name {
+            self.alias(node, prefix, name, end);
+        }
+        end
+    }
+
+    /// What a block takes: its `from`, one name, or the layer before.
+    fn block_input(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
+        let from: Option<Option<Inputs>> = read_key(node, "from", None, self.report);
+        match from {
+            Some(None) => before,
+            Some(Some(Inputs(names))) if names.len() == 1 => self.resolve(&names[0].0, &names[0].1, prefix),
+            Some(Some(_)) => {
+                let at = node.get("from").unwrap_or(node);
+                let words = list(&["concat", "add"]);
+                self.report.error(at, "a block takes one input", format!("join them first, with one of {words}"));
+                Wire::Unknown
+            }
+            None => Wire::Unknown,
+        }
+    }
+
+    /// Makes the name of a block mean its output.
+    fn alias(&mut self, node: &Node, prefix: &str, name: &str, end: Wire) {
+        if let Wire::Layer(index) = end {
+            let at = node.get("name").map_or(node.place(), Node::place);
+            self.names.register(&joined(prefix, name), name, index, at, self.report);
+        }
+    }
+}
+
+/// `PREFIX/NAME`.
+fn joined(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_string() } else { format!("{prefix}/{name}") }
+}

@@ -1,0 +1,192 @@
+//! From nodes to dispatches: the ops describe their kernels, the planner places their operands.
+
+use super::layout::Layout;
+use super::memory::{self, Plan};
+use super::program::{Buffer, Dispatch, PipelineKey, Port, Program, Range};
+use crate::error::{Error, Result};
+use crate::graph::{Arena, Caps, Graph, Kernel, KernelCx, Kind, Segment, Target, Value, name_salt};
+use std::collections::{BTreeSet, HashMap};
+
+/// How a program is laid out.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The largest N.
+    pub batch: usize,
+    /// Whether values share buffers. Off: every value of the graph can be read after the step.
+    pub reuse: bool,
+}
+
+/// Lowers a graph whose persistent tensors are in `layout`.
+///
+/// # Errors
+/// A value over the adapter's binding limit.
+pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: Options) -> Result<Program> {
+    check_sizes(graph, caps, options.batch)?;
+    let windows: Vec<usize> = layout.windows(Arena::Weights).iter().map(|b| (b / 4) as usize).collect();
+    let mut kernels: Vec<Vec<Kernel>> = Vec::with_capacity(graph.nodes.len());
+    let mut scratch: Vec<Vec<usize>> = Vec::with_capacity(graph.nodes.len());
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let mut cx = KernelCx {
+            inputs: node.inputs.iter().map(|&v| graph.ty(v)).collect(),
+            outputs: node.outputs.iter().collect(),
+            caps,
+            batch: options.batch,
+            salt: name_salt(&node.name),
+            windows: &windows,
+            input_values: &node.inputs,
+            output_values: (0..node.outputs.len()).map(|out| Value { node: i, out }).collect(),
+            scratch: Vec::new(),
+            kernels: Vec::new(),
+        };
+        if let Some(op) = node.op() {
+            op.kernels(&mut cx);
+        }
+        kernels.push(cx.kernels);
+        scratch.push(cx.scratch);
+    }
+    let stored = stored_values(graph);
+    let plan = memory::plan(graph, options.batch, &|v| stored.contains_key(&v), &scratch, options.reuse);
+    let mut lowering =
+        Lowering { graph, layout, plan, stored, scratch, batch: options.batch, program: Program::default() };
+    for (i, list) in kernels.into_iter().enumerate() {
+        for kernel in list {
+            lowering.dispatch(i, kernel);
+        }
+    }
+    lowering.finish()
+}
+
+/// Values that live in the store: sources, and the gradients of trainable parameters. With the name of the layout's entry.
+fn stored_values(graph: &Graph) -> HashMap<Value, (String, Option<Arena>)> {
+    let mut stored = HashMap::new();
+    for (i, node) in graph.nodes.iter().enumerate() {
+        if matches!(node.kind, Kind::Parameter { .. } | Kind::State { .. }) {
+            stored.insert(Value { node: i, out: 0 }, (node.name.clone(), None));
+        }
+    }
+    for g in &graph.gradients {
+        if matches!(graph.nodes[g.of].kind, Kind::Parameter { .. }) {
+            stored.insert(g.value, (graph.nodes[g.of].name.clone(), Some(Arena::Gradients)));
+        }
+    }
+    stored
+}
+
+fn check_sizes(graph: &Graph, caps: &Caps, batch: usize) -> Result<()> {
+    for node in graph.nodes.iter().filter(|n| !matches!(n.kind, Kind::Parameter { .. } | Kind::State { .. })) {
+        for ty in node.outputs.iter().filter(|ty| ty.batched) {
+            let bytes = ty.bytes(batch) as u64;
+            if bytes > caps.max_binding.min(caps.max_buffer) {
+                let most = caps.max_binding / (ty.bytes(1) as u64).max(1);
+                return Err(Error::gpu(
+                    &caps.name,
+                    format!(
+                        "{} {ty} takes {bytes} bytes for a batch of {batch}, over the adapter's binding limit of {}",
+                        node.name, caps.max_binding
+                    ),
+                    format!("use a batch of at most {most} with train.accumulate, or a smaller input"),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Lowering<'a> {
+    graph: &'a Graph,
+    layout: &'a Layout,
+    plan: Plan,
+    stored: HashMap<Value, (String, Option<Arena>)>,
+    scratch: Vec<Vec<usize>>,
+    batch: usize,
+    program: Program,
+}
+
+impl Lowering<'_> {
+    fn dispatch(&mut self, node: usize, kernel: Kernel) {
+        let mut constants = kernel.constants;
+        constants.push(("WG", f64::from(kernel.grid.group)));
+        constants.sort_by_key(|c| c.0);
+        let key = PipelineKey { shader: kernel.shader, entry: kernel.entry, constants };
+        let pipelines = &mut self.program.pipelines;
+        let pipeline = pipelines.iter().position(|p| *p == key).unwrap_or_else(|| {
+            pipelines.push(key);
+            pipelines.len() - 1
+        });
+        let bindings = kernel.operands.iter().map(|o| (o.name, self.range(node, &o.target))).collect();
+        let access = kernel.operands.iter().map(|o| o.access).collect();
+        let (segment, label) = (self.graph.nodes[node].segment, self.graph.nodes[node].name.clone());
+        self.program.dispatches.push(Dispatch { pipeline, bindings, access, grid: kernel.grid, segment, label });
+    }
+
+    fn range(&self, node: usize, target: &Target) -> Range {
+        match *target {
+            Target::Value(value) => self.value(value),
+            Target::Range { value, start, len } => self.part(value, start, len),
+            Target::Window { arena, window } => {
+                let size = self.layout.windows(arena)[window];
+                Range { buffer: Buffer::Store(arena, window), offset: 0, size }
+            }
+            Target::Scratch(i) => {
+                let size = (self.scratch[node][i] as u64 * 4).max(4);
+                Range { buffer: Buffer::Slot(self.plan.scratch[node][i]), offset: 0, size }
+            }
+        }
+    }
+
+    fn value(&self, value: Value) -> Range {
+        let root = memory::root(self.graph, value);
+        let ty = self.graph.ty(root);
+        if self.stored.contains_key(&root) {
+            return self.part(root, 0, ty.items());
+        }
+        let size = (ty.bytes(self.batch) as u64).max(4);
+        Range { buffer: Buffer::Slot(self.plan.values[&root]), offset: 0, size }
+    }
+
+    fn part(&self, value: Value, start: usize, len: usize) -> Range {
+        let Some((name, arena)) = self.stored.get(&value) else { return self.slot_part(value, start, len) };
+        let entry = &self.layout.entries[name];
+        let arena = arena.unwrap_or(entry.arena);
+        let part = entry.parts.iter().find(|p| p.start == start && p.len == len);
+        let part = part.unwrap_or_else(|| panic!("{name}: elements {start}+{len} are not one window"));
+        let size = ((len * entry.ty.dtype.size()) as u64).next_multiple_of(4).max(4);
+        Range { buffer: Buffer::Store(arena, part.window), offset: part.offset, size }
+    }
+
+    /// A range of a value in the pool, for the unusual case that a large gradient is not a parameter's own.
+    fn slot_part(&self, value: Value, start: usize, len: usize) -> Range {
+        let whole = self.value(value);
+        Range { buffer: whole.buffer, offset: whole.offset + start as u64 * 4, size: len as u64 * 4 }
+    }
+
+    fn finish(mut self) -> Result<Program> {
+        let mut arenas = BTreeSet::new();
+        for d in &self.program.dispatches {
+            for (_, range) in &d.bindings {
+                if let Buffer::Store(arena, _) = range.buffer {
+                    arenas.insert(arena);
+                }
+            }
+        }
+        self.program.arenas = arenas.into_iter().collect();
+        for (i, node) in self.graph.nodes.iter().enumerate() {
+            let value = Value { node: i, out: 0 };
+            if matches!(node.kind, Kind::Input) {
+                let port = Port { range: self.value(value), ty: node.outputs[0].clone() };
+                self.program.inputs.insert(node.name.clone(), port);
+            }
+        }
+        for (name, value) in &self.graph.keep {
+            let port = Port { range: self.value(*value), ty: self.graph.ty(*value).clone() };
+            self.program.outputs.insert(name.clone(), port);
+        }
+        self.program.batch = self.batch;
+        self.program.slots = self.plan.slots;
+        self.program.workspace = self.plan.workspace;
+        // Segments run one after the other, whatever the order in which their nodes were inserted.
+        self.program.dispatches.sort_by_key(|d| d.segment);
+        debug_assert!(self.program.dispatches.iter().all(|d| d.segment <= Segment::Update));
+        Ok(self.program)
+    }
+}

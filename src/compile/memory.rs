@@ -1,0 +1,101 @@
+//! The memory planner: values and workspace share a pool of buffers, coloured by liveness.
+//!
+//! One wgpu buffer cannot be bound for reading and for writing in one dispatch, even at disjoint offsets, so the pool is a list of
+//! separate buffers and a node's outputs and workspace are placed before its inputs are released.
+
+use super::layout::ALIGN;
+use crate::graph::{Graph, Kind, Value};
+use std::collections::HashMap;
+
+/// The value that holds another's elements: itself, unless its op is a view.
+pub fn root(graph: &Graph, mut value: Value) -> Value {
+    while let Some(input) = graph.nodes[value.node].op().and_then(|op| op.alias()) {
+        value = graph.nodes[value.node].inputs[input];
+    }
+    value
+}
+
+/// The plan: which slot each value and each node's workspace lies in.
+#[derive(Default, Debug)]
+pub struct Plan {
+    /// Bytes of each slot.
+    pub slots: Vec<u64>,
+    /// Whether only workspace lies in the slot.
+    pub workspace: Vec<bool>,
+    /// Slot of each value in the pool.
+    pub values: HashMap<Value, usize>,
+    /// Slots of each node's workspace.
+    pub scratch: Vec<Vec<usize>>,
+    free: Vec<usize>,
+}
+
+impl Plan {
+    /// Takes the free slot that wastes least, or the largest one grown, or a new one. With `reuse` off always a new one.
+    fn take(&mut self, bytes: u64, reuse: bool, workspace: bool) -> usize {
+        let bytes = bytes.max(4).next_multiple_of(ALIGN);
+        let fit = (0..self.free.len())
+            .filter(|&i| self.slots[self.free[i]] >= bytes)
+            .min_by_key(|&i| self.slots[self.free[i]]);
+        let pick = fit.or_else(|| (0..self.free.len()).max_by_key(|&i| self.slots[self.free[i]])).filter(|_| reuse);
+        let slot = match pick {
+            Some(i) => self.free.swap_remove(i),
+            None => {
+                self.slots.push(0);
+                self.workspace.push(true);
+                self.slots.len() - 1
+            }
+        };
+        self.slots[slot] = self.slots[slot].max(bytes);
+        self.workspace[slot] &= workspace;
+        slot
+    }
+}
+
+/// Plans the pool. `in_store` says which root values live in the store instead; `scratch` gives each node's workspace in elements;
+/// `reuse` off gives every value a buffer of its own, so that all can be read after the step.
+pub fn plan(
+    graph: &Graph,
+    batch: usize,
+    in_store: &dyn Fn(Value) -> bool,
+    scratch: &[Vec<usize>],
+    reuse: bool,
+) -> Plan {
+    let mut last: HashMap<Value, usize> = HashMap::new();
+    for (i, node) in graph.nodes.iter().enumerate() {
+        for out in 0..node.outputs.len() {
+            last.insert(root(graph, Value { node: i, out }), i);
+        }
+        for &v in &node.inputs {
+            last.insert(root(graph, v), i);
+        }
+    }
+    for v in graph.roots() {
+        last.insert(root(graph, v), usize::MAX);
+    }
+    let mut plan = Plan::default();
+    // The host writes inputs before the step: no node before their first use may have their slots.
+    for (i, node) in graph.nodes.iter().enumerate().filter(|(_, n)| matches!(n.kind, Kind::Input)) {
+        let slot = plan.take(node.outputs[0].bytes(batch) as u64, false, false);
+        plan.values.insert(Value { node: i, out: 0 }, slot);
+    }
+    for (i, node) in graph.nodes.iter().enumerate() {
+        for out in 0..node.outputs.len() {
+            let value = Value { node: i, out };
+            if root(graph, value) == value && !in_store(value) && !matches!(node.kind, Kind::Input) {
+                let slot = plan.take(node.outputs[out].bytes(batch) as u64, reuse, false);
+                plan.values.insert(value, slot);
+            }
+        }
+        let spaces: Vec<usize> = scratch[i].iter().map(|&len| plan.take(len as u64 * 4, reuse, true)).collect();
+        plan.free.extend(&spaces);
+        plan.scratch.push(spaces);
+        let own = (0..node.outputs.len()).map(|out| Value { node: i, out });
+        let mut ended: Vec<Value> = node.inputs.iter().map(|&v| root(graph, v)).chain(own).collect();
+        ended.sort();
+        ended.dedup();
+        for value in ended.iter().filter(|v| last.get(v) == Some(&i)) {
+            plan.free.extend(plan.values.get(value));
+        }
+    }
+    plan
+}

@@ -1,0 +1,129 @@
+//! From the spec to programs, one pass a file: expand, build, autodiff, optimizer, prune, fuse, lower, memory.
+
+pub mod autodiff;
+pub mod build;
+pub mod expand;
+pub mod fuse;
+pub mod layout;
+pub mod lower;
+pub mod memory;
+pub mod model;
+pub mod optimizer;
+pub mod plan;
+pub mod program;
+pub mod prune;
+
+use crate::error::Result;
+use crate::graph::{Arena, Caps, Graph, Value};
+use build::{Feed, Options};
+use layout::Layout;
+use model::{Model, TrainSpec};
+use optimizer::Update;
+use program::Program;
+
+/// The update that a spec's section `train` asks for.
+pub fn update_of(train: &TrainSpec) -> Update {
+    let accumulate = train.accumulate.0 > 1;
+    Update {
+        op: train.optimizer.optimizer.update(Update::source(accumulate)),
+        clip_norm: train.clip_norm.map(|c| c.0),
+        accumulate,
+    }
+}
+
+/// The graph of one training step, fused: forward, gradients, update.
+///
+/// # Errors
+/// Layers whose shapes do not fit.
+pub fn training_graph(model: &Model, options: &Options, wanted: &[&str], update: Option<&Update>) -> Result<Graph> {
+    Ok(fuse::fuse(prune::prune(unfused_training_graph(model, options, wanted, update)?)))
+}
+
+/// The graph of one training step before fusing. `wanted` names inputs whose gradients are kept as `grad/NAME`.
+///
+/// # Errors
+/// Layers whose shapes do not fit.
+pub fn unfused_training_graph(
+    model: &Model,
+    options: &Options,
+    wanted: &[&str],
+    update: Option<&Update>,
+) -> Result<Graph> {
+    let mut graph = autodiff::autodiff(build::build(model, options)?, wanted);
+    let inputs: Vec<(String, Value)> = graph
+        .gradients
+        .iter()
+        .map(|g| (graph.nodes[g.of].name.clone(), g.value))
+        .filter(|(name, _)| wanted.contains(&name.as_str()))
+        .map(|(name, value)| (format!("grad/{name}"), value))
+        .collect();
+    graph.keep.extend(inputs);
+    let graph = optimizer::own_gradients(graph);
+    Ok(match update {
+        Some(update) => optimizer::append_update(graph, update),
+        None => graph,
+    })
+}
+
+/// The graph of inference with the loss where the spec has one, fused.
+///
+/// # Errors
+/// Layers whose shapes do not fit.
+pub fn inference_graph(model: &Model, feed: Feed, classes: Option<usize>, loss: bool) -> Result<Graph> {
+    let loss = loss && !model.loss.is_empty();
+    let options = Options { training: false, random: false, loss, feed, classes };
+    Ok(fuse::fuse(prune::prune(build::build(model, &options)?)))
+}
+
+/// The programs of `train`, and the layout that they share.
+pub struct Training {
+    /// Where persistent tensors lie.
+    pub layout: Layout,
+    /// One training step.
+    pub step: Program,
+    /// Evaluation of one batch.
+    pub eval: Program,
+    /// The training graph that `step` came from.
+    pub graph: Graph,
+    /// Arenas of the optimizer's moments, by their names.
+    pub moments: Vec<(&'static str, Arena)>,
+}
+
+/// How a training run gets its samples.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Samples {
+    /// Images in the resident data set, training, validation and test together.
+    pub count: usize,
+    /// Positions in an epoch's order.
+    pub train: usize,
+    /// Positions in the longest order of an evaluation.
+    pub eval: usize,
+}
+
+/// Compiles everything that `train` runs.
+///
+/// # Errors
+/// Layers whose shapes do not fit, or tensors that the adapter cannot bind.
+pub fn training(
+    model: &Model,
+    train: &TrainSpec,
+    samples: Samples,
+    classes: Option<usize>,
+    caps: &Caps,
+) -> Result<Training> {
+    let batch = train.batch.0;
+    let count = samples.count;
+    let feed = |order, positions| Feed::Resident { count, order, positions };
+    let options = Options { training: true, random: true, loss: true, feed: feed("order", samples.train), classes };
+    let graph = training_graph(model, &options, &[], Some(&update_of(train)))?;
+    let eval_graph = inference_graph(model, feed("eval_order", samples.eval), classes, true)?;
+    let mut layout = Layout::default();
+    layout.add(&graph, caps)?;
+    layout.add(&eval_graph, caps)?;
+    let lowered = lower::Options { batch, reuse: true };
+    let step = lower::lower(&graph, &layout, caps, lowered)?;
+    let eval = lower::lower(&eval_graph, &layout, caps, lowered)?;
+    let moments = train.optimizer.optimizer.moments();
+    let moments = moments.into_iter().enumerate().map(|(i, name)| (name, Arena::Optimizer(i))).collect();
+    Ok(Training { layout, step, eval, graph, moments })
+}

@@ -1,0 +1,60 @@
+//! The section `data`: where samples come from.
+
+use crate::spec::{Count, Field, Fraction, Kind, Node, Report, spec_struct, spec_words};
+use serde_json::Value as Json;
+
+spec_words! {
+    /// The format of a data set.
+    pub enum DataKind {
+        /// IDX files, plain or gzip, as MNIST and Fashion-MNIST ship.
+        Idx = "idx",
+        /// CIFAR-10's binary batches.
+        Cifar10 = "cifar10",
+        /// A folder of images for each class.
+        Folder = "folder",
+        /// Rows of numbers.
+        Csv = "csv",
+        /// The 10,000 digits that come with the program.
+        Bundled = "bundled",
+    }
+}
+
+spec_struct! {
+    /// Where samples come from.
+    pub struct DataSpec {
+        /// The format: "bundled" needs no path.
+        pub kind: DataKind,
+        /// The file or folder.
+        pub path: Option<String>,
+        /// The share of the training samples that is held back for validation.
+        pub validation: Fraction = Fraction(0.0),
+        /// How many classes there are; by default counted.
+        pub classes: Option<Count>,
+        /// Random changes of training images. None is supported yet.
+        pub augment: Vec<Augment> = Vec::new(),
+    }
+}
+
+/// A random change of training images. There is none yet, so that a list of them is empty.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Augment {}
+
+impl Field for Augment {
+    fn read(node: &Node, report: &mut Report) -> Option<Augment> {
+        let word = node.get("op").or(node.get("kind")).unwrap_or(node);
+        let name = match &word.kind {
+            Kind::String(s) => format!("augment {s:?}"),
+            _ => "augment".into(),
+        };
+        report.error(node, format!("{name} is not supported yet"), "leave the list empty");
+        None
+    }
+
+    fn write(&self) -> Json {
+        match *self {}
+    }
+
+    fn schema() -> Json {
+        Json::Bool(false)
+    }
+}

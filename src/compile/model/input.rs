@@ -1,0 +1,164 @@
+//! The section `input`: what one sample is.
+
+use crate::spec::{Count, Field, Kind, Node, Report, SpecStruct, spec_struct};
+use serde_json::{Value as Json, json};
+
+/// The dimensions of a sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InputShape {
+    /// An image.
+    Image {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// Values a pixel.
+        channels: usize,
+    },
+    /// A list of numbers.
+    Features(usize),
+}
+
+/// What the network takes, a sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputSpec {
+    /// Its dimensions.
+    pub shape: InputShape,
+    /// How values from 0 to 1 are shifted and scaled; `None` leaves them.
+    pub normalize: Option<Normalize>,
+}
+
+/// Shift and scale per channel: (x - mean) / std, on values from 0 to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Normalize {
+    /// Mean and standard deviation of the training set.
+    Auto,
+    /// Given numbers, one a channel.
+    Values {
+        /// Means.
+        mean: Vec<f64>,
+        /// Standard deviations, each above 0 as a 32-bit float too.
+        std: Vec<f64>,
+    },
+}
+
+spec_struct! {
+    /// An image.
+    struct ImageInput {
+        /// Rows.
+        height: Count,
+        /// Columns.
+        width: Count,
+        /// Values a pixel: 1 for grey, 3 for RGB.
+        channels: Count,
+        /// Shift and scale per channel on values from 0 to 1: `{ "mean", "std" }`, or "auto" to measure the training set.
+        normalize: Option<Normalize>,
+    }
+}
+
+spec_struct! {
+    /// A list of numbers.
+    struct FeatureInput {
+        /// How many numbers a sample has.
+        features: Count,
+        /// Shift and scale per feature: `{ "mean", "std" }`, or "auto" to measure the training set.
+        normalize: Option<Normalize>,
+    }
+}
+
+spec_struct! {
+    /// Given mean and standard deviation.
+    struct NormalizeValues {
+        /// Means, one a channel.
+        mean: Vec<f64>,
+        /// Standard deviations, one a channel, above 0.
+        std: Vec<crate::spec::Positive>,
+    }
+}
+
+impl InputSpec {
+    /// The dimensions of a sample without N: `[h, w, c]` or `[features]`.
+    pub fn dims(&self) -> Vec<usize> {
+        match self.shape {
+            InputShape::Image { height, width, channels } => vec![height, width, channels],
+            InputShape::Features(features) => vec![features],
+        }
+    }
+
+    /// The last dimension.
+    pub fn channels(&self) -> usize {
+        match self.shape {
+            InputShape::Image { channels, .. } => channels,
+            InputShape::Features(features) => features,
+        }
+    }
+
+    fn check_normalize(&self, node: &Node, report: &mut Report) {
+        let Some(Normalize::Values { mean, std }) = &self.normalize else { return };
+        for (key, found) in [("mean", mean.len()), ("std", std.len())] {
+            let at = node.get("normalize").and_then(|n| n.get(key));
+            if let Some(at) = at.filter(|_| found != self.channels()) {
+                let wanted = self.channels();
+                report.error(at, format!("expected a number a channel, {wanted}, found {found}"), "give one a channel");
+            }
+        }
+    }
+}
+
+impl Field for InputSpec {
+    fn read(node: &Node, report: &mut Report) -> Option<InputSpec> {
+        let spec = if node.get("features").is_some() {
+            let FeatureInput { features, normalize } = SpecStruct::read(node, &[], report)?;
+            InputSpec { shape: InputShape::Features(features.get()), normalize }
+        } else {
+            // `features` is no key of an image; it is listed so that a misspelt one is recognised.
+            let ImageInput { height, width, channels, normalize } = SpecStruct::read(node, &["features"], report)?;
+            let (height, width, channels) = (height.get(), width.get(), channels.get());
+            InputSpec { shape: InputShape::Image { height, width, channels }, normalize }
+        };
+        spec.check_normalize(node, report);
+        Some(spec)
+    }
+
+    fn write(&self) -> Json {
+        let normalize = self.normalize.clone();
+        match self.shape {
+            InputShape::Image { height, width, channels } => {
+                let (height, width, channels) = (Count(height), Count(width), Count(channels));
+                Field::write(&ImageInput { height, width, channels, normalize })
+            }
+            InputShape::Features(features) => Field::write(&FeatureInput { features: Count(features), normalize }),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [ImageInput::schema(), FeatureInput::schema()] })
+    }
+}
+
+impl Field for Normalize {
+    fn read(node: &Node, report: &mut Report) -> Option<Normalize> {
+        match &node.kind {
+            Kind::String(_) => report.word(node, &["auto"]).map(|_| Normalize::Auto),
+            Kind::Object(_) => {
+                let NormalizeValues { mean, std } = SpecStruct::read(node, &[], report)?;
+                Some(Normalize::Values { mean, std: std.iter().map(|x| x.get()).collect() })
+            }
+            _ => {
+                report.expected(node, "\"auto\" or { \"mean\", \"std\" }");
+                None
+            }
+        }
+    }
+
+    fn write(&self) -> Json {
+        match self {
+            Normalize::Auto => json!("auto"),
+            Normalize::Values { mean, std } => json!({ "mean": mean.write(), "std": std.write() }),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [{ "enum": ["auto"] }, NormalizeValues::schema()] })
+    }
+}

@@ -1,0 +1,62 @@
+//! Puts gradients where the optimizer reads them and appends the update: one node over the flat arenas.
+
+use crate::graph::{Arena, Builder, Graph, Op, Segment, Value};
+use crate::ops::elementwise::Copy;
+use crate::ops::optimizer::{Accumulate, Clip};
+use std::sync::Arc;
+
+/// What the update consists of.
+pub struct Update {
+    /// The optimizer's op, reading gradients from [`Update::source`].
+    pub op: Arc<dyn Op>,
+    /// Global norm above which gradients are scaled down.
+    pub clip_norm: Option<f64>,
+    /// Whether gradients of several batches are summed.
+    pub accumulate: bool,
+}
+
+impl Update {
+    /// The arena the optimizer reads.
+    pub fn source(accumulate: bool) -> Arena {
+        if accumulate { Arena::Accumulated } else { Arena::Gradients }
+    }
+}
+
+/// Makes every parameter's gradient a value of its own, so that it can be computed right into the arena of gradients.
+pub fn own_gradients(graph: Graph) -> Graph {
+    let mut b = Builder::over(graph);
+    b.segment = Some(Segment::Backward);
+    let mut taken: Vec<Value> = b.graph.keep.iter().map(|k| k.1).collect();
+    for k in 0..b.graph.gradients.len() {
+        let value = b.graph.gradients[k].value;
+        let of = b.graph.gradients[k].of;
+        let uses: usize = b.graph.nodes.iter().flat_map(|n| &n.inputs).filter(|&&v| v == value).count();
+        let node = &b.graph.nodes[value.node];
+        let plain = node.op().is_some_and(|op| op.alias().is_none());
+        if !plain || uses > 0 || taken.contains(&value) {
+            b.layer = b.graph.nodes[of].layer;
+            b.scope = format!("d/{}", b.graph.nodes[of].name);
+            let copy = b.one(Copy, &[value]);
+            b.graph.gradients[k].value = copy;
+        }
+        taken.push(b.graph.gradients[k].value);
+    }
+    b.graph
+}
+
+/// Appends accumulation, clipping and the update.
+pub fn append_update(graph: Graph, update: &Update) -> Graph {
+    let mut b = Builder::over(graph);
+    b.scope = "optimizer".into();
+    let arena = Update::source(update.accumulate);
+    if update.accumulate {
+        b.segment = Some(Segment::Backward);
+        b.must(Accumulate, &[]);
+    }
+    b.segment = Some(Segment::Update);
+    if let Some(max_norm) = update.clip_norm {
+        b.must(Clip { max_norm, arena }, &[]);
+    }
+    b.insert(update.op.clone(), &[]).expect("an update takes no inputs");
+    b.graph
+}

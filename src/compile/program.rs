@@ -1,0 +1,122 @@
+//! A program: buffers, pipelines and dispatches as plain data. The only thing that crosses to the GPU.
+
+use crate::graph::{Access, Arena, Grid, Segment};
+use crate::tensor::TensorType;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A buffer of a program.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Buffer {
+    /// One of the program's own pool: activations and workspace.
+    Slot(usize),
+    /// A window of a persistent arena.
+    Store(Arena, usize),
+}
+
+/// A range of a buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Range {
+    /// The buffer.
+    pub buffer: Buffer,
+    /// First byte, a multiple of 256.
+    pub offset: u64,
+    /// Bytes, a multiple of 4.
+    pub size: u64,
+}
+
+/// What a pipeline is compiled from. Equal keys share one pipeline.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PipelineKey {
+    /// Stem of the WGSL file.
+    pub shader: &'static str,
+    /// Entry point.
+    pub entry: &'static str,
+    /// Constants, the workgroup size `WG` included.
+    pub constants: Vec<(&'static str, f64)>,
+}
+
+/// One dispatch.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Dispatch {
+    /// Index into [`Program::pipelines`].
+    pub pipeline: usize,
+    /// Operands by their WGSL name; `step` is bound besides.
+    pub bindings: Vec<(&'static str, Range)>,
+    /// How each operand is used, in the same order.
+    pub access: Vec<Access>,
+    /// Size of the grid, as a function of N.
+    pub grid: Grid,
+    /// When it runs.
+    pub segment: Segment,
+    /// Name of the node, for errors and profiles.
+    pub label: String,
+}
+
+/// A tensor that the host may write before a step or read after one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Port {
+    /// Where it is.
+    pub range: Range,
+    /// Its type.
+    pub ty: TensorType,
+}
+
+/// A compiled program.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Program {
+    /// The largest N.
+    pub batch: usize,
+    /// Bytes of each pool buffer.
+    pub slots: Vec<u64>,
+    /// For each pool buffer, whether only workspace lies in it.
+    pub workspace: Vec<bool>,
+    /// Distinct pipelines.
+    pub pipelines: Vec<PipelineKey>,
+    /// Dispatches in order.
+    pub dispatches: Vec<Dispatch>,
+    /// Inputs by name.
+    pub inputs: BTreeMap<String, Port>,
+    /// Kept values by name, those that lie in the pool.
+    pub outputs: BTreeMap<String, Port>,
+    /// Arenas it needs.
+    pub arenas: Vec<Arena>,
+}
+
+impl Dispatch {
+    /// Names of the operands and how they are used.
+    pub fn operands(&self) -> Vec<(&'static str, Access)> {
+        self.bindings.iter().zip(&self.access).map(|(b, &a)| (b.0, a)).collect()
+    }
+}
+
+impl Program {
+    /// The dispatches of a segment.
+    pub fn segment(&self, segment: Segment) -> impl Iterator<Item = &Dispatch> {
+        self.dispatches.iter().filter(move |d| d.segment == segment)
+    }
+}
+
+impl fmt::Display for Program {
+    /// One line a buffer and a dispatch, for golden tests.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, bytes) in self.slots.iter().enumerate() {
+            writeln!(f, "slot {i}: {bytes} bytes{}", if self.workspace[i] { ", workspace" } else { "" })?;
+        }
+        for d in &self.dispatches {
+            let key = &self.pipelines[d.pipeline];
+            let operands: Vec<String> = d.bindings.iter().map(|(name, r)| format!("{name}={}", place(r))).collect();
+            let groups = d.grid.workgroups(self.batch, 65_535);
+            let line = format!("{}.{} {}", key.shader, key.entry, operands.join(" "));
+            writeln!(f, "{:?} {}: {line} groups={}x{}", d.segment, d.label, groups[0], groups[1])?;
+        }
+        Ok(())
+    }
+}
+
+fn place(range: &Range) -> String {
+    match range.buffer {
+        Buffer::Slot(i) => format!("slot{i}"),
+        Buffer::Store(arena, window) => format!("{arena:?}.{window}+{}", range.offset),
+    }
+}

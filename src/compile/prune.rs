@@ -1,0 +1,54 @@
+//! Drops what nobody needs, and renumbers.
+
+use crate::graph::{Graph, Kind, Value};
+
+/// Keeps what the roots and the assignments need. A layer whose output is gone loses it.
+pub fn prune(graph: Graph) -> Graph {
+    let mut live = vec![false; graph.nodes.len()];
+    for root in graph.roots() {
+        live[root.node] = true;
+    }
+    for i in (0..graph.nodes.len()).rev() {
+        let effect = match &graph.nodes[i].kind {
+            Kind::Op(op) => graph.nodes[i].outputs.is_empty() || !op.assigns().is_empty(),
+            _ => false,
+        };
+        live[i] |= effect;
+        if live[i] {
+            for v in &graph.nodes[i].inputs {
+                live[v.node] = true;
+            }
+        }
+    }
+    let mut place = vec![usize::MAX; graph.nodes.len()];
+    let mut count = 0;
+    for (i, &l) in live.iter().enumerate() {
+        if l {
+            place[i] = count;
+            count += 1;
+        }
+    }
+    renumber(graph, &live, &place)
+}
+
+fn renumber(mut graph: Graph, live: &[bool], place: &[usize]) -> Graph {
+    let map = |v: Value| Value { node: place[v.node], out: v.out };
+    let mut keep = live.iter();
+    graph.nodes.retain(|_| *keep.next().expect("one flag a node"));
+    for node in &mut graph.nodes {
+        for v in &mut node.inputs {
+            *v = map(*v);
+        }
+    }
+    for layer in &mut graph.layers {
+        layer.output = layer.output.filter(|v| live[v.node]).map(map);
+    }
+    graph.loss = graph.loss.map(map);
+    for (_, v) in &mut graph.keep {
+        *v = map(*v);
+    }
+    for g in &mut graph.gradients {
+        *g = crate::graph::Gradient { of: place[g.of], value: map(g.value) };
+    }
+    graph
+}

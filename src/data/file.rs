@@ -1,0 +1,74 @@
+//! Whole files: read with a limit, written so that a kill at any moment leaves the old content or the new.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// No file that Pumice reads into memory is larger, packed or unpacked: 2 GiB.
+pub const MAX_BYTES: u64 = 2 << 30;
+
+/// Reads a whole file of at most [`MAX_BYTES`] bytes.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(|e| Error::read(path, e))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::read(path, e))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::file(path, "the file is larger than 2 GiB", "split it, or check that it is the right file"));
+    }
+    Ok(bytes)
+}
+
+/// Replaces the content of `path`: a temporary file beside it is written, synced and renamed over it.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = temporary_path(path);
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_folder(path)
+    };
+    write().map_err(|e| {
+        // Best effort: the cause of the first failure is what the user must hear.
+        let _ = fs::remove_file(&temporary);
+        Error::write(path, e)
+    })
+}
+
+/// Whether `name` is that of a temporary file which a killed process may have left behind.
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".pumice-tmp")
+}
+
+/// Removes the temporary files that a killed process left in `dir`.
+pub fn clean(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir).map_err(|e| Error::read(dir, e))? {
+        let entry = entry.map_err(|e| Error::read(dir, e))?;
+        if is_temporary(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path()).map_err(|e| Error::write(entry.path(), e))?;
+        }
+    }
+    Ok(())
+}
+
+fn temporary_path(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".pumice-tmp");
+    path.with_file_name(name)
+}
+
+/// A rename survives a power cut only once its folder is synced. Windows offers no such call on folders.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> std::io::Result<()> {
+    Ok(())
+}

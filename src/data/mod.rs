@@ -1,0 +1,114 @@
+//! Data sets: one reader a format, orders by seed, tensors in files. Knows only tensors and errors.
+
+pub mod file;
+pub mod idx;
+pub mod mnist;
+pub mod order;
+pub mod picture;
+pub mod tensors;
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::tensor::{Data, HostTensor};
+
+/// The kinds of data set that can be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// IDX files under MNIST's own names, in a folder.
+    Idx,
+    /// The digits compiled into the program; with a folder, IDX files in it.
+    Bundled,
+}
+
+/// Which part of a data set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Split {
+    /// What is trained on (and held back for validation).
+    Train,
+    /// What is only evaluated on.
+    Test,
+}
+
+/// What [`open`] reads. A part that is wanted must be there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Want {
+    /// Read the training set.
+    pub train: bool,
+    /// Read the test set.
+    pub test: bool,
+    /// Labels must be below this; without it the largest label decides.
+    pub classes: Option<usize>,
+}
+
+/// Labelled images, samples in the order of the file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Dataset {
+    /// u8 `[count, height, width, channels]`.
+    pub images: HostTensor,
+    /// A class index for each image, below `classes.len()`.
+    pub labels: Vec<i32>,
+    /// The names of the classes; `"0"`, `"1"`, … where the format has no names.
+    pub classes: Vec<String>,
+}
+
+impl Dataset {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no sample. [`open`] returns no such data set.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// `[height, width, channels]` of every image.
+    pub fn dims(&self) -> &[usize] {
+        &self.images.shape[1..]
+    }
+
+    /// The pixels, [`Dataset::dims`] by sample.
+    pub fn pixels(&self) -> &[u8] {
+        let Data::U8(pixels) = &self.images.data else { panic!("images are u8 by construction") };
+        pixels
+    }
+}
+
+/// What [`open`] returns: `None` for a part that was not wanted.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Splits {
+    /// The training set.
+    pub train: Option<Dataset>,
+    /// The test set.
+    pub test: Option<Dataset>,
+}
+
+/// Reads the wanted parts of a data set. Errors name the file, the sample where one is at fault, and what to do.
+pub fn open(kind: Kind, dir: Option<&Path>, want: Want) -> Result<Splits> {
+    let place = mnist::place(kind, dir)?;
+    let read = |split| mnist::read(&place, split, want.classes);
+    let mut train = want.train.then(|| read(Split::Train)).transpose()?;
+    let mut test = want.test.then(|| read(Split::Test)).transpose()?;
+    if let (Some(train), Some(test)) = (&mut train, &mut test) {
+        if train.dims() != test.dims() {
+            let (a, b) = (train.dims(), test.dims());
+            let what = format!("training images are {a:?} and test images {b:?} (height, width, channels)");
+            return Err(Error::usage(what, "use files of one data set"));
+        }
+        // A class that one of the parts lacks is still a class of both.
+        let classes = if train.classes.len() > test.classes.len() { &train.classes } else { &test.classes }.clone();
+        (train.classes, test.classes) = (classes.clone(), classes);
+    }
+    Ok(Splits { train, test })
+}
+
+/// Whether the files of `split` are there (not whether they are sound).
+pub fn has(kind: Kind, dir: Option<&Path>, split: Split) -> bool {
+    mnist::place(kind, dir).is_ok_and(|place| mnist::has(&place, split))
+}
+
+/// The number of classes: the largest training label + 1; 10 for the bundled digits, without unpacking them.
+pub fn count_classes(kind: Kind, dir: Option<&Path>) -> Result<usize> {
+    mnist::count_classes(&mnist::place(kind, dir)?)
+}

@@ -1,0 +1,55 @@
+//! PNG and JPEG files as the input of a network.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
+
+use crate::error::{Error, Result};
+use crate::tensor::{Data, HostTensor};
+
+/// The most that one picture may take when unpacked: enough for 150 megapixels in colour.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// Reads a PNG or JPEG file of any size as u8 `[1, height, width, channels]`: turned upright, converted to grey (1
+/// channel) or RGB (3), and stretched to `height` × `width` when it has another size.
+/// Errors name the file; so does a network whose input has neither 1 nor 3 channels.
+pub fn read(path: &Path, height: usize, width: usize, channels: usize) -> Result<HostTensor> {
+    let picture = decode(path)?;
+    let (w, h) = (width as u32, height as u32);
+    let same = picture.width() == w && picture.height() == h;
+    // A triangle filter widens with the scale, so shrinking averages; it never overshoots as sharper ones do.
+    let scale = |picture: DynamicImage| if same { picture } else { picture.resize_exact(w, h, FilterType::Triangle) };
+    let pixels = match channels {
+        1 => scale(DynamicImage::ImageLuma8(picture.into_luma8())).into_luma8().into_raw(),
+        3 => scale(DynamicImage::ImageRgb8(picture.into_rgb8())).into_rgb8().into_raw(),
+        other => {
+            let what = format!("a picture has 1 or 3 channels, the network's input has {other}");
+            return Err(Error::file(path, what, "use a network with 1 or 3 input channels"));
+        }
+    };
+    Ok(HostTensor::new(&[1, height, width, channels], Data::U8(pixels)))
+}
+
+fn decode(path: &Path) -> Result<DynamicImage> {
+    let wrong = |e: ImageError| match e {
+        ImageError::IoError(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => Error::read(path, e),
+        ImageError::Unsupported(_) => Error::file(path, "not a PNG or JPEG picture", "convert it to PNG or JPEG"),
+        e => Error::file(path, format!("the picture cannot be read ({e})"), "check that it opens in a viewer"),
+    };
+    // Not `ImageReader::open`: that falls back to the name where the content tells nothing.
+    let file = File::open(path).map(BufReader::new);
+    let reader =
+        file.and_then(|file| ImageReader::new(file).with_guessed_format()).map_err(|e| Error::read(path, e))?;
+    let mut decoder = reader.into_decoder().map_err(wrong)?;
+    if decoder.total_bytes() > MAX_BYTES {
+        let (w, h) = decoder.dimensions();
+        return Err(Error::file(path, format!("a picture of {w} x {h} is too large"), "shrink it first"));
+    }
+    let orientation = decoder.orientation().map_err(wrong)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(wrong)?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}

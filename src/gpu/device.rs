@@ -1,0 +1,209 @@
+//! Adapters and devices.
+
+use crate::error::{Error, Result};
+use crate::graph::Caps;
+use std::sync::{Arc, Mutex};
+
+/// How to get an adapter, said wherever none is found.
+pub const GET_ADAPTER: &str = "install a graphics driver with Vulkan support, or the software adapter: `apt-get install mesa-vulkan-drivers` on Debian \
+     and Ubuntu, `dnf install mesa-vulkan-drivers` on Fedora; Metal and DX12 come with macOS and Windows";
+
+/// What `pumice devices` prints of an adapter.
+#[derive(Clone, Debug)]
+pub struct AdapterLine {
+    /// Position in the list, accepted by `--device`.
+    pub index: usize,
+    /// The adapter's name.
+    pub name: String,
+    /// Vulkan, Metal or Dx12.
+    pub backend: String,
+    /// DiscreteGpu, IntegratedGpu, VirtualGpu, Cpu or Other.
+    pub kind: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// Limits and features that matter here.
+    pub caps: Caps,
+    /// Whether it would be used.
+    pub used: bool,
+}
+
+fn instance() -> wgpu::Instance {
+    let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
+    desc.backends = wgpu::Backends::PRIMARY;
+    desc.flags = wgpu::InstanceFlags::empty();
+    wgpu::Instance::new(desc)
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY))
+}
+
+/// Lower is better: real GPUs before software, the first of equals.
+fn rank(adapter: &wgpu::Adapter) -> u32 {
+    match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+fn is_software(adapter: &wgpu::Adapter) -> bool {
+    adapter.get_info().device_type == wgpu::DeviceType::Cpu
+}
+
+/// Which adapter a choice means: an index, part of a name, `software`, or None for the best.
+fn choose(list: &[wgpu::Adapter], choice: Option<&str>) -> Result<usize> {
+    let names: Vec<String> = list.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
+    let unknown = |text: &str| {
+        let hint = format!("choose one of: {} (or `software`)", names.join(", "));
+        Error::usage(format!("there is no device `{text}`"), hint)
+    };
+    if list.is_empty() {
+        return Err(Error::gpu("adapter", "no adapter that WebGPU reaches was found", GET_ADAPTER));
+    }
+    let Some(text) = choice.filter(|t| !t.is_empty()) else {
+        return Ok((0..list.len()).min_by_key(|&i| rank(&list[i])).expect("the list is not empty"));
+    };
+    if text.eq_ignore_ascii_case("software") {
+        let found = list.iter().position(is_software);
+        return found.ok_or_else(|| Error::gpu("adapter", "no software adapter was found", GET_ADAPTER));
+    }
+    if let Ok(index) = text.parse::<usize>() {
+        return if index < list.len() { Ok(index) } else { Err(unknown(text)) };
+    }
+    let wanted = text.to_lowercase();
+    let found = list.iter().position(|a| a.get_info().name.to_lowercase().contains(&wanted));
+    found.ok_or_else(|| unknown(text))
+}
+
+fn caps(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features) -> Caps {
+    Caps {
+        name: adapter.get_info().name,
+        software: is_software(adapter),
+        max_binding: limits.max_storage_buffer_binding_size & !255,
+        max_buffer: limits.max_buffer_size,
+        max_groups: limits.max_compute_workgroups_per_dimension,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        workgroup_memory: limits.max_compute_workgroup_storage_size,
+        subgroup: features.contains(wgpu::Features::SUBGROUP),
+    }
+}
+
+/// Lists all adapters, and marks the one that `choice` means.
+///
+/// # Errors
+/// An unknown choice. No adapter at all is an empty list.
+pub fn adapters(choice: Option<&str>) -> Result<Vec<AdapterLine>> {
+    let list = enumerate();
+    if list.is_empty() {
+        return Ok(Vec::new());
+    }
+    let used = choose(&list, choice)?;
+    let line = |(index, adapter): (usize, &wgpu::Adapter)| {
+        let info = adapter.get_info();
+        AdapterLine {
+            index,
+            name: info.name,
+            backend: format!("{:?}", info.backend),
+            kind: format!("{:?}", info.device_type),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            caps: caps(adapter, &adapter.limits(), adapter.features()),
+            used: index == used,
+        }
+    };
+    Ok(list.iter().enumerate().map(line).collect())
+}
+
+/// What to ask of an adapter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limits {
+    /// All that it offers of what kernels can use.
+    Raised,
+    /// WebGPU's default limits and no features: what every adapter has.
+    Default,
+}
+
+/// An open device.
+pub struct Device {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    caps: Caps,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Device {
+    /// Opens the adapter that `choice` means: an index, part of a name, `software`, or None for the best.
+    ///
+    /// # Errors
+    /// No adapter, an unknown choice, or a driver that refuses.
+    pub fn open(choice: Option<&str>, limits: Limits) -> Result<Device> {
+        let mut list = enumerate();
+        let adapter = list.swap_remove(choose(&list, choice)?);
+        let offered = adapter.limits();
+        let mut wanted = wgpu::Limits::default();
+        let mut features = wgpu::Features::empty();
+        if limits == Limits::Raised {
+            wanted.max_buffer_size = offered.max_buffer_size;
+            wanted.max_storage_buffer_binding_size = offered.max_storage_buffer_binding_size;
+            wanted.max_compute_invocations_per_workgroup = offered.max_compute_invocations_per_workgroup;
+            wanted.max_compute_workgroup_size_x = offered.max_compute_workgroup_size_x;
+            wanted.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
+            wanted.max_compute_workgroups_per_dimension = offered.max_compute_workgroups_per_dimension;
+            wanted.max_storage_buffers_per_shader_stage = offered.max_storage_buffers_per_shader_stage;
+            features = adapter.features() & wgpu::Features::SUBGROUP;
+        }
+        let name = adapter.get_info().name;
+        let desc = wgpu::DeviceDescriptor {
+            required_features: features,
+            required_limits: wanted.clone(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&desc)).map_err(|e| {
+            Error::gpu(&name, format!("the driver refuses a device: {e}"), "choose another with --device")
+        })?;
+        let trouble: Arc<Mutex<Option<String>>> = Arc::default();
+        let note = Arc::clone(&trouble);
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| remember(&note, e.to_string())));
+        let note = Arc::clone(&trouble);
+        device.set_device_lost_callback(move |reason, text| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                remember(&note, format!("the device was lost: {text}"));
+            }
+        });
+        let caps = caps(&adapter, &wanted, features);
+        Ok(Device { device, queue, caps, trouble })
+    }
+
+    /// The device's limits.
+    pub fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// An error of this adapter.
+    pub fn error(&self, what: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::gpu(&self.caps.name, what, hint)
+    }
+
+    /// Fails with what the driver reported since the last call.
+    ///
+    /// # Errors
+    /// A lost device, exhausted memory or a refused command.
+    pub fn check(&self) -> Result<()> {
+        let text = self.trouble.lock().ok().and_then(|mut t| t.take());
+        match text {
+            None => Ok(()),
+            Some(text) => Err(self
+                .error(text, "go on from the last checkpoint with --resume, with a smaller batch if memory ran out")),
+        }
+    }
+}
+
+fn remember(place: &Mutex<Option<String>>, text: String) {
+    if let Ok(mut place) = place.lock() {
+        // The first error is the cause; later ones follow from it.
+        place.get_or_insert(text);
+    }
+}

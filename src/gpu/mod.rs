@@ -1,0 +1,8 @@
+//! The only place that knows wgpu: adapters, shaders, the store of persistent tensors, and the executor.
+
+pub mod device;
+pub mod session;
+pub mod shader;
+
+pub use device::{AdapterLine, Device, adapters};
+pub use session::{Bound, Pending, Session};

@@ -1,0 +1,282 @@
+//! Plain descriptions of dispatches: no wgpu type in them.
+
+use super::Value;
+use crate::tensor::TensorType;
+
+/// What an adapter can do, as far as planning depends on it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Caps {
+    /// The adapter's name.
+    pub name: String,
+    /// Computes on the CPU (lavapipe, WARP, SwiftShader).
+    pub software: bool,
+    /// Bytes of the largest binding.
+    pub max_binding: u64,
+    /// Bytes of the largest buffer.
+    pub max_buffer: u64,
+    /// Workgroups in one dimension of a grid.
+    pub max_groups: u32,
+    /// Invocations of one workgroup.
+    pub max_invocations: u32,
+    /// Storage buffers of one dispatch.
+    pub max_storage_buffers: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_memory: u32,
+    /// Subgroup operations are there.
+    pub subgroup: bool,
+}
+
+impl Default for Caps {
+    /// WebGPU's default limits, which every adapter has.
+    fn default() -> Caps {
+        Caps {
+            name: "WebGPU defaults".into(),
+            software: false,
+            max_binding: 128 << 20,
+            max_buffer: 256 << 20,
+            max_groups: 65_535,
+            max_invocations: 256,
+            max_storage_buffers: 8,
+            workgroup_memory: 16 << 10,
+            subgroup: false,
+        }
+    }
+}
+
+/// How a dispatch uses an operand.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Access {
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>`, every element of the range written.
+    Write,
+    /// `var<storage, read_write>`, elements read and written.
+    ReadWrite,
+}
+
+/// Families of persistent tensors: each is a list of flat buffers, entries aligned to 256 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Arena {
+    /// Trainable parameters. Gradients and optimizer state have the same layout.
+    Weights,
+    /// Parameters that are not trained.
+    Frozen,
+    /// Running statistics.
+    State,
+    /// Gradients of the trainable parameters.
+    Gradients,
+    /// Gradients summed over the batches of one update.
+    Accumulated,
+    /// The optimizer's state, one arena a moment.
+    Optimizer(usize),
+    /// Data set, epoch order, ring of losses: not part of the model.
+    Data,
+}
+
+/// What an operand is bound to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Target {
+    /// A value of the graph.
+    Value(Value),
+    /// Elements `start .. start + len` of a value that may lie in windows: rows of a large parameter.
+    Range {
+        /// The value.
+        value: Value,
+        /// First element.
+        start: usize,
+        /// Count of elements.
+        len: usize,
+    },
+    /// A whole window of a flat arena.
+    Window {
+        /// Which arena.
+        arena: Arena,
+        /// Which of its buffers.
+        window: usize,
+    },
+    /// Space that lives as long as the node: index into [`KernelCx::scratch`].
+    Scratch(usize),
+}
+
+/// One operand of a kernel, by its name in the WGSL.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Operand {
+    /// Name of the WGSL variable.
+    pub name: &'static str,
+    /// How it is used.
+    pub access: Access,
+    /// What is bound.
+    pub target: Target,
+}
+
+/// How many invocations a kernel needs: `per_sample · N + fixed`, in workgroups of `group`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Grid {
+    /// Invocations a sample.
+    pub per_sample: u64,
+    /// Invocations besides.
+    pub fixed: u64,
+    /// Invocations of one workgroup (the WGSL's `WG`).
+    pub group: u32,
+}
+
+impl Grid {
+    /// `items` invocations for every sample.
+    pub fn per_sample(items: usize) -> Grid {
+        Grid { per_sample: items as u64, fixed: 0, group: 64 }
+    }
+
+    /// `items` invocations whatever N is.
+    pub fn fixed(items: usize) -> Grid {
+        Grid { per_sample: 0, fixed: items as u64, group: 64 }
+    }
+
+    /// Another size of the workgroups.
+    pub fn group(mut self, size: u32) -> Grid {
+        self.group = size;
+        self
+    }
+
+    /// One invocation of every 64 leads: `groups` whole workgroups of 64 whatever N is, for kernels that reduce.
+    pub fn groups(groups: usize) -> Grid {
+        Grid::fixed(groups * 64)
+    }
+
+    /// Workgroups in x and y for a batch of `n`: folded into two dimensions where one is too long. Kernels guard their index.
+    pub fn workgroups(&self, n: usize, max_groups: u32) -> [u32; 3] {
+        let total = (self.per_sample * n as u64 + self.fixed).div_ceil(u64::from(self.group)).max(1);
+        let y = total.div_ceil(u64::from(max_groups));
+        let x = total.div_ceil(y);
+        assert!(y <= u64::from(max_groups), "a grid of {total} workgroups passes two dimensions of {max_groups}");
+        [x as u32, y as u32, 1]
+    }
+}
+
+/// One dispatch as data: shader, entry point, constants, operands by name, grid.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Kernel {
+    /// Stem of the WGSL file in `shaders/`.
+    pub shader: &'static str,
+    /// Entry point.
+    pub entry: &'static str,
+    /// Compile-time constants: each sets an `override` of the WGSL.
+    pub constants: Vec<(&'static str, f64)>,
+    /// Operands; `step` is always there and not listed.
+    pub operands: Vec<Operand>,
+    /// Size of the grid.
+    pub grid: Grid,
+}
+
+impl Kernel {
+    /// A kernel with one invocation until [`Kernel::grid`] says more.
+    pub fn new(shader: &'static str, entry: &'static str) -> Kernel {
+        Kernel { shader, entry, constants: Vec::new(), operands: Vec::new(), grid: Grid::fixed(1) }
+    }
+
+    fn operand(mut self, name: &'static str, access: Access, target: Target) -> Kernel {
+        self.operands.push(Operand { name, access, target });
+        self
+    }
+
+    /// Binds an operand that is read.
+    pub fn read(self, name: &'static str, target: Target) -> Kernel {
+        self.operand(name, Access::Read, target)
+    }
+
+    /// Binds an operand that is written whole.
+    pub fn write(self, name: &'static str, target: Target) -> Kernel {
+        self.operand(name, Access::Write, target)
+    }
+
+    /// Binds an operand that is read and written.
+    pub fn read_write(self, name: &'static str, target: Target) -> Kernel {
+        self.operand(name, Access::ReadWrite, target)
+    }
+
+    /// Sets an integer constant (`override NAME: u32`).
+    pub fn set(self, name: &'static str, value: usize) -> Kernel {
+        self.set_f(name, value as f64)
+    }
+
+    /// Sets a signed or float constant.
+    pub fn set_f(mut self, name: &'static str, value: f64) -> Kernel {
+        self.constants.push((name, value));
+        self
+    }
+
+    /// Sets the grid.
+    pub fn grid(mut self, grid: Grid) -> Kernel {
+        self.grid = grid;
+        self
+    }
+}
+
+/// What [`super::Op::kernels`] sees and fills.
+pub struct KernelCx<'a> {
+    /// Types of the inputs.
+    pub inputs: Vec<&'a TensorType>,
+    /// Types of the outputs.
+    pub outputs: Vec<&'a TensorType>,
+    /// The adapter.
+    pub caps: &'a Caps,
+    /// The planned batch, N's maximum.
+    pub batch: usize,
+    /// The node's salt for random numbers.
+    pub salt: u32,
+    /// Windows of the flat arenas: elements of each of the Weights arena's buffers.
+    pub windows: &'a [usize],
+    pub(crate) input_values: &'a [Value],
+    pub(crate) output_values: Vec<Value>,
+    pub(crate) scratch: Vec<usize>,
+    pub(crate) kernels: Vec<Kernel>,
+}
+
+impl KernelCx<'_> {
+    /// Input `i`, whole.
+    pub fn input(&self, i: usize) -> Target {
+        Target::Value(self.input_values[i])
+    }
+
+    /// Output `i`, whole.
+    pub fn output(&self, i: usize) -> Target {
+        Target::Value(self.output_values[i])
+    }
+
+    /// Elements of input `i`.
+    pub fn input_range(&self, i: usize, start: usize, len: usize) -> Target {
+        Target::Range { value: self.input_values[i], start, len }
+    }
+
+    /// Elements of output `i`.
+    pub fn output_range(&self, i: usize, start: usize, len: usize) -> Target {
+        Target::Range { value: self.output_values[i], start, len }
+    }
+
+    /// Space for `len` 32-bit elements that lives as long as this node.
+    pub fn scratch(&mut self, len: usize) -> Target {
+        self.scratch.push(len);
+        Target::Scratch(self.scratch.len() - 1)
+    }
+
+    /// Adds a dispatch.
+    pub fn push(&mut self, kernel: Kernel) {
+        self.kernels.push(kernel);
+    }
+
+    /// The row ranges in which a tensor `[rows, row]` is bound: one unless it is over the binding limit.
+    pub fn row_windows(&self, rows: usize, row: usize) -> Vec<std::ops::Range<usize>> {
+        row_windows(rows, row, self.caps.max_binding)
+    }
+}
+
+/// The row ranges in which a tensor of `rows` rows of `row` 32-bit elements is stored and bound: one unless it is over the binding
+/// limit; else windows of equal row counts that start on 256-byte boundaries.
+pub fn row_windows(rows: usize, row: usize, max_binding: u64) -> Vec<std::ops::Range<usize>> {
+    let limit = (max_binding / 4) as usize;
+    if rows * row <= limit {
+        return std::iter::once(0..rows).collect();
+    }
+    let fit = limit / row.max(1);
+    let step = if fit >= 64 { fit / 64 * 64 } else { fit.max(1) };
+    (0..rows).step_by(step).map(|r| r..(r + step).min(rows)).collect()
+}

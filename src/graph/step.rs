@@ -1,0 +1,59 @@
+//! The values that change from step to step: the only ones that are not constants of the shaders.
+
+/// Slots of the ring of losses and metrics.
+pub const RING: usize = 64;
+
+/// Per-step values, as `shaders/lib/step.wgsl` declares them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Step {
+    /// Samples in this batch, at most the planned batch.
+    pub n: u32,
+    /// Number of the optimizer step, from 0. Random numbers are keyed by it.
+    pub step: u32,
+    /// The run's seed.
+    pub seed: u32,
+    /// Slot of the ring that this batch writes.
+    pub slot: u32,
+    /// Position of the batch's first sample in the epoch's order.
+    pub offset: u32,
+    /// 1 / samples that share this update.
+    pub inv_n: f32,
+    /// Learning rate.
+    pub lr: f32,
+    /// Optimizer's first correction, such as 1 / (1 - beta1^t).
+    pub correction1: f32,
+    /// Optimizer's second correction, such as 1 / (1 - beta2^t).
+    pub correction2: f32,
+    /// 0 for the first batch of an update, 1 where gradients are added to what is there.
+    pub accumulate: u32,
+}
+
+impl Step {
+    /// A step of `n` samples with neutral values.
+    pub fn of(n: usize) -> Step {
+        Step {
+            n: n as u32,
+            step: 0,
+            seed: 0,
+            slot: 0,
+            offset: 0,
+            inv_n: 1.0 / n.max(1) as f32,
+            lr: 0.0,
+            correction1: 1.0,
+            correction2: 1.0,
+            accumulate: 0,
+        }
+    }
+
+    /// Bytes of the uniform buffer.
+    pub const BYTES: usize = 48;
+
+    /// The uniform buffer's 32-bit words.
+    pub fn words(&self) -> [u32; 12] {
+        let floats = [self.inv_n, self.lr, self.correction1, self.correction2].map(f32::to_bits);
+        let [inv_n, lr, correction1, correction2] = floats;
+        let head = [self.n, self.step, self.seed, self.slot, self.offset];
+        let [n, step, seed, slot, offset] = head;
+        [n, step, seed, slot, offset, inv_n, lr, correction1, correction2, self.accumulate, 0, 0]
+    }
+}

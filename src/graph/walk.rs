@@ -1,0 +1,27 @@
+//! The f64 reference walk: a graph computed on the host by its ops' reference functions.
+
+use super::{Graph, Kind, RefCx, RefTensor, Step, name_salt};
+
+/// Computes every node in order. `source` gives the tensors of inputs, parameters and states by node index.
+/// Returns the outputs of all nodes. Assignments are not applied: each is its node's own output, if it has one.
+pub fn walk(graph: &Graph, step: &Step, mut source: impl FnMut(usize) -> RefTensor) -> Vec<Vec<RefTensor>> {
+    let mut all: Vec<Vec<RefTensor>> = Vec::with_capacity(graph.nodes.len());
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let outputs = match &node.kind {
+            Kind::Op(op) => {
+                let inputs: Vec<RefTensor> = node.inputs.iter().map(|v| all[v.node][v.out].clone()).collect();
+                let salt = name_salt(&node.name);
+                let cx = RefCx { inputs: &inputs, n: step.n as usize, step, salt };
+                let one = |(k, ty): (usize, &crate::tensor::TensorType)| {
+                    let shape = ty.shape(cx.n);
+                    let indices: Vec<usize> = (0..shape.iter().product()).collect();
+                    RefTensor::new(shape, op.reference(&cx, k, &indices))
+                };
+                node.outputs.iter().enumerate().map(one).collect()
+            }
+            _ => vec![source(i)],
+        };
+        all.push(outputs);
+    }
+    all
+}

@@ -1,0 +1,7 @@
+//! The program `pumice`: its arguments go to [`pumice::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pumice::cli::run(std::env::args_os())
+}

@@ -1,0 +1,468 @@
+//! Batch normalisation (Ioffe and Szegedy 2015) with PyTorch's running statistics, as a layer and as the key `norm` of others.
+
+use super::elementwise::Width;
+use super::{Layer, LayerCx, Registry};
+use crate::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::spec::{NonNegative, Positive, SpecStruct, spec_struct};
+use crate::tensor::{DType, TensorType};
+use serde_json::{Map, Value as Json};
+use std::any::Any;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.layer::<BatchNormKeys>("batch_norm", "Normalises each channel over the batch.");
+    registry.ops(&[
+        "batch_norm",
+        "batch_norm_update",
+        "batch_norm_grad",
+        "batch_norm_inference",
+        "batch_norm_inference_grad",
+    ]);
+}
+
+spec_struct! {
+    /// The layer `batch_norm`.
+    pub struct BatchNormKeys {
+        /// Share of a batch's statistics in the running ones.
+        pub momentum: NonNegative = NonNegative(0.1),
+        /// Added to the variance.
+        pub epsilon: Positive = Positive(1e-5),
+    }
+}
+
+impl Default for BatchNormKeys {
+    /// PyTorch's.
+    fn default() -> BatchNormKeys {
+        BatchNormKeys { momentum: NonNegative(0.1), epsilon: Positive(1e-5) }
+    }
+}
+
+impl Layer for BatchNormKeys {
+    fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
+        build(self, cx, "", inputs[0])
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+
+    fn clone_box(&self) -> Box<dyn Layer> {
+        Box::new(self.clone())
+    }
+}
+
+/// Inserts the normalisation of x `[N, …, C]`. Its tensors are called NAME.PREFIXweight and so on, PREFIX being "" or "norm.".
+///
+/// # Errors
+/// An x without channels.
+pub fn build(keys: &BatchNormKeys, cx: &mut LayerCx, prefix: &str, x: Value) -> Result<Value, ShapeError> {
+    check(cx.b.ty(x))?;
+    let dims = [cx.b.ty(x).channels()];
+    let weight = cx.parameter(&format!("{prefix}weight"), &dims, Fill::Constant(1.0));
+    let bias = cx.parameter(&format!("{prefix}bias"), &dims, Fill::Constant(0.0));
+    let running_mean = cx.state(&format!("{prefix}running_mean"), &dims, 0.0);
+    let running_var = cx.state(&format!("{prefix}running_var"), &dims, 1.0);
+    let epsilon = keys.epsilon.get();
+    // A frozen layer keeps every one of its numbers, running statistics included, so that fine-tuning leaves a trunk as it was.
+    if !(cx.training && cx.trainable) {
+        let inputs = [x, running_mean, running_var, weight, bias];
+        return Ok(cx.b.op(BatchNormInference { epsilon }, &inputs)?[0]);
+    }
+    let positions = cx.b.ty(x).items() / dims[0];
+    let outputs = cx.b.op(BatchNorm { epsilon }, &[x, weight, bias])?;
+    let update = BatchNormUpdate { momentum: keys.momentum.get(), positions };
+    cx.b.op(update, &[outputs[1], outputs[2], running_mean, running_var])?;
+    Ok(outputs[0])
+}
+
+fn check(x: &TensorType) -> Result<(), ShapeError> {
+    if x.dtype == DType::F32 && x.batched && !x.dims.is_empty() {
+        return Ok(());
+    }
+    Err(ShapeError::new(
+        format!("batch_norm needs channels, found {x}"),
+        "give it [N, features] or [N, height, width, channels]",
+    ))
+}
+
+/// Positions that one invocation of `normalise` and its gradient handles: TILE of the WGSL.
+const TILE: usize = 8;
+
+/// The shape of one input, as the kernels see it.
+#[derive(Clone, Copy)]
+struct Plan {
+    rows: usize,
+    channels: usize,
+    width: Width,
+    parts: usize,
+}
+
+impl Plan {
+    fn of(x: &TensorType, batch: usize) -> Plan {
+        let channels = x.channels();
+        let rows = x.items() / channels;
+        // Parts of 256 positions or more, and few enough to be added by one invocation.
+        let parts = (rows * batch).div_ceil(256).clamp(1, 1024);
+        Plan { rows, channels, width: Width::of(channels), parts }
+    }
+
+    fn kernel(&self, one: &'static str, four: &'static str) -> Kernel {
+        Kernel::new("batch_norm", self.width.pick(one, four))
+            .set("ROWS", self.rows)
+            .set("CV", self.channels / self.width.lanes())
+    }
+
+    /// A kernel of PARTS invocations a channel.
+    fn partial(&self, one: &'static str, four: &'static str) -> Kernel {
+        let items = self.parts * self.channels / self.width.lanes();
+        self.kernel(one, four).set("PARTS", self.parts).grid(Grid::fixed(items))
+    }
+
+    /// A kernel over all elements.
+    fn whole(&self, one: &'static str, four: &'static str, epsilon: f64) -> Kernel {
+        let tiles = self.rows.div_ceil(TILE);
+        let items = tiles * self.channels / self.width.lanes();
+        self.kernel(one, four).set("TILES", tiles).set_f("EPSILON", epsilon).grid(Grid::per_sample(items))
+    }
+
+    /// A kernel of one invocation a channel.
+    fn channel(&self, entry: &'static str) -> Kernel {
+        Kernel::new("batch_norm", entry)
+            .set("C", self.channels)
+            .set("PARTS", self.parts)
+            .grid(Grid::fixed(self.channels))
+    }
+}
+
+/// Pushes y = (x - mean) · weight / sqrt(variance + ε) + bias.
+fn push_normalise(cx: &mut KernelCx, plan: Plan, epsilon: f64, operands: [crate::graph::Target; 5]) {
+    let names = [["x", "x4"], ["mean", "mean4"], ["variance", "variance4"], ["weight", "weight4"], ["bias", "bias4"]];
+    let kernel = plan.whole("normalise", "normalise_vec4", epsilon);
+    let kernel =
+        names.into_iter().zip(operands).fold(kernel, |k, (n, target)| k.read(plan.width.pick(n[0], n[1]), target));
+    cx.push(kernel.write(plan.width.pick("y", "y4"), cx.output(0)));
+}
+
+/// Mean and biased variance of each channel.
+fn statistics(x: &[f64], channels: usize) -> (Vec<f64>, Vec<f64>) {
+    let count = (x.len() / channels) as f64;
+    let column = |c: usize| x[c..].iter().step_by(channels);
+    let mean: Vec<f64> = (0..channels).map(|c| column(c).sum::<f64>() / count).collect();
+    let variance = |c: usize| column(c).map(|v| (v - mean[c]).powi(2)).sum::<f64>() / count;
+    let variance = (0..channels).map(variance).collect();
+    (mean, variance)
+}
+
+/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`; outputs y of x's type, mean `[C]` and biased variance `[C]` of this batch.
+/// Only y is differentiable, through the statistics too.
+#[derive(Debug)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl Op for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        check(inputs[0])?;
+        let channel = TensorType::f32(&[inputs[0].channels()]);
+        assert!(inputs[1..].iter().all(|t| **t == channel), "one number a channel");
+        Ok(vec![inputs[0].clone(), channel.clone(), channel])
+    }
+
+    fn gradient(
+        &self,
+        b: &mut Builder,
+        inputs: &[Value],
+        outputs: &[Value],
+        douts: &[Option<Value>],
+    ) -> Vec<Option<Value>> {
+        assert!(douts[1].is_none() && douts[2].is_none(), "batch statistics are for running statistics only");
+        let Some(dy) = douts[0] else { return vec![None; 3] };
+        let op = BatchNormGrad { epsilon: self.epsilon, running: false };
+        b.must(op, &[dy, inputs[0], outputs[1], outputs[2], inputs[1]]).into_iter().map(Some).collect()
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let plan = Plan::of(cx.inputs[0], cx.batch);
+        let scratch = cx.scratch(3 * plan.parts * plan.channels);
+        let kernel = plan.partial("stats_partial", "stats_partial_vec4").read(plan.width.pick("x", "x4"), cx.input(0));
+        cx.push(kernel.write(plan.width.pick("parts", "parts4"), scratch.clone()));
+        let kernel = plan.channel("stats").read("parts_in", scratch);
+        cx.push(kernel.write("mean_out", cx.output(1)).write("variance_out", cx.output(2)));
+        let operands = [cx.input(0), cx.output(1), cx.output(2), cx.input(1), cx.input(2)];
+        push_normalise(cx, plan, self.epsilon, operands);
+    }
+
+    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
+        let [x, weight, bias] = [0, 1, 2].map(|k| &cx.inputs[k].data);
+        let (mean, variance) = statistics(x, weight.len());
+        let one = |&i: &usize| match output {
+            0 => {
+                let c = i % weight.len();
+                (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c]
+            }
+            1 => mean[i],
+            _ => variance[i],
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        let [x, weight, bias] = [0, 1, 2].map(|k| &cx.inputs[k].data);
+        let channels = weight.len();
+        let (_, variance) = statistics(x, channels);
+        let largest = |c: usize| x[c..].iter().step_by(channels).fold(0.0, |m: f64, v| m.max(v.abs()));
+        let largest: Vec<f64> = (0..channels).map(largest).collect();
+        let one = |&i: &usize| match output {
+            0 => {
+                let c = i % channels;
+                2.0 * largest[c] / (variance[c] + self.epsilon).sqrt() * weight[c].abs() + bias[c].abs()
+            }
+            1 => largest[i],
+            _ => variance[i] + 2.0 * variance[i].sqrt() * largest[i],
+        };
+        Some(indices.iter().map(one).collect())
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs dy, x `[N, …, C]`, mean, variance, weight `[C]`; outputs dx of x's type, dweight `[C]`, dbias `[C]`.
+#[derive(Debug)]
+pub struct BatchNormGrad {
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Whether mean and variance are running ones, which do not depend on x.
+    pub running: bool,
+}
+
+impl BatchNormGrad {
+    /// dweight and dbias, of terms that `f` maps.
+    fn sums(&self, cx: &RefCx, f: impl Fn(f64) -> f64) -> (Vec<f64>, Vec<f64>) {
+        let [dy, x, mean, variance] = [0, 1, 2, 3].map(|k| &cx.inputs[k].data);
+        let (mut dweight, mut dbias) = (vec![0.0; mean.len()], vec![0.0; mean.len()]);
+        for (i, (dy, x)) in dy.iter().zip(x).enumerate() {
+            let c = i % mean.len();
+            dweight[c] += f(dy * (x - mean[c]) / (variance[c] + self.epsilon).sqrt());
+            dbias[c] += f(*dy);
+        }
+        (dweight, dbias)
+    }
+}
+
+impl Op for BatchNormGrad {
+    fn name(&self) -> &'static str {
+        if self.running { "batch_norm_inference_grad" } else { "batch_norm_grad" }
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        assert_eq!(inputs[0], inputs[1], "a gradient has its value's type");
+        Ok(vec![inputs[1].clone(), inputs[4].clone(), inputs[4].clone()])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 5]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let plan = Plan::of(cx.inputs[0], cx.batch);
+        let width = plan.width;
+        let scratch = cx.scratch(2 * plan.parts * plan.channels);
+        cx.push(
+            plan.partial("grad_partial", "grad_partial_vec4")
+                .read(width.pick("dy", "dy4"), cx.input(0))
+                .read(width.pick("x", "x4"), cx.input(1))
+                .read(width.pick("mean", "mean4"), cx.input(2))
+                .write(width.pick("sums", "sums4"), scratch.clone()),
+        );
+        cx.push(
+            plan.channel("grad_params")
+                .read("sums_in", scratch)
+                .read("variance", cx.input(3))
+                .write("dweight", cx.output(1))
+                .write("dbias", cx.output(2))
+                .set_f("EPSILON", self.epsilon),
+        );
+        let entries = [["grad_input", "grad_input_vec4"], ["inference_grad_input", "inference_grad_input_vec4"]];
+        let [one, four] = entries[usize::from(self.running)];
+        let mut kernel = plan
+            .whole(one, four, self.epsilon)
+            .read(width.pick("dy", "dy4"), cx.input(0))
+            .read(width.pick("variance", "variance4"), cx.input(3))
+            .read(width.pick("weight", "weight4"), cx.input(4));
+        if !self.running {
+            kernel = kernel
+                .read(width.pick("x", "x4"), cx.input(1))
+                .read(width.pick("mean", "mean4"), cx.input(2))
+                .read(width.pick("dweight_in", "dweight_in4"), cx.output(1))
+                .read(width.pick("dbias_in", "dbias_in4"), cx.output(2));
+        }
+        cx.push(kernel.write(width.pick("dx", "dx4"), cx.output(0)));
+    }
+
+    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
+        let [dy, x, mean, variance, weight] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
+        let (dweight, dbias) = self.sums(cx, |term| term);
+        let count = if self.running { f64::INFINITY } else { (x.len() / mean.len()) as f64 };
+        let one = |&i: &usize| match output {
+            0 => {
+                let c = i % mean.len();
+                let inverse = 1.0 / (variance[c] + self.epsilon).sqrt();
+                let normal = (x[i] - mean[c]) * inverse;
+                weight[c] * inverse * (dy[i] - dbias[c] / count - normal * dweight[c] / count)
+            }
+            1 => dweight[i],
+            _ => dbias[i],
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        let [dy, x, mean, variance, weight] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
+        let (dweight, dbias) = self.sums(cx, f64::abs);
+        let count = (x.len() / mean.len()) as f64;
+        let one = |&i: &usize| match output {
+            0 => {
+                let c = i % mean.len();
+                let inverse = 1.0 / (variance[c] + self.epsilon).sqrt();
+                let normal = (x[i].abs() + mean[c].abs()) * inverse;
+                (weight[c] * inverse).abs() * (dy[i].abs() + dbias[c] / count + normal * dweight[c] / count)
+            }
+            // x - mean carries the rounding of both.
+            1 => dweight[i] + dbias[i] * mean[i].abs() / (variance[i] + self.epsilon).sqrt(),
+            _ => dbias[i],
+        };
+        Some(indices.iter().map(one).collect())
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs mean, variance of the batch and running_mean, running_var `[C]`, the latter two states that it overwrites:
+/// running = (1 - momentum) · running + momentum · batch, with the unbiased variance. No output.
+#[derive(Debug)]
+pub struct BatchNormUpdate {
+    /// Share of the batch's statistics.
+    pub momentum: f64,
+    /// Positions of one sample, height · width.
+    pub positions: usize,
+}
+
+impl BatchNormUpdate {
+    /// The new running mean and variance of one channel after a batch of `n` samples. A single value has no unbiased
+    /// variance (PyTorch refuses it); its biased one, 0, is taken.
+    pub fn updated(&self, n: usize, batch: (f64, f64), running: (f64, f64)) -> (f64, f64) {
+        let count = (n * self.positions) as f64;
+        let unbiased = batch.1 * count / (count - 1.0).max(1.0);
+        let moved = |running: f64, batch: f64| (1.0 - self.momentum) * running + self.momentum * batch;
+        (moved(running.0, batch.0), moved(running.1, unbiased))
+    }
+}
+
+impl Op for BatchNormUpdate {
+    fn name(&self) -> &'static str {
+        "batch_norm_update"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        assert!(inputs.iter().all(|t| *t == inputs[0]), "one number a channel");
+        Ok(Vec::new())
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 4]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let channels = cx.inputs[0].items();
+        cx.push(
+            Kernel::new("batch_norm", "update")
+                .read("batch_mean", cx.input(0))
+                .read("batch_variance", cx.input(1))
+                .read_write("running_mean", cx.input(2))
+                .read_write("running_variance", cx.input(3))
+                .set("ROWS", self.positions)
+                .set("C", channels)
+                .set_f("MOMENTUM", self.momentum)
+                .grid(Grid::fixed(channels)),
+        );
+    }
+
+    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
+        let [mean, variance, running_mean, running_var] = [0, 1, 2, 3].map(|k| &cx.inputs[k].data);
+        let one = |&c: &usize| {
+            let moved = self.updated(cx.n, (mean[c], variance[c]), (running_mean[c], running_var[c]));
+            if output == 0 { moved.0 } else { moved.1 }
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn assigns(&self) -> &'static [usize] {
+        &[2, 3]
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs x `[N, …, C]`, running mean, running variance, weight, bias `[C]`; output y of x's type.
+#[derive(Debug)]
+pub struct BatchNormInference {
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl Op for BatchNormInference {
+    fn name(&self) -> &'static str {
+        "batch_norm_inference"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        check(inputs[0])?;
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        let Some(dy) = douts[0] else { return vec![None; 5] };
+        let op = BatchNormGrad { epsilon: self.epsilon, running: true };
+        let grads = b.must(op, &[dy, inputs[0], inputs[1], inputs[2], inputs[3]]);
+        vec![Some(grads[0]), None, None, Some(grads[1]), Some(grads[2])]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let plan = Plan::of(cx.inputs[0], cx.batch);
+        let operands = [0, 1, 2, 3, 4].map(|i| cx.input(i));
+        push_normalise(cx, plan, self.epsilon, operands);
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let [x, mean, variance, weight, bias] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
+        let one = |&i: &usize| {
+            let c = i % mean.len();
+            (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c]
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        let [x, mean, variance, weight, bias] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
+        let one = |&i: &usize| {
+            let c = i % mean.len();
+            let scale = (weight[c] / (variance[c] + self.epsilon).sqrt()).abs();
+            (x[i].abs() + mean[c].abs()) * scale + bias[c].abs()
+        };
+        Some(indices.iter().map(one).collect())
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}

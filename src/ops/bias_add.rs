@@ -1,0 +1,123 @@
+//! Bias: y[…, c] = x[…, c] + b[c], and the bias gradient, a sum over everything but channels.
+
+use super::Registry;
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::tensor::TensorType;
+use std::any::Any;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.ops(&["bias_add", "bias_add_grad_bias"]);
+}
+
+/// Inputs x `[N, …, C]`, b `[C]`; output y of x's type.
+#[derive(Debug)]
+pub struct BiasAdd;
+
+impl Op for BiasAdd {
+    fn name(&self) -> &'static str {
+        "bias_add"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        let (x, b) = (inputs[0], inputs[1]);
+        if b.dims != [x.channels()] {
+            return Err(ShapeError::new(format!("a bias of shape {b} does not fit {x}"), "give one number a channel"));
+        }
+        Ok(vec![x.clone()])
+    }
+
+    fn gradient(
+        &self,
+        b: &mut Builder,
+        inputs: &[Value],
+        _: &[Value],
+        douts: &[Option<Value>],
+    ) -> Vec<Option<Value>> {
+        let Some(dy) = douts[0] else { return vec![None; 2] };
+        let channels = b.ty(inputs[1]).channels();
+        vec![Some(dy), Some(b.one(BiasAddGradBias { channels }, &[dy]))]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let x = cx.inputs[0];
+        cx.push(
+            Kernel::new("bias_add", "forward")
+                .read("x", cx.input(0))
+                .read("b", cx.input(1))
+                .write("y", cx.output(0))
+                .set("ITEMS", x.items())
+                .set("C", x.channels())
+                .grid(Grid::per_sample(x.items())),
+        );
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let (x, b) = (&cx.inputs[0].data, &cx.inputs[1].data);
+        indices.iter().map(|&i| x[i] + b[i % b.len()]).collect()
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Input dy `[N, …, C]`; output db `[C]`: db[c] = Σ dy[…, c], in two stages so that the order of the sum is fixed.
+#[derive(Debug)]
+pub struct BiasAddGradBias {
+    /// C.
+    pub channels: usize,
+}
+
+/// Partial sums of the first stage.
+const PARTS: usize = 64;
+
+impl Op for BiasAddGradBias {
+    fn name(&self) -> &'static str {
+        "bias_add_grad_bias"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        assert_eq!(inputs[0].channels(), self.channels);
+        Ok(vec![TensorType::f32(&[self.channels])])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let rows = cx.inputs[0].items() / self.channels;
+        let parts = PARTS.min(rows * cx.batch);
+        let partial = cx.scratch(parts * self.channels);
+        cx.push(
+            Kernel::new("bias_add", "grad_bias_partial")
+                .read("dy", cx.input(0))
+                .write("partial", partial.clone())
+                .set("ROWS", rows)
+                .set("C", self.channels)
+                .set("PARTS", parts)
+                .grid(Grid::fixed(parts * self.channels)),
+        );
+        cx.push(
+            Kernel::new("bias_add", "grad_bias")
+                .read("parts_in", partial)
+                .write("db", cx.output(0))
+                .set("C", self.channels)
+                .set("PARTS", parts)
+                .grid(Grid::fixed(self.channels)),
+        );
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let dy = &cx.inputs[0].data;
+        indices.iter().map(|&c| dy[c..].iter().step_by(self.channels).sum()).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| self.reference(cx, output, indices)))
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,172 @@
+//! The gradients of a convolution by its input and by its filters.
+
+use super::super::tile::{chunk, even, grouped, parts, tile};
+use super::{Geometry, position};
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::tensor::TensorType;
+use std::any::Any;
+
+/// Inputs dy `[N, OH, OW, K]`, w `[K, R, S, C / groups]`; output dx `[N, H, W, C]`: dx of a cell sums dy · w over the windows that hold it.
+#[derive(Clone, Debug)]
+pub struct Conv2dGradInput {
+    /// All sizes.
+    pub geometry: Geometry,
+}
+
+impl Op for Conv2dGradInput {
+    fn name(&self) -> &'static str {
+        "conv2d_grad_input"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        assert_eq!(inputs[0].dims, self.geometry.y_dims());
+        assert_eq!(inputs[1].dims, self.geometry.w_dims());
+        Ok(vec![TensorType::batch(&self.geometry.x_dims())])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 2]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let g = &self.geometry;
+        let (h, w, width) = (&g.window.h, &g.window.w, g.width());
+        // Cells of equal remainders by the strides form a phase and meet the same taps.
+        let phases = h.stride * w.stride;
+        let cells = h.input.div_ceil(h.stride) * w.input.div_ceil(w.stride);
+        let channels = g.group_channels() / width.lanes();
+        let most = [8, if width.lanes() == 4 { 2 } else { 8 }];
+        let [tp, tc] = tile(cells * cx.batch, channels, most, cx.caps);
+        let items = cells.div_ceil(tp) * phases * g.groups * channels.div_ceil(tc);
+        let kernel = Kernel::new("conv2d", width.pick("grad_input", "grad_input_vec4"))
+            .read("dy", cx.input(0))
+            .read(width.pick("w", "w4"), cx.input(1))
+            .write(width.pick("dx", "dx4"), cx.output(0))
+            .set("TP", tp)
+            .set("TC", tc)
+            .set("STEP_H", h.stride / gcd(h.stride, h.dilation))
+            .set("STEP_W", w.stride / gcd(w.stride, w.dilation))
+            .set("CHUNK", chunk(h.kernel * w.kernel, g.group_filters()))
+            .grid(grouped(Grid::per_sample(items), cx.batch, cx.caps));
+        cx.push(g.constants(kernel));
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let g = &self.geometry;
+        let (dy, w) = (&cx.inputs[0].data, &cx.inputs[1].data);
+        let [height, width, channels] = g.x_dims();
+        let one = |&index: &usize| {
+            let [n, ih, iw, c] = position(index, [cx.n, height, width, channels]);
+            let (group, c) = (c / g.group_channels(), c % g.group_channels());
+            let filters = group * g.group_filters()..(group + 1) * g.group_filters();
+            let mut sum = 0.0;
+            for [r, s] in g.window_taps() {
+                let (Some(oh), Some(ow)) = (g.window.h.window(ih, r), g.window.w.window(iw, s)) else { continue };
+                let product = |k: usize| dy[g.y_index(n, [oh, ow], k)] * w[g.w_index(k, [r, s], c)];
+                sum += filters.clone().map(product).sum::<f64>();
+            }
+            sum
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| self.reference(cx, output, indices)))
+    }
+
+    fn flops(&self, _: &[&TensorType], _: &[&TensorType]) -> u64 {
+        self.geometry.flops()
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs dy `[N, OH, OW, K]`, x `[N, H, W, C]`; output dw `[K, R, S, C / groups]`: sums dy · x over all output pixels, in two stages of
+/// fixed order where one would leave the adapter idle or loop for too long.
+#[derive(Clone, Debug)]
+pub struct Conv2dGradWeight {
+    /// All sizes.
+    pub geometry: Geometry,
+}
+
+impl Op for Conv2dGradWeight {
+    fn name(&self) -> &'static str {
+        "conv2d_grad_weight"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        assert_eq!(inputs[0].dims, self.geometry.y_dims());
+        assert_eq!(inputs[1].dims, self.geometry.x_dims());
+        Ok(vec![TensorType::f32(&self.geometry.w_dims())])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 2]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let g = &self.geometry;
+        let (width, taps) = (g.width(), g.taps());
+        let columns = taps / width.lanes();
+        let (tk, tj) = (even(g.group_filters(), 8), even(columns, if width.lanes() == 4 { 2 } else { 8 }));
+        let tiles = g.groups * g.group_filters().div_ceil(tk) * columns.div_ceil(tj);
+        let parts = parts(g.pixels() * cx.batch, tiles, cx.caps);
+        let sums = if parts == 1 { cx.output(0) } else { cx.scratch(parts * g.filters * taps) };
+        let kernel = Kernel::new("conv2d", width.pick("grad_weight", "grad_weight_vec4"))
+            .read("dy", cx.input(0))
+            .read(width.pick("x_in", "x_in4"), cx.input(1))
+            .write(width.pick("partial", "partial4"), sums.clone())
+            .set("TK", tk)
+            .set("TJ", tj)
+            .set("PARTS", parts)
+            .grid(grouped(Grid::fixed(parts * tiles), cx.batch, cx.caps));
+        cx.push(g.constants(kernel));
+        if parts > 1 {
+            let kernel = Kernel::new("conv2d", "grad_weight_sum")
+                .read("parts_in", sums)
+                .write("dw", cx.output(0))
+                .set("WEIGHTS", g.filters * taps)
+                .set("PARTS", parts)
+                .grid(Grid::fixed(g.filters * taps));
+            cx.push(kernel);
+        }
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let g = &self.geometry;
+        let (dy, x) = (&cx.inputs[0].data, &cx.inputs[1].data);
+        let one = |&index: &usize| {
+            let [k, r, s, c] = position(index, g.w_dims());
+            let c = k / g.group_filters() * g.group_channels() + c;
+            let mut sum = 0.0;
+            for n in 0..cx.n {
+                for place in g.window_places() {
+                    if let Some(at) = g.x_index(n, place, [r, s], c) {
+                        sum += dy[g.y_index(n, place, k)] * x[at];
+                    }
+                }
+            }
+            sum
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| self.reference(cx, output, indices)))
+    }
+
+    fn flops(&self, _: &[&TensorType], _: &[&TensorType]) -> u64 {
+        self.geometry.flops()
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Greatest common divisor (Euclid).
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,250 @@
+//! Cross-entropy of logits with class labels, as PyTorch's: log-softmax, then the negative log-likelihood of the label.
+
+use super::softmax::{LogSoftmax, LogSoftmaxGrad, by_row, log_sum_exp};
+use super::{Loss, Registry};
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::spec::{SpecStruct, spec_struct};
+use crate::tensor::{DType, TensorType};
+use serde_json::{Map, Value as Json};
+use std::any::Any;
+use std::sync::Arc;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.loss::<CrossEntropy>("cross_entropy", "Softmax cross-entropy of logits with a class index.");
+    registry.ops(&["nll_loss", "nll_loss_grad", "softmax_cross_entropy", "softmax_cross_entropy_grad"]);
+}
+
+spec_struct! {
+    /// The loss `cross_entropy`.
+    pub struct CrossEntropy {}
+}
+
+impl Loss for CrossEntropy {
+    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError> {
+        check_classes(b.ty(output), b.ty(target), "cross_entropy")?;
+        let logp = b.op(LogSoftmax, &[output])?[0];
+        Ok(b.op(NllLoss, &[logp, target])?[0])
+    }
+
+    fn target_is_class(&self) -> bool {
+        true
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+}
+
+/// Checks that a loss or metric `of` classes gets scores `[N, C]` and labels i32 `[N]`.
+///
+/// # Errors
+/// Other shapes, and more classes than the kernels walk.
+pub(super) fn check_classes(scores: &TensorType, labels: &TensorType, of: &str) -> Result<(), ShapeError> {
+    if !scores.batched || scores.dims.len() != 1 || scores.dtype != DType::F32 {
+        let hint = "end with a dense layer, or add a flatten layer";
+        return Err(ShapeError::new(format!("{of} needs an output of shape [N, classes], found {scores}"), hint));
+    }
+    if *labels != TensorType::batch(&[]).with(DType::I32) {
+        let what = format!("{of} needs one class index a sample, [N] i32, found targets of shape {labels}");
+        return Err(ShapeError::new(what, "use mse for targets that are numbers"));
+    }
+    if scores.channels() > super::softmax::MAX_CLASSES {
+        let hint = format!("use at most {}", super::softmax::MAX_CLASSES);
+        return Err(ShapeError::new(format!("{of} over {} classes", scores.channels()), hint));
+    }
+    Ok(())
+}
+
+/// One sample's label, kept inside its row as the kernels do.
+pub(super) fn label(labels: &[f64], n: usize, classes: usize) -> usize {
+    labels[n].clamp(0.0, (classes - 1) as f64) as usize
+}
+
+/// Inputs logp `[N, C]`, labels i32 `[N]`; output loss `[N]` = -logp[n, label].
+#[derive(Debug)]
+pub struct NllLoss;
+
+impl Op for NllLoss {
+    fn name(&self) -> &'static str {
+        "nll_loss"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        check_classes(inputs[0], inputs[1], self.name())?;
+        Ok(vec![TensorType::batch(&[])])
+    }
+
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        let Some(dloss) = douts[0] else { return vec![None; 2] };
+        let classes = b.ty(inputs[0]).channels();
+        vec![Some(b.one(NllLossGrad { classes }, &[inputs[1], dloss])), None]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let kernel = Kernel::new("cross_entropy", "nll").read("logp", cx.input(0)).read("labels", cx.input(1));
+        let classes = cx.inputs[0].channels();
+        cx.push(kernel.write("loss", cx.output(0)).set("C", classes).grid(Grid::per_sample(1)));
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let (logp, labels) = (&cx.inputs[0], &cx.inputs[1].data);
+        let classes = logp.shape[1];
+        indices.iter().map(|&n| -logp.data[n * classes + label(labels, n, classes)]).collect()
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs labels i32 `[N]`, dloss `[N]`; output dlogp `[N, C]`: -dloss at the label, else 0.
+#[derive(Debug)]
+pub struct NllLossGrad {
+    /// C.
+    pub classes: usize,
+}
+
+impl Op for NllLossGrad {
+    fn name(&self) -> &'static str {
+        "nll_loss_grad"
+    }
+
+    fn shape(&self, _: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![TensorType::batch(&[self.classes])])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 2]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let kernel = Kernel::new("cross_entropy", "nll_grad")
+            .read("labels_in", cx.input(0))
+            .read("dloss", cx.input(1))
+            .write("dlogp", cx.output(0));
+        cx.push(kernel.set("C", self.classes).grid(Grid::per_sample(self.classes)));
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let (labels, dloss) = (&cx.inputs[0].data, &cx.inputs[1].data);
+        let one = |&i: &usize| {
+            let (n, c) = (i / self.classes, i % self.classes);
+            if c == label(labels, n, self.classes) { -dloss[n] } else { 0.0 }
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let softmax = next.any().is::<LogSoftmaxGrad>() && position == 1;
+        softmax.then(|| Arc::new(SoftmaxCrossEntropyGrad) as Arc<dyn Op>)
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs x `[N, C]`, labels i32 `[N]`; output loss `[N]` = log Σ exp(x) - x[n, label]. Made by fusion.
+#[derive(Debug)]
+pub struct SoftmaxCrossEntropy;
+
+impl Op for SoftmaxCrossEntropy {
+    fn name(&self) -> &'static str {
+        "softmax_cross_entropy"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        check_classes(inputs[0], inputs[1], self.name())?;
+        Ok(vec![TensorType::batch(&[])])
+    }
+
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        let dx = douts[0].map(|dloss| b.one(SoftmaxCrossEntropyGrad, &[inputs[1], dloss, inputs[0]]));
+        vec![dx, None]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let kernel = Kernel::new("cross_entropy", "softmax_nll").read("x", cx.input(0)).read("labels", cx.input(1));
+        let classes = cx.inputs[0].channels();
+        cx.push(kernel.write("loss", cx.output(0)).set("C", classes).grid(Grid::per_sample(1)));
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let (x, labels) = (&cx.inputs[0], &cx.inputs[1].data);
+        let classes = x.shape[1];
+        let one = |&n: &usize| {
+            let row = &x.data[n * classes..][..classes];
+            log_sum_exp(row) - row[label(labels, n, classes)]
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        let (x, labels) = (&cx.inputs[0], &cx.inputs[1].data);
+        let classes = x.shape[1];
+        let one = |&n: &usize| {
+            let row = &x.data[n * classes..][..classes];
+            1.0 + log_sum_exp(row).abs() + row[label(labels, n, classes)].abs()
+        };
+        Some(indices.iter().map(one).collect())
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs labels i32 `[N]`, dloss `[N]`, x `[N, C]`; output dx = dloss · (softmax(x) - one-hot label). Made by fusion.
+#[derive(Debug)]
+pub struct SoftmaxCrossEntropyGrad;
+
+impl SoftmaxCrossEntropyGrad {
+    /// The elements, with `join` of the softmax term and the one-hot term.
+    fn elements(cx: &RefCx, indices: &[usize], join: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+        let (labels, dloss, x) = (&cx.inputs[0].data, &cx.inputs[1].data, &cx.inputs[2]);
+        let classes = x.shape[1];
+        let one = |i: usize, sum: f64| {
+            let (n, c) = (i / classes, i % classes);
+            let hot = if c == label(labels, n, classes) { dloss[n] } else { 0.0 };
+            join(dloss[n] * (x.data[i] - sum).exp(), hot)
+        };
+        by_row(classes, indices, |row| log_sum_exp(&x.data[row]), one)
+    }
+}
+
+impl Op for SoftmaxCrossEntropyGrad {
+    fn name(&self) -> &'static str {
+        "softmax_cross_entropy_grad"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        check_classes(inputs[2], inputs[0], self.name())?;
+        Ok(vec![inputs[2].clone()])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 3]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let kernel = Kernel::new("cross_entropy", "softmax_nll_grad")
+            .read("labels_in", cx.input(0))
+            .read("dloss", cx.input(1))
+            .read("x", cx.input(2))
+            .write("dx", cx.output(0));
+        let classes = cx.outputs[0].channels();
+        cx.push(kernel.set("C", classes).grid(Grid::per_sample(1)));
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        Self::elements(cx, indices, |soft, hot| soft - hot)
+    }
+
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(Self::elements(cx, indices, |soft, hot| soft.abs() + hot.abs()))
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}

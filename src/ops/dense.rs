@@ -1,0 +1,325 @@
+//! Dense layer: y[n, u] = act(b[u] + Σ x[n, i] · w[u, i]). Weights over the adapter's binding limit are worked through in windows of units.
+
+use super::activation::{Activation, ActivationOp};
+use super::bias_add::BiasAdd;
+use super::elementwise::Width;
+use super::tile::{chunk, grouped, tile};
+use super::{Layer, LayerCx, Registry};
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::spec::{Count, Field, Kind, Node, Report, SpecStruct, spec_struct};
+use crate::tensor::TensorType;
+use serde_json::{Map, Value as Json, json};
+use std::any::Any;
+use std::sync::Arc;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.layer::<DenseKeys>("dense", "Multiplies each sample's numbers with a learnt matrix.");
+    registry.ops(&["dense", "dense_grad_input", "dense_grad_weight"]);
+}
+
+/// The `units` key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// This many.
+    Count(Count),
+    /// One a class of the data.
+    Classes,
+}
+
+impl Field for Units {
+    fn read(node: &Node, report: &mut Report) -> Option<Units> {
+        match node.kind {
+            Kind::String(_) => report.word(node, &["classes"]).map(|_| Units::Classes),
+            Kind::Number(_) => Count::read(node, report).map(Units::Count),
+            _ => {
+                report.expected(node, "a whole number or \"classes\"");
+                None
+            }
+        }
+    }
+
+    fn write(&self) -> Json {
+        match self {
+            Units::Count(count) => count.write(),
+            Units::Classes => json!("classes"),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [Count::schema(), { "const": "classes" }] })
+    }
+}
+
+spec_struct! {
+    /// The layer `dense`.
+    pub struct DenseKeys {
+        /// Outputs: a number, or "classes" for one a class of the data.
+        pub units: Units,
+        /// Whether each unit adds a number of its own.
+        pub bias: bool = true,
+    }
+}
+
+impl Layer for DenseKeys {
+    fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
+        let x = cx.b.ty(inputs[0]);
+        let [features] = x.dims[..] else {
+            let what = format!("dense takes one row of numbers a sample, [N, features], and its input is {x}");
+            return Err(ShapeError::new(what, "put { \"op\": \"flatten\" } before it"));
+        };
+        let units = match (self.units, cx.classes) {
+            (Units::Count(count), _) => count.get(),
+            (Units::Classes, Some(classes)) => classes,
+            (Units::Classes, None) => {
+                let hint = "set \"data\": { \"classes\": … }, or write the number of units";
+                return Err(ShapeError::new(
+                    "\"units\": \"classes\" needs the count of classes, which is not known",
+                    hint,
+                ));
+            }
+        };
+        let (w, bias) = cx.weight_and_bias(&[units, features], features, units, self.bias);
+        let y = cx.b.op(Dense { bias: false, activation: None }, &[inputs[0], w])?[0];
+        match bias {
+            Some(bias) => Ok(cx.b.op(BiasAdd, &[y, bias])?[0]),
+            None => Ok(y),
+        }
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+
+    fn clone_box(&self) -> Box<dyn Layer> {
+        Box::new(self.clone())
+    }
+}
+
+/// Rows (samples or units) and inputs of the tiles of both gradients.
+fn gradient_tile(width: Width) -> [usize; 2] {
+    [8, if width.lanes() == 4 { 2 } else { 8 }]
+}
+
+/// Inputs x `[N, in]`, w `[units, in]`, with `bias` b `[units]`; output y `[N, units]`.
+#[derive(Clone, Debug)]
+pub struct Dense {
+    /// Whether a third input is added (by fusion).
+    pub bias: bool,
+    /// Applied to the sum (by fusion).
+    pub activation: Option<Activation>,
+}
+
+impl Dense {
+    /// Σ x · w + b of one element of y.
+    fn sum(&self, cx: &RefCx, index: usize) -> f64 {
+        let (x, w) = (&cx.inputs[0], &cx.inputs[1]);
+        let (units, features) = (w.shape[0], w.shape[1]);
+        let (n, u) = (index / units, index % units);
+        let (row, weights) = (&x.data[n * features..][..features], &w.data[u * features..][..features]);
+        let bias = if self.bias { cx.inputs[2].data[u] } else { 0.0 };
+        bias + row.iter().zip(weights).map(|(x, w)| x * w).sum::<f64>()
+    }
+}
+
+impl Op for Dense {
+    fn name(&self) -> &'static str {
+        "dense"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        let (x, w) = (inputs[0], inputs[1]);
+        if w.dims.len() != 2 || x.dims != [w.dims[1]] {
+            let what = format!("dense with weights {w} does not take {x}");
+            return Err(ShapeError::new(what, "share weights only between layers of the same units and features"));
+        }
+        Ok(vec![TensorType::batch(&w.dims[..1])])
+    }
+
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        assert!(!self.bias && self.activation.is_none(), "gradients come before fusing");
+        let Some(dy) = douts[0] else { return vec![None; 2] };
+        let dx = b.one(DenseGradInput, &[dy, inputs[1]]);
+        let dw = b.one(DenseGradWeight, &[dy, inputs[0]]);
+        vec![Some(dx), Some(dw)]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let (units, features) = (cx.inputs[1].dims[0], cx.inputs[1].dims[1]);
+        let width = Width::of(features);
+        for window in cx.row_windows(units, features) {
+            let w = cx.input_range(1, window.start * features, window.len() * features);
+            let [tn, tu] = tile(cx.batch, window.len(), [8, 8], cx.caps);
+            // For the planned batch, as a tile covers several samples: a short batch leaves some invocations idle.
+            let items = window.len().div_ceil(tu) * cx.batch.div_ceil(tn);
+            let kernel = Kernel::new("dense", width.pick("forward", "forward_vec4"))
+                .read(width.pick("x", "x4"), cx.input(0))
+                .read(width.pick("w", "w4"), w.clone())
+                .read("b", if self.bias { cx.input(2) } else { w })
+                .write("y", cx.output(0))
+                .set("IN", features / width.lanes())
+                .set("UNITS", units)
+                .set("FIRST", window.start)
+                .set("COUNT", window.len())
+                .set("BIAS", usize::from(self.bias))
+                .set("TN", tn)
+                .set("TU", tu)
+                .set("CHUNK", chunk(1, features / width.lanes()))
+                .grid(grouped(Grid::fixed(items), cx.batch, cx.caps));
+            cx.push(self.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel)));
+        }
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let activate = |x: f64| self.activation.map_or(x, |a| a.eval(x));
+        indices.iter().map(|&i| activate(self.sum(cx, i))).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _: &[&TensorType]) -> u64 {
+        2 * inputs[1].items() as u64
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        if self.activation.is_some() || position != 0 {
+            return None;
+        }
+        if next.any().is::<BiasAdd>() && !self.bias {
+            return Some(Arc::new(Dense { bias: true, ..self.clone() }));
+        }
+        let activation = next.any().downcast_ref::<ActivationOp>()?.activation;
+        Some(Arc::new(Dense { activation: Some(activation), ..self.clone() }))
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs dy `[N, units]`, w `[units, in]`; output dx `[N, in]`: dx[n, i] = Σ dy[n, u] · w[u, i].
+#[derive(Debug)]
+pub struct DenseGradInput;
+
+impl Op for DenseGradInput {
+    fn name(&self) -> &'static str {
+        "dense_grad_input"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        assert_eq!(inputs[0].dims, inputs[1].dims[..1]);
+        Ok(vec![TensorType::batch(&inputs[1].dims[1..])])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 2]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let (units, features) = (cx.inputs[1].dims[0], cx.inputs[1].dims[1]);
+        let width = Width::of(features);
+        let inputs = features / width.lanes();
+        let [tn, ti] = tile(cx.batch, inputs, gradient_tile(width), cx.caps);
+        let items = inputs.div_ceil(ti) * cx.batch.div_ceil(tn);
+        for window in cx.row_windows(units, features) {
+            let w = cx.input_range(1, window.start * features, window.len() * features);
+            let kernel = Kernel::new("dense", width.pick("grad_input", "grad_input_vec4"))
+                .read("dy", cx.input(0))
+                .read(width.pick("w", "w4"), w);
+            let name = width.pick("dx", "dx4");
+            let first = window.start == 0;
+            let kernel = if first { kernel.write(name, cx.output(0)) } else { kernel.read_write(name, cx.output(0)) };
+            let kernel = kernel
+                .set("IN", inputs)
+                .set("UNITS", units)
+                .set("FIRST", window.start)
+                .set("COUNT", window.len())
+                .set("ADD", usize::from(!first))
+                .set("TN", tn)
+                .set("TI", ti)
+                .set("CHUNK", chunk(1, window.len()))
+                .grid(grouped(Grid::fixed(items), cx.batch, cx.caps));
+            cx.push(kernel);
+        }
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let (dy, w) = (&cx.inputs[0].data, &cx.inputs[1].data);
+        let (units, features) = (cx.inputs[1].shape[0], cx.inputs[1].shape[1]);
+        let product = |i: usize, u: usize| dy[i / features * units + u] * w[u * features + i % features];
+        indices.iter().map(|&i| (0..units).map(|u| product(i, u)).sum()).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| self.reference(cx, output, indices)))
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _: &[&TensorType]) -> u64 {
+        2 * inputs[1].items() as u64
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs dy `[N, units]`, x `[N, in]`; output dw `[units, in]`: dw[u, i] = Σ dy[n, u] · x[n, i].
+#[derive(Debug)]
+pub struct DenseGradWeight;
+
+impl Op for DenseGradWeight {
+    fn name(&self) -> &'static str {
+        "dense_grad_weight"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![TensorType::f32(&[inputs[0].items(), inputs[1].items()])])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 2]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let (units, features) = (cx.inputs[0].items(), cx.inputs[1].items());
+        let width = Width::of(features);
+        let inputs = features / width.lanes();
+        for window in cx.row_windows(units, features) {
+            let [tu, ti] = tile(window.len(), inputs, gradient_tile(width), cx.caps);
+            let dw = cx.output_range(0, window.start * features, window.len() * features);
+            let kernel = Kernel::new("dense", width.pick("grad_weight", "grad_weight_vec4"))
+                .read("dy", cx.input(0))
+                .read(width.pick("x_in", "x_in4"), cx.input(1))
+                .write(width.pick("dw", "dw4"), dw)
+                .set("IN", inputs)
+                .set("UNITS", units)
+                .set("FIRST", window.start)
+                .set("COUNT", window.len())
+                .set("TU", tu)
+                .set("TI", ti)
+                .set("CHUNK", chunk(1, cx.batch))
+                .grid(grouped(Grid::fixed(window.len().div_ceil(tu) * inputs.div_ceil(ti)), cx.batch, cx.caps));
+            cx.push(kernel);
+        }
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let (dy, x) = (&cx.inputs[0], &cx.inputs[1]);
+        let (units, features) = (dy.shape[1], x.shape[1]);
+        let product = |i: usize, n: usize| dy.data[n * units + i / features] * x.data[n * features + i % features];
+        indices.iter().map(|&i| (0..cx.n).map(|n| product(i, n)).sum()).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| self.reference(cx, output, indices)))
+    }
+
+    fn flops(&self, inputs: &[&TensorType], _: &[&TensorType]) -> u64 {
+        2 * (inputs[0].items() * inputs[1].items()) as u64
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,191 @@
+//! Dropout (Srivastava et al. 2014), scaled while training so that inference needs nothing. The mask is a function of seed,
+//! step, batch, layer and element, so it is never stored: forward and gradient compute the same one.
+
+use super::elementwise::Width;
+use super::{Layer, LayerCx, Registry};
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Step, Value, name_salt};
+use crate::spec::{Fraction, SpecStruct, spec_struct};
+use crate::tensor::TensorType;
+use serde_json::{Map, Value as Json};
+use std::any::Any;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.layer::<DropoutLayer>("dropout", "Sets elements to 0 at random while training.");
+    registry.ops(&["dropout", "dropout_grad"]);
+}
+
+spec_struct! {
+    /// The layer `dropout`.
+    pub struct DropoutLayer {
+        /// Share of the elements that are dropped.
+        pub rate: Fraction = Fraction(0.5),
+    }
+}
+
+impl Layer for DropoutLayer {
+    fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
+        if !(cx.training && cx.random) || self.rate.get() == 0.0 {
+            return Ok(inputs[0]);
+        }
+        let mask = Mask { rate: self.rate.get(), salt: name_salt(&cx.name) };
+        Ok(cx.b.op(Dropout { mask }, inputs)?[0])
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+
+    fn clone_box(&self) -> Box<dyn Layer> {
+        Box::new(self.clone())
+    }
+}
+
+/// `pcg4d` of `shaders/lib/random.wgsl`, bit for bit.
+pub fn pcg4d(key: [u32; 4]) -> [u32; 4] {
+    let mut v = key.map(|k| k.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    for round in 0..2 {
+        if round == 1 {
+            v = v.map(|k| k ^ (k >> 16));
+        }
+        v[0] = v[0].wrapping_add(v[1].wrapping_mul(v[3]));
+        v[1] = v[1].wrapping_add(v[2].wrapping_mul(v[0]));
+        v[2] = v[2].wrapping_add(v[0].wrapping_mul(v[1]));
+        v[3] = v[3].wrapping_add(v[1].wrapping_mul(v[2]));
+    }
+    v
+}
+
+/// Which elements are dropped.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Mask {
+    /// Share of the elements that are dropped, below 1.
+    pub rate: f64,
+    /// The layer's number, the same for forward and gradient.
+    pub salt: u32,
+}
+
+impl Mask {
+    /// Random words below this drop their element.
+    fn below(&self) -> u32 {
+        (self.rate * 4_294_967_296.0) as u32
+    }
+
+    fn scale(&self) -> f64 {
+        1.0 / (1.0 - self.rate)
+    }
+
+    /// The factor of element `i` of the batch: 0, or 1 / (1 - rate).
+    pub fn factor(&self, step: &Step, i: usize) -> f64 {
+        let key = step.seed.wrapping_add(step.offset.wrapping_mul(747_796_405));
+        let random = pcg4d([(i / 4) as u32, self.salt, step.step, key]);
+        if random[i % 4] < self.below() { 0.0 } else { self.scale() }
+    }
+
+    fn kernel(&self, cx: &mut KernelCx) {
+        let width = Width::of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / width.lanes();
+        cx.push(
+            Kernel::new("dropout", width.pick("forward", "forward_vec4"))
+                .read(width.pick("x", "x4"), cx.input(0))
+                .write(width.pick("y", "y4"), cx.output(0))
+                .set("ITEMS", items)
+                .set("SALT", self.salt as usize)
+                .set("BELOW", self.below() as usize)
+                .set_f("SCALE", self.scale())
+                .grid(Grid::per_sample(items)),
+        );
+    }
+
+    fn reference(&self, cx: &RefCx, indices: &[usize]) -> Vec<f64> {
+        indices.iter().map(|&i| cx.inputs[0].data[i] * self.factor(cx.step, i)).collect()
+    }
+}
+
+/// Input x `[N, …]`; output y = x · mask / (1 - rate).
+#[derive(Debug)]
+pub struct Dropout {
+    /// Which elements are dropped.
+    pub mask: Mask,
+}
+
+impl Op for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gradient(&self, b: &mut Builder, _: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![douts[0].map(|dy| b.one(DropoutGrad { mask: self.mask }, &[dy]))]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        self.mask.kernel(cx);
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        self.mask.reference(cx, indices)
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Input dy `[N, …]`; output dx = dy · mask / (1 - rate), with the mask of the forward op.
+#[derive(Debug)]
+pub struct DropoutGrad {
+    /// Which elements are dropped.
+    pub mask: Mask,
+}
+
+impl Op for DropoutGrad {
+    fn name(&self) -> &'static str {
+        "dropout_grad"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        self.mask.kernel(cx);
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        self.mask.reference(cx, indices)
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mask_drops_its_share_and_depends_on_every_part_of_the_key() {
+        let mask = Mask { rate: 0.3, salt: 7 };
+        let dropped =
+            |mask: Mask, step: &Step| -> Vec<bool> { (0..100_000).map(|i| mask.factor(step, i) == 0.0).collect() };
+        let base = dropped(mask, &Step::of(1));
+        let share = base.iter().filter(|d| **d).count();
+        assert!((29_400..30_600).contains(&share), "dropped {share} of 100,000 at a rate of 0.3");
+        let steps =
+            [Step { seed: 1, ..Step::of(1) }, Step { step: 1, ..Step::of(1) }, Step { offset: 1, ..Step::of(1) }];
+        let others = steps.iter().map(|s| dropped(mask, s)).chain([dropped(Mask { salt: 8, ..mask }, &Step::of(1))]);
+        for other in others {
+            // Independent masks agree on 0.3² + 0.7² = 58 % of the elements.
+            let same = base.iter().zip(&other).filter(|(a, b)| a == b).count();
+            assert!((57_000..59_000).contains(&same), "{same} of 100,000 agree");
+        }
+    }
+}

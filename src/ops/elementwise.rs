@@ -1,0 +1,449 @@
+//! add and mul with NumPy's broadcasting, the sums that undo broadcasting in gradients, and copies.
+//! Shapes align from the right; N always meets N, so `[N, C]` fits `[N, H, W, C]`. More than two inputs are chained.
+
+use super::{Arity, Layer, LayerCx, Registry};
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::spec::{SpecStruct, spec_struct};
+use crate::tensor::{DType, TensorType};
+use serde_json::{Map, Value as Json};
+use std::any::Any;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.layer::<AddLayer>("add", "Adds its inputs, with NumPy's broadcasting.");
+    registry.layer::<MulLayer>("mul", "Multiplies its inputs, with NumPy's broadcasting.");
+    registry.ops(&["add", "mul", "copy", "reduce_sum"]);
+}
+
+spec_struct! {
+    /// The layer `add`.
+    pub struct AddLayer {}
+}
+
+spec_struct! {
+    /// The layer `mul`.
+    pub struct MulLayer {}
+}
+
+impl Layer for AddLayer {
+    fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
+        inputs[1..].iter().try_fold(inputs[0], |sum, &x| Ok(cx.b.op(Add, &[sum, x])?[0]))
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Many
+    }
+
+    fn clone_box(&self) -> Box<dyn Layer> {
+        Box::new(self.clone())
+    }
+}
+
+impl Layer for MulLayer {
+    fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
+        inputs[1..].iter().try_fold(inputs[0], |product, &x| Ok(cx.b.op(Mul, &[product, x])?[0]))
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+
+    fn arity(&self) -> Arity {
+        Arity::Many
+    }
+
+    fn clone_box(&self) -> Box<dyn Layer> {
+        Box::new(self.clone())
+    }
+}
+
+/// How many elements an invocation handles: four where the count allows, which is another entry point with operands of vec4s.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Width(usize);
+
+impl Width {
+    /// Four elements where `count` (elements of a sample, or channels) is a multiple of four.
+    pub(super) fn of(count: usize) -> Width {
+        Width(if count.is_multiple_of(4) { 4 } else { 1 })
+    }
+
+    /// Elements of one invocation.
+    pub(super) fn lanes(self) -> usize {
+        self.0
+    }
+
+    /// The name for one element or for four.
+    pub(super) fn pick(self, one: &'static str, four: &'static str) -> &'static str {
+        if self.0 == 4 { four } else { one }
+    }
+}
+
+/// The invocations for `items` items of a tensor like `ty`, in every sample when it is batched.
+fn grid(ty: &TensorType, items: usize) -> Grid {
+    if ty.batched { Grid::per_sample(items) } else { Grid::fixed(items) }
+}
+
+/// Most groups of dimensions that the kernels index.
+const GROUPS: usize = 5;
+
+/// The type that both operands are broadcast to.
+fn broadcast(a: &TensorType, b: &TensorType) -> Result<TensorType, ShapeError> {
+    let rank = a.dims.len().max(b.dims.len());
+    let dim = |t: &TensorType, i: usize| (i + t.dims.len()).checked_sub(rank).map_or(1, |k| t.dims[k]);
+    let meet = |i: usize| match (dim(a, i), dim(b, i)) {
+        (x, 1) => Some(x),
+        (1, y) => Some(y),
+        (x, y) => (x == y).then_some(x),
+    };
+    let dims: Option<Vec<usize>> = (0..rank).map(meet).collect();
+    let Some(dims) = dims.filter(|_| a.dtype == DType::F32 && b.dtype == DType::F32) else {
+        let hint =
+            "aligned from the right, dimensions must be equal or 1; change the layers or pick other ones in `from`";
+        return Err(ShapeError::new(format!("shapes {a} and {b} cannot be broadcast together"), hint));
+    };
+    let y = TensorType { dtype: DType::F32, batched: a.batched || b.batched, dims };
+    if Groups::of(&y, [a, b]).0.len() > GROUPS {
+        let hint = "reshape them to fewer dimensions";
+        return Err(ShapeError::new(format!("broadcasting {a} and {b} takes more than {GROUPS} dimensions"), hint));
+    }
+    Ok(y)
+}
+
+/// Strides of `t` in the dimensions of `y`, N in front when `y` is batched: 0 where it is broadcast.
+fn strides(t: &TensorType, y: &TensorType) -> Vec<usize> {
+    let mut stride = 1;
+    let mut strides = vec![0; y.dims.len()];
+    for (k, &size) in t.dims.iter().enumerate().rev() {
+        let i = y.dims.len() - t.dims.len() + k;
+        strides[i] = if size == y.dims[i] { stride } else { 0 };
+        stride *= size;
+    }
+    let lead = y.batched.then_some(if t.batched { stride } else { 0 });
+    lead.into_iter().chain(strides).collect()
+}
+
+/// Dimensions of y, outermost first, as (size, strides of both operands), joined where both operands run on.
+/// The size of the outermost is 0 where it contains N: nothing depends on it.
+struct Groups(Vec<(usize, [usize; 2])>);
+
+impl Groups {
+    fn of(y: &TensorType, operands: [&TensorType; 2]) -> Groups {
+        let [a, b] = operands.map(|t| strides(t, y));
+        let sizes = y.batched.then_some(0).into_iter().chain(y.dims.iter().copied());
+        let mut groups: Vec<(usize, [usize; 2])> = Vec::new();
+        for ((size, a), b) in sizes.zip(a).zip(b).filter(|((size, _), _)| *size != 1) {
+            match groups.last_mut() {
+                Some(outer) if outer.1 == [a * size, b * size] => *outer = (outer.0 * size, [a, b]),
+                _ => groups.push((size, [a, b])),
+            }
+        }
+        Groups(groups)
+    }
+
+    /// Four lanes where the innermost group allows them for both operands.
+    fn width(&self, y: &TensorType) -> Width {
+        match self.0.as_slice() {
+            [(_, [1, 1])] => Width::of(y.items()),
+            [.., (size, [1, 1])] => Width::of(*size),
+            _ => Width::of(1),
+        }
+    }
+
+    /// Sets D1…D4 and the strides; the outermost group is number 0, the others end at 4.
+    fn constants(&self, mut kernel: Kernel, lanes: usize) -> Kernel {
+        const NAMES: [[&str; 3]; GROUPS] =
+            [["", "A0", "B0"], ["D1", "A1", "B1"], ["D2", "A2", "B2"], ["D3", "A3", "B3"], ["D4", "A4", "B4"]];
+        let count = self.0.len();
+        for (k, &(size, [a, b])) in self.0.iter().enumerate() {
+            let innermost = k + 1 == count;
+            let [d, a_name, b_name] = NAMES[if k == 0 { 0 } else { GROUPS - count + k }];
+            let unit = if innermost { 1 } else { lanes };
+            kernel = kernel.set(a_name, a / unit).set(b_name, b / unit);
+            if k > 0 {
+                kernel = kernel.set(d, if innermost { size / lanes } else { size });
+            }
+        }
+        kernel
+    }
+}
+
+/// The dispatch of add or mul.
+fn binary(cx: &mut KernelCx, one: &'static str, four: &'static str) {
+    let y = cx.outputs[0];
+    let groups = Groups::of(y, [cx.inputs[0], cx.inputs[1]]);
+    let width = groups.width(y);
+    let items = y.items() / width.lanes();
+    let kernel = Kernel::new("elementwise", width.pick(one, four))
+        .read(width.pick("a", "a4"), cx.input(0))
+        .read(width.pick("b", "b4"), cx.input(1))
+        .write(width.pick("y", "y4"), cx.output(0))
+        .set("ITEMS", items)
+        .set("BATCHED", usize::from(y.batched))
+        .grid(grid(y, items));
+    cx.push(groups.constants(kernel, width.lanes()));
+}
+
+/// Elements of both operands under element `index` of y.
+fn pair(cx: &RefCx, index: usize) -> (f64, f64) {
+    let rank = cx.inputs.iter().map(|t| t.shape.len()).max().expect("two operands");
+    // N is in front of both shapes: with fewer dimensions it is not aligned from the right like the others.
+    let dim = |k: usize, i: usize| {
+        let shape = &cx.inputs[k].shape;
+        match (i, (i + shape.len()).checked_sub(rank)) {
+            (0, _) => shape.first().copied().unwrap_or(1),
+            (_, Some(j)) if j > 0 || shape.len() == rank => shape[j],
+            _ => 1,
+        }
+    };
+    let (mut rest, mut at, mut stride) = (index, [0, 0], [1, 1]);
+    for i in (0..rank).rev() {
+        let size = dim(0, i).max(dim(1, i));
+        let coordinate = rest % size;
+        rest /= size;
+        for k in 0..2 {
+            at[k] += if dim(k, i) == 1 { 0 } else { coordinate * stride[k] };
+            stride[k] *= dim(k, i);
+        }
+    }
+    (cx.inputs[0].data[at[0]], cx.inputs[1].data[at[1]])
+}
+
+/// The gradient `dy` summed to the type of `input`.
+fn reduce_to(b: &mut Builder, dy: Value, input: Value) -> Value {
+    let to = b.ty(input).clone();
+    if *b.ty(dy) == to { dy } else { b.one(ReduceSum { to }, &[dy]) }
+}
+
+/// Inputs a, b; output y = a + b, broadcast. Also sums gradients where a value has several users.
+#[derive(Debug)]
+pub struct Add;
+
+impl Op for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![broadcast(inputs[0], inputs[1])?])
+    }
+
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        let Some(dy) = douts[0] else { return vec![None; 2] };
+        inputs.iter().map(|&x| Some(reduce_to(b, dy, x))).collect()
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        binary(cx, "add", "add_vec4");
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        indices.iter().map(|&i| pair(cx, i)).map(|(a, b)| a + b).collect()
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs a, b; output y = a · b, broadcast.
+#[derive(Debug)]
+pub struct Mul;
+
+impl Op for Mul {
+    fn name(&self) -> &'static str {
+        "mul"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![broadcast(inputs[0], inputs[1])?])
+    }
+
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        let Some(dy) = douts[0] else { return vec![None; 2] };
+        let mut by = |x: Value, other: Value| {
+            let product = b.one(Mul, &[dy, other]);
+            Some(reduce_to(b, product, x))
+        };
+        vec![by(inputs[0], inputs[1]), by(inputs[1], inputs[0])]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        binary(cx, "mul", "mul_vec4");
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        indices.iter().map(|&i| pair(cx, i)).map(|(a, b)| a * b).collect()
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Input x; output y = x in a buffer of its own.
+#[derive(Debug)]
+pub struct Copy;
+
+impl Op for Copy {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![douts[0]]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let y = cx.outputs[0];
+        let width = Width::of(y.items());
+        let items = y.items() / width.lanes();
+        cx.push(
+            Kernel::new("elementwise", width.pick("copy", "copy_vec4"))
+                .read(width.pick("a", "a4"), cx.input(0))
+                .write(width.pick("y", "y4"), cx.output(0))
+                .set("ITEMS", items)
+                .set("BATCHED", usize::from(y.batched))
+                .grid(grid(y, items)),
+        );
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        indices.iter().map(|&i| cx.inputs[0].data[i]).collect()
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Terms of one sum that one invocation adds; longer sums are split.
+const TERMS: usize = 512;
+/// Most partial sums an element.
+const PARTS: usize = 4096;
+
+/// Input x; output y of type `to`, whose dimensions are x's or 1 or missing: x summed over those where they differ.
+#[derive(Debug)]
+pub struct ReduceSum {
+    /// Type of y.
+    pub to: TensorType,
+}
+
+impl ReduceSum {
+    /// Dimensions of x, outermost first, N in front, as (size, kept); equal neighbours joined. N's size is given as `n`.
+    fn groups(&self, x: &TensorType, n: usize) -> Vec<(usize, bool)> {
+        let missing = x.dims.len() - self.to.dims.len();
+        let kept = |i: usize| i >= missing && self.to.dims[i - missing] == x.dims[i];
+        let own = x.dims.iter().enumerate().map(|(i, &size)| (size, kept(i))).filter(|d| d.0 != 1);
+        let mut groups: Vec<(usize, bool)> = Vec::new();
+        for (size, kept) in x.batched.then_some((n, self.to.batched)).into_iter().chain(own) {
+            match groups.last_mut() {
+                Some(outer) if outer.1 == kept => outer.0 *= size,
+                _ => groups.push((size, kept)),
+            }
+        }
+        groups
+    }
+
+    fn constants(&self, mut kernel: Kernel, x: &TensorType) -> Kernel {
+        const NAMES: [[&str; 2]; GROUPS] = [["", "K0"], ["D1", "K1"], ["D2", "K2"], ["D3", "K3"], ["D4", "K4"]];
+        let groups = self.groups(x, 0);
+        for (k, &(size, kept)) in groups.iter().enumerate() {
+            let [d, keep] = NAMES[if k == 0 { 0 } else { GROUPS - groups.len() + k }];
+            kernel = kernel.set(keep, usize::from(kept));
+            if k > 0 {
+                kernel = kernel.set(d, size);
+            }
+        }
+        let over_batch = x.batched && !self.to.batched;
+        let summed = x.items() / self.to.items();
+        kernel.set("TERMS", summed).set("OVER_BATCH", usize::from(over_batch))
+    }
+
+    /// All of y, with every term mapped by `f`.
+    fn sums(&self, cx: &RefCx, f: impl Fn(f64) -> f64) -> Vec<f64> {
+        let x = &cx.inputs[0];
+        let to = self.to.shape(cx.n);
+        let rank = x.shape.len();
+        // Strides of y in x's dimensions: 0 where it is summed.
+        let mut strides = vec![0; rank];
+        let mut stride = 1;
+        for (k, &size) in to.iter().enumerate().rev() {
+            let i = if self.to.batched && k == 0 { 0 } else { rank - to.len() + k };
+            strides[i] = if size == x.shape[i] { stride } else { 0 };
+            stride *= size;
+        }
+        let mut sums = vec![0.0; stride];
+        for (index, &term) in x.data.iter().enumerate() {
+            let (mut rest, mut o) = (index, 0);
+            for (size, stride) in x.shape.iter().zip(&strides).rev() {
+                o += rest % size * stride;
+                rest /= size;
+            }
+            sums[o] += f(term);
+        }
+        sums
+    }
+}
+
+impl Op for ReduceSum {
+    fn name(&self) -> &'static str {
+        "reduce_sum"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        let whole = broadcast(inputs[0], &self.to)?;
+        assert_eq!(whole, *inputs[0], "a sum has its terms' dimensions or 1");
+        assert!(self.groups(inputs[0], 0).len() <= GROUPS, "broadcast to at most {GROUPS} groups of dimensions");
+        Ok(vec![self.to.clone()])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let (x, y) = (cx.inputs[0], cx.outputs[0]);
+        let terms = x.len(cx.batch) / y.len(cx.batch);
+        let parts = terms.div_ceil(TERMS).min(PARTS);
+        let base = |entry, items: usize| {
+            Kernel::new("elementwise", entry)
+                .set("ITEMS", y.items())
+                .set("BATCHED", usize::from(y.batched))
+                .grid(grid(y, items))
+        };
+        if parts == 1 {
+            let kernel = base("reduce_sum", y.items()).read("x", cx.input(0)).write("y", cx.output(0));
+            return cx.push(self.constants(kernel, x));
+        }
+        let scratch = cx.scratch(parts * y.len(cx.batch));
+        let kernel = base("reduce_sum_partial", y.items() * parts)
+            .read("x", cx.input(0))
+            .write("parts", scratch.clone())
+            .set("PARTS", parts);
+        cx.push(self.constants(kernel, x));
+        let kernel =
+            base("reduce_sum_parts", y.items()).read("parts_in", scratch).write("y", cx.output(0)).set("PARTS", parts);
+        cx.push(kernel);
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let sums = self.sums(cx, |x| x);
+        indices.iter().map(|&o| sums[o]).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        let sums = self.sums(cx, f64::abs);
+        Some(indices.iter().map(|&o| sums[o]).collect())
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}

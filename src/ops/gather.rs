@@ -1,0 +1,153 @@
+//! Batches from a data set that lies on the adapter, in the epoch's order. No layers: they are put in front of a
+//! graph in place of its inputs.
+
+use super::Registry;
+use super::elementwise::Width;
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::tensor::{DType, TensorType};
+use std::any::Any;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.ops(&["gather_images", "gather_labels"]);
+}
+
+/// Checks the order: u32 `[positions]`.
+fn check_order(order: &TensorType) {
+    assert!(order.dtype == DType::U32 && !order.batched && order.dims.len() == 1, "an order is u32 [positions]");
+}
+
+/// The data set's sample at position `i` of the batch, clamped as the kernels do.
+fn sample(cx: &RefCx, i: usize) -> usize {
+    let (set, order) = (&cx.inputs[0], &cx.inputs[1].data);
+    let position = (cx.step.offset as usize + i).min(order.len() - 1);
+    (order[position] as usize).min(set.shape[0] - 1)
+}
+
+/// Inputs images u8 `[count, h, w, c]` and order u32 `[positions]`, both states; output f32 `[N, h, w, c]`:
+/// (byte / 255 - mean) / std of sample order[step.offset + n].
+#[derive(Debug)]
+pub struct GatherImages {
+    /// Mean of each channel on the scale 0…1, or one for all.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, or one for all.
+    pub std: Vec<f32>,
+}
+
+impl GatherImages {
+    /// Mean and deviation of channel `c`.
+    fn channel(&self, c: usize) -> (f64, f64) {
+        let of = |list: &[f32]| f64::from(list[c.min(list.len() - 1)]);
+        (of(&self.mean), of(&self.std))
+    }
+}
+
+impl Op for GatherImages {
+    fn name(&self) -> &'static str {
+        "gather_images"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        let images = inputs[0];
+        assert!(images.dtype == DType::U8 && !images.batched && images.dims.len() > 1, "images are u8 [count, …]");
+        check_order(inputs[1]);
+        let channels = images.channels();
+        for list in [&self.mean, &self.std] {
+            assert!(list.len() == 1 || list.len() == channels, "one number a channel, or one for all");
+            // The kernel has four constants and takes the last for all further channels.
+            assert!(list.iter().skip(4).all(|v| *v == list[3]), "channels from the fourth on share mean and deviation");
+        }
+        Ok(vec![TensorType::batch(&images.dims[1..])])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 2]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        const NAMES: [[&str; 2]; 4] =
+            [["MEAN_0", "STD_0"], ["MEAN_1", "STD_1"], ["MEAN_2", "STD_2"], ["MEAN_3", "STD_3"]];
+        let y = cx.outputs[0];
+        let width = Width::of(y.items());
+        let mut kernel = Kernel::new("gather", width.pick("gather_images", "gather_images_vec4"))
+            .read("images", cx.input(0))
+            .read("order", cx.input(1))
+            .write(width.pick("y", "y4"), cx.output(0))
+            .set("COUNT", cx.inputs[0].dims[0])
+            .set("ORDERED", cx.inputs[1].items())
+            .set("ITEMS", y.items())
+            .set("C", y.channels())
+            .grid(Grid::per_sample(y.items() / width.lanes()));
+        for (c, [mean, std]) in NAMES.into_iter().enumerate() {
+            let channel = self.channel(c);
+            kernel = kernel.set_f(mean, channel.0).set_f(std, channel.1);
+        }
+        cx.push(kernel);
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let images = &cx.inputs[0];
+        let items: usize = images.shape[1..].iter().product();
+        let channels = images.shape[images.shape.len() - 1];
+        let one = |&i: &usize| {
+            let (mean, std) = self.channel(i % channels);
+            (images.data[sample(cx, i / items) * items + i % items] / 255.0 - mean) / std
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        let channels = cx.inputs[0].shape[cx.inputs[0].shape.len() - 1];
+        let values = self.reference(cx, output, indices).into_iter().zip(indices);
+        let one = |(value, &i): (f64, &usize)| {
+            let (mean, std) = self.channel(i % channels);
+            value.abs() + 2.0 * (mean / std).abs()
+        };
+        Some(values.map(one).collect())
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs labels i32 `[count]` and order u32 `[positions]`, both states; output i32 `[N]`: the label of sample
+/// order[step.offset + n].
+#[derive(Debug)]
+pub struct GatherLabels;
+
+impl Op for GatherLabels {
+    fn name(&self) -> &'static str {
+        "gather_labels"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        let labels = inputs[0];
+        assert!(labels.dtype == DType::I32 && !labels.batched && labels.dims.len() == 1, "labels are i32 [count]");
+        check_order(inputs[1]);
+        Ok(vec![TensorType::batch(&[]).with(DType::I32)])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 2]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        cx.push(
+            Kernel::new("gather", "gather_labels")
+                .read("labels", cx.input(0))
+                .read("order", cx.input(1))
+                .write("y_labels", cx.output(0))
+                .set("COUNT", cx.inputs[0].items())
+                .set("ORDERED", cx.inputs[1].items())
+                .grid(Grid::per_sample(1)),
+        );
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        indices.iter().map(|&i| cx.inputs[0].data[sample(cx, i)]).collect()
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,127 @@
+//! Mean squared error, the mean over the elements of each sample.
+
+use super::{Loss, Registry};
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::spec::{SpecStruct, spec_struct};
+use crate::tensor::{DType, TensorType};
+use serde_json::{Map, Value as Json};
+use std::any::Any;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.loss::<MseLoss>("mse", "Mean squared error over the elements of the output.");
+    registry.ops(&["mse", "mse_grad"]);
+}
+
+spec_struct! {
+    /// The loss `mse`.
+    pub struct MseLoss {}
+}
+
+impl Loss for MseLoss {
+    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError> {
+        Ok(b.op(Mse, &[output, target])?[0])
+    }
+
+    fn target_is_class(&self) -> bool {
+        false
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+}
+
+/// Terms that one invocation adds; longer sums are split.
+const TERMS: usize = 1024;
+
+/// Inputs y, t `[N, …]` f32 of one shape; output loss `[N]` = mean (y - t)² of each sample.
+#[derive(Debug)]
+pub struct Mse;
+
+impl Op for Mse {
+    fn name(&self) -> &'static str {
+        "mse"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        let (y, t) = (inputs[0], inputs[1]);
+        if y != t || !y.batched || y.dtype != DType::F32 {
+            let what = format!("mse compares an output of shape {y} with targets of shape {t}");
+            return Err(ShapeError::new(what, "give one number for every element of the output"));
+        }
+        Ok(vec![TensorType::batch(&[])])
+    }
+
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![douts[0].map(|dloss| b.one(MseGrad, &[inputs[0], inputs[1], dloss])), None]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let items = cx.inputs[0].items();
+        let parts = items.div_ceil(TERMS);
+        let kernel = |entry, count| Kernel::new("mse", entry).set("ITEMS", items).grid(Grid::per_sample(count));
+        if parts == 1 {
+            let kernel = kernel("forward", 1).read("y", cx.input(0)).read("t", cx.input(1));
+            return cx.push(kernel.write("loss", cx.output(0)));
+        }
+        let scratch = cx.scratch(parts * cx.batch);
+        let sums = kernel("partial_sums", parts).read("y", cx.input(0)).read("t", cx.input(1));
+        cx.push(sums.write("parts", scratch.clone()).set("PARTS", parts));
+        cx.push(kernel("mean", 1).read("parts_in", scratch).write("loss", cx.output(0)).set("PARTS", parts));
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let (y, t) = (&cx.inputs[0].data, &cx.inputs[1].data);
+        let items = y.len() / cx.n;
+        let one = |&n: &usize| {
+            let rows = y[n * items..][..items].iter().zip(&t[n * items..]);
+            rows.map(|(y, t)| (y - t) * (y - t)).sum::<f64>() / items as f64
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs y, t `[N, …]`, dloss `[N]`; output dy = 2 (y - t) / elements of a sample · dloss.
+#[derive(Debug)]
+pub struct MseGrad;
+
+impl Op for MseGrad {
+    fn name(&self) -> &'static str {
+        "mse_grad"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 3]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let items = cx.inputs[0].items();
+        cx.push(
+            Kernel::new("mse", "grad")
+                .read("y", cx.input(0))
+                .read("t", cx.input(1))
+                .read("dloss", cx.input(2))
+                .write("dy", cx.output(0))
+                .set("ITEMS", items)
+                .grid(Grid::per_sample(items)),
+        );
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let [y, t, dloss] = [0, 1, 2].map(|k| &cx.inputs[k].data);
+        let items = y.len() / cx.n;
+        indices.iter().map(|&i| 2.0 * (y[i] - t[i]) / items as f64 * dloss[i / items]).collect()
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}

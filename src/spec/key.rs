@@ -1,0 +1,96 @@
+//! Structs of named keys: what the macro [`spec_struct!`](crate::spec_struct) expands to.
+
+use super::field::Field;
+use super::node::{Kind, Node};
+use super::report::{Report, suggest};
+use serde_json::{Map, Value as Json, json};
+
+/// A key of an object in the spec.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyDef {
+    /// The JSON key.
+    pub name: &'static str,
+    /// What it means.
+    pub doc: String,
+    /// JSON Schema of its values.
+    pub schema: Json,
+    /// The value when the key is absent, if it has one.
+    pub default: Option<Json>,
+    /// Whether it must be there.
+    pub required: bool,
+}
+
+/// A struct whose fields are keys of a JSON object. Made by [`spec_struct!`](crate::spec_struct).
+pub trait SpecStruct: Sized {
+    /// Its keys in the order of writing.
+    fn keys() -> Vec<KeyDef>;
+    /// Reads it from an object; reports keys that are neither its own nor in `extra`, missing keys and wrong values.
+    fn read(object: &Node, extra: &[&str], report: &mut Report) -> Option<Self>;
+    /// All keys with their values; a key whose value is null is left out.
+    fn write(&self) -> Map<String, Json>;
+}
+
+/// Reports every key of `object` that is in neither list, and an `object` that is none. True when it is an object.
+pub fn check_keys(object: &Node, own: &[&str], extra: &[&str], report: &mut Report) -> bool {
+    let Kind::Object(members) = &object.kind else {
+        report.expected(object, "an object");
+        return false;
+    };
+    let valid: Vec<&str> = own.iter().chain(extra).copied().collect();
+    let unknown = members.iter().filter(|(key, _)| !valid.contains(&key.name.as_str()));
+    for (key, _) in unknown.take(100) {
+        let hint = suggest(&key.name, &valid, "`", "the keys here are");
+        report.error_at(&object.key_place(key), format!("unknown key `{}`", key.name), hint);
+    }
+    true
+}
+
+/// The value of `key`, or its default, or what its type takes an absent key for; a missing required key is reported.
+pub fn read_key<T: Field>(object: &Node, key: &str, default: Option<T>, report: &mut Report) -> Option<T> {
+    if let Some(node) = object.get(key) {
+        return T::read(node, report);
+    }
+    let value = default.or_else(T::absent);
+    if value.is_none() {
+        report.missing(object, key);
+    }
+    value
+}
+
+/// An object of these keys, without those whose value is null.
+pub fn write_keys(members: Vec<(&str, Json)>) -> Map<String, Json> {
+    members.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.to_string(), value)).collect()
+}
+
+/// Doc comment lines as one text.
+pub fn doc(lines: &[&str]) -> String {
+    lines.iter().map(|line| line.trim()).collect::<Vec<&str>>().join(" ").trim().to_string()
+}
+
+/// JSON Schema of an object of these keys and no others.
+pub fn object_schema(keys: &[KeyDef]) -> Json {
+    let property = |key: &KeyDef| {
+        let mut schema = key.schema.as_object().cloned().unwrap_or_else(|| {
+            let mut always = Map::new();
+            always.insert("not".into(), json!({}));
+            always
+        });
+        if !key.doc.is_empty() {
+            schema.insert("description".into(), json!(key.doc));
+        }
+        if let Some(default) = key.default.as_ref().filter(|value| !value.is_null()) {
+            schema.insert("default".into(), default.clone());
+        }
+        (key.name.to_string(), Json::Object(schema))
+    };
+    let properties: Map<String, Json> = keys.iter().map(property).collect();
+    let required: Vec<&str> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let mut schema = Map::new();
+    schema.insert("type".into(), json!("object"));
+    schema.insert("properties".into(), Json::Object(properties));
+    if !required.is_empty() {
+        schema.insert("required".into(), json!(required));
+    }
+    schema.insert("additionalProperties".into(), json!(false));
+    Json::Object(schema)
+}

@@ -1,0 +1,157 @@
+//! The tree of a spec's values, each with its place in the text.
+
+use serde_json::Value as Json;
+
+/// Where a value stands, for messages.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Place {
+    /// 1-based line; 0 for a value given by `--set`.
+    pub line: usize,
+    /// 1-based column in characters; 0 for a value given by `--set`.
+    pub column: usize,
+    /// JSON path such as `layers[3].kernel`; empty for the document itself.
+    pub path: String,
+}
+
+/// A key of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// The key's text.
+    pub name: String,
+    /// 1-based line.
+    pub line: usize,
+    /// 1-based column in characters.
+    pub column: usize,
+}
+
+/// What a value is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A finite number.
+    Number(f64),
+    /// A string.
+    String(String),
+    /// A list.
+    Array(Vec<Node>),
+    /// An object, keys in file order and without duplicates.
+    Object(Vec<(Key, Node)>),
+}
+
+/// A value of the spec and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The value.
+    pub kind: Kind,
+    /// 1-based line; 0 for a value given by `--set`.
+    pub line: usize,
+    /// 1-based column in characters; 0 for a value given by `--set`.
+    pub column: usize,
+    /// JSON path; empty for the document itself.
+    pub path: String,
+}
+
+/// Paths are cut here: a message stays readable, and a hostile file cannot make them fill the memory.
+const MAX_PATH: usize = 200;
+
+/// The path of `parent`'s value under `key`.
+pub(super) fn member_path(parent: &str, key: &str) -> String {
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_$-/".contains(c));
+    match (parent.is_empty(), plain) {
+        (true, true) => cut(String::new(), key),
+        (false, true) => cut(parent.to_string(), &format!(".{}", clip(key))),
+        (_, false) => cut(parent.to_string(), &format!("[{:?}]", clip(key))),
+    }
+}
+
+/// The path of `parent`'s value at `index`.
+pub(super) fn item_path(parent: &str, index: usize) -> String {
+    cut(parent.to_string(), &format!("[{index}]"))
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(MAX_PATH).collect()
+}
+
+fn cut(mut path: String, segment: &str) -> String {
+    if !path.ends_with('…') {
+        let fits = path.len() + segment.len() <= MAX_PATH;
+        path.push_str(if fits { segment } else { "…" });
+    }
+    path
+}
+
+impl Node {
+    /// The value under `key`, when this is an object that has it.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Object(members) => members.iter().find(|(k, _)| k.name == key).map(|(_, v)| v),
+            _ => None,
+        }
+    }
+
+    /// Its place.
+    pub fn place(&self) -> Place {
+        Place { line: self.line, column: self.column, path: self.path.clone() }
+    }
+
+    /// The place of one of its keys.
+    pub fn key_place(&self, key: &Key) -> Place {
+        Place { line: key.line, column: key.column, path: member_path(&self.path, &key.name) }
+    }
+
+    /// The same place with another value.
+    pub fn with(&self, kind: Kind) -> Node {
+        Node { kind, line: self.line, column: self.column, path: self.path.clone() }
+    }
+
+    /// What it is in words, for "found …".
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            Kind::Null => "null".into(),
+            Kind::Bool(b) => format!("{b}"),
+            Kind::Number(x) => format!("{x}"),
+            Kind::String(s) if s.chars().count() <= 40 => format!("the string {s:?}"),
+            Kind::String(_) => "a string".into(),
+            Kind::Array(_) => "a list".into(),
+            Kind::Object(_) => "an object".into(),
+        }
+    }
+
+    /// The name of its type, for "found …".
+    pub fn type_name(&self) -> &'static str {
+        match &self.kind {
+            Kind::Null => "null",
+            Kind::Bool(_) => "a boolean",
+            Kind::Number(_) => "a number",
+            Kind::String(_) => "a string",
+            Kind::Array(_) => "a list",
+            Kind::Object(_) => "an object",
+        }
+    }
+
+    /// A tree of plain JSON, all of it at one line and column, with `path` as its root's path.
+    /// Numbers must be finite, as those of `serde_json` are.
+    pub fn from_json(value: &Json, place: &Place) -> Node {
+        let child = |v: &Json, path: String| Node::from_json(v, &Place { path, ..place.clone() });
+        let kind = match value {
+            Json::Null => Kind::Null,
+            Json::Bool(b) => Kind::Bool(*b),
+            Json::Number(x) => Kind::Number(x.as_f64().expect("JSON numbers are f64")),
+            Json::String(s) => Kind::String(s.clone()),
+            Json::Array(items) => {
+                let item = |(i, v)| child(v, item_path(&place.path, i));
+                Kind::Array(items.iter().enumerate().map(item).collect())
+            }
+            Json::Object(members) => {
+                let key = |name: &String| Key { name: name.clone(), line: place.line, column: place.column };
+                let member = |(k, v): (&String, &Json)| (key(k), child(v, member_path(&place.path, k)));
+                Kind::Object(members.iter().map(member).collect())
+            }
+        };
+        Node { kind, line: place.line, column: place.column, path: place.path.clone() }
+    }
+}

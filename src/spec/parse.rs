@@ -1,0 +1,168 @@
+//! Text → [`Node`] tree.
+
+use super::node::{Key, Kind, Node, Place, item_path, member_path};
+use super::report::Report;
+use super::source::Source;
+use crate::error::Result;
+use jsonc_parser::ast::Value;
+use jsonc_parser::common::Ranged;
+use jsonc_parser::errors::{ParseError, ParseErrorKind};
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use std::collections::HashMap;
+
+/// Objects and lists inside one another, at most.
+pub const MAX_DEPTH: usize = 64;
+
+/// Values in a file, at most: a spec of 10,000 layers has a third of this.
+const MAX_VALUES: usize = 1_000_000;
+
+/// The tree of a text: JSON, comments and trailing commas allowed. Errors carry line and column.
+pub fn parse(source: &Source) -> Result<Node> {
+    let mut report = Report::new(source);
+    let node = parse_with(source, &mut report);
+    Ok(report.finish(node)?.expect("a tree, since there was no mistake"))
+}
+
+/// As [`parse`], but mistakes go to `report`; `None` when the text is no JSON, or too deep or too long. Of a key that appears twice, the tree has the first.
+pub fn parse_with(source: &Source, report: &mut Report) -> Option<Node> {
+    match parse_to_ast(&source.text, &CollectOptions::default(), &strict()) {
+        Ok(parsed) => match parsed.value {
+            Some(value) => {
+                let mut reader = Reader { text: &source.text, byte: 0, line: 1, column: 1, values: 0, report };
+                reader.node(&value, String::new(), 0)
+            }
+            None => {
+                report.error_at(&start(), "the file is empty", "a spec is a JSON object: { \"version\": 1, … }");
+                None
+            }
+        },
+        Err(error) => {
+            let (message, hint) = explain(&error);
+            let at = Place { line: error.line_display(), column: error.column_display(), path: String::new() };
+            report.error_at(&at, message, hint);
+            None
+        }
+    }
+}
+
+fn start() -> Place {
+    Place { line: 1, column: 1, path: String::new() }
+}
+
+/// JSON, with comments and trailing commas only.
+fn strict() -> ParseOptions {
+    ParseOptions {
+        allow_comments: true,
+        allow_trailing_commas: true,
+        allow_loose_object_property_names: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    }
+}
+
+/// A syntax error in our words, and what to do.
+fn explain(error: &ParseError) -> (String, String) {
+    use ParseErrorKind as E;
+    let hint = match error.kind() {
+        E::SingleQuotedStringsNotAllowed => "use double quotes",
+        E::ExpectedStringObjectProperty => "put the key in double quotes",
+        E::UnexpectedWord => "put text in double quotes; the only bare words are true, false and null",
+        E::ExpectedComma => "put a comma here",
+        E::UnterminatedArray => "close it with ]",
+        E::UnterminatedObject => "close it with }",
+        E::NestingDepthExceeded => return (too_deep(), "flatten it".into()),
+        E::ExpectedColonAfterObjectKey => "write \"key\": value",
+        _ => "a spec is JSON; comments and trailing commas are allowed",
+    };
+    let text = error.kind().to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_ascii_lowercase());
+    (format!("syntax error: {}", first.into_iter().chain(letters).collect::<String>()), hint.into())
+}
+
+fn too_deep() -> String {
+    format!("more than {MAX_DEPTH} objects and lists inside one another")
+}
+
+/// Walks the syntax tree in file order, so that lines and columns are counted in one pass over the text.
+struct Reader<'a> {
+    text: &'a str,
+    byte: usize,
+    line: usize,
+    column: usize,
+    values: usize,
+    report: &'a mut Report,
+}
+
+impl Reader<'_> {
+    /// Line and column of a byte not before the last one asked for.
+    fn position(&mut self, byte: usize) -> (usize, usize) {
+        for c in self.text[self.byte..byte].chars() {
+            if c == '\n' {
+                self.line += 1;
+                self.column = 1;
+            } else {
+                self.column += 1;
+            }
+        }
+        self.byte = byte;
+        (self.line, self.column)
+    }
+
+    /// `None` after reporting that a limit is passed.
+    fn node(&mut self, value: &Value, path: String, depth: usize) -> Option<Node> {
+        let (line, column) = self.position(value.start());
+        let place = Place { line, column, path };
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            self.report.error_at(&place, format!("more than {MAX_VALUES} values"), "make the spec smaller");
+            return None;
+        }
+        if depth > MAX_DEPTH {
+            self.report.error_at(&place, too_deep(), "flatten it");
+            return None;
+        }
+        let kind = match value {
+            Value::NullKeyword(_) => Kind::Null,
+            Value::BooleanLit(b) => Kind::Bool(b.value),
+            Value::NumberLit(n) => Kind::Number(finite(n.value)),
+            Value::StringLit(s) => Kind::String(s.value.to_string()),
+            Value::Array(array) => {
+                let item = |(i, v)| self.node(v, item_path(&place.path, i), depth + 1);
+                Kind::Array(array.elements.iter().enumerate().map(item).collect::<Option<Vec<Node>>>()?)
+            }
+            Value::Object(object) => self.object(object, &place, depth)?,
+        };
+        Some(Node { kind, line, column, path: place.path })
+    }
+
+    fn object(&mut self, object: &jsonc_parser::ast::Object, place: &Place, depth: usize) -> Option<Kind> {
+        let mut first: HashMap<&str, usize> = HashMap::new();
+        let mut members = Vec::with_capacity(object.properties.len());
+        for property in &object.properties {
+            let name = property.name.as_str();
+            let (line, column) = self.position(property.range.start);
+            let path = member_path(&place.path, name);
+            if let Some(earlier) = first.get(name) {
+                let hint = format!("the first is at line {earlier}; keep one");
+                let at = Place { line, column, path };
+                self.report.error_at(&at, format!("the key `{name}` appears twice"), hint);
+                continue;
+            }
+            first.insert(name, line);
+            let value = self.node(&property.value, path, depth + 1)?;
+            members.push((Key { name: name.to_string(), line, column }, value));
+        }
+        Some(Kind::Object(members))
+    }
+}
+
+/// A number's value. One beyond the range of 64-bit floats becomes the largest there is, which no key accepts.
+fn finite(text: &str) -> f64 {
+    text.parse::<f64>().unwrap_or(f64::MAX).clamp(f64::MIN, f64::MAX)
+}

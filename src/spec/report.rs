@@ -1,0 +1,119 @@
+//! Collects the mistakes of one file, so that they are reported together.
+
+use super::node::{Kind, Node, Place};
+use super::source::Source;
+use crate::error::{Diagnostic, Error, Result};
+use std::path::PathBuf;
+
+/// More mistakes than this are not kept: nobody reads them, and a hostile file could hold millions.
+const MAX_DIAGNOSTICS: usize = 1000;
+
+/// The mistakes found so far.
+#[derive(Debug)]
+pub struct Report {
+    file: PathBuf,
+    list: Vec<Diagnostic>,
+}
+
+impl Report {
+    /// An empty report about `source`.
+    pub fn new(source: &Source) -> Report {
+        Report { file: source.file.clone(), list: Vec::new() }
+    }
+
+    /// A mistake at a value.
+    pub fn error(&mut self, at: &Node, message: impl Into<String>, hint: impl Into<String>) {
+        self.error_at(&at.place(), message, hint);
+    }
+
+    /// A mistake at a place; a place without a line is a `--set` flag.
+    pub fn error_at(&mut self, at: &Place, message: impl Into<String>, hint: impl Into<String>) {
+        if self.list.len() >= MAX_DIAGNOSTICS {
+            return;
+        }
+        let file = if at.line == 0 { PathBuf::from("--set") } else { self.file.clone() };
+        let (message, hint) = (message.into(), hint.into());
+        self.list.push(Diagnostic { file, line: at.line, column: at.column, path: at.path.clone(), message, hint });
+    }
+
+    /// A value of the wrong type: "expected WHAT, found a string".
+    pub fn expected(&mut self, at: &Node, what: &str) {
+        let hint = match &at.kind {
+            Kind::String(s) if s.parse::<f64>().is_ok() || s == "true" || s == "false" => "remove the quotes",
+            _ => "",
+        };
+        self.error(at, format!("expected {what}, found {}", at.type_name()), hint);
+    }
+
+    /// The position in `words` of a string; reports a wrong type or an unknown word.
+    pub fn word(&mut self, at: &Node, words: &[&str]) -> Option<usize> {
+        let Kind::String(s) = &at.kind else {
+            self.expected(at, &format!("one of {}", quoted(words, "\"")));
+            return None;
+        };
+        let found = words.iter().position(|w| w == s);
+        if found.is_none() {
+            self.error(at, format!("unknown word {s:?}"), suggest(s, words, "\"", "use one of"));
+        }
+        found
+    }
+
+    /// A key that must be there and is not.
+    pub fn missing(&mut self, object: &Node, key: &str) {
+        self.error(object, format!("missing key `{key}`"), format!("add `\"{key}\": …`"));
+    }
+
+    /// How many mistakes there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is no mistake.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// `value`, or [`Error::Spec`] with all mistakes in file order, each once.
+    pub fn finish<T>(mut self, value: T) -> Result<T> {
+        if self.list.is_empty() {
+            return Ok(value);
+        }
+        self.list.sort_by_key(|d| (d.line, d.column));
+        self.list.dedup();
+        Err(Error::Spec(self.list))
+    }
+}
+
+/// The candidate nearest to `word`, when one is near enough to be meant.
+pub fn nearest<S: AsRef<str>>(word: &str, candidates: &[S]) -> Option<String> {
+    // A distance costs the product of the lengths: long words, which only a hostile file has, are left alone.
+    let short = |s: &&str| s.len() <= 64;
+    let lower = Some(word).filter(short)?.to_lowercase();
+    let distance = |c: &str| strsim::osa_distance(&lower, &c.to_lowercase());
+    let candidates = candidates.iter().map(AsRef::as_ref).filter(short);
+    let best = candidates.map(|c| (distance(c), c)).min_by_key(|(d, _)| *d)?;
+    let limit = (lower.chars().count().max(best.1.chars().count()) / 3).max(1);
+    (best.0 <= limit).then(|| best.1.to_string())
+}
+
+/// "did you mean `kernel`?", or all candidates after `intro`.
+pub fn suggest(word: &str, candidates: &[&str], quote: &str, intro: &str) -> String {
+    match nearest(word, candidates) {
+        Some(near) => format!("did you mean {quote}{near}{quote}?"),
+        None => format!("{intro} {}", quoted(candidates, quote)),
+    }
+}
+
+/// "`a`, `b`, `c`".
+pub fn list<S: AsRef<str>>(words: &[S]) -> String {
+    quoted(words, "`")
+}
+
+fn quoted<S: AsRef<str>>(words: &[S], quote: &str) -> String {
+    const SHOWN: usize = 40;
+    let mut all: Vec<String> = words.iter().take(SHOWN).map(|w| format!("{quote}{}{quote}", w.as_ref())).collect();
+    if words.len() > SHOWN {
+        all.push("…".into());
+    }
+    all.join(", ")
+}

@@ -1,0 +1,50 @@
+//! The case table `assets/cases.json`: rows that speak model JSON. Tests verify every row; benchmarks time them.
+
+use crate::compile::model::{self, Model, TrainSpec};
+use crate::error::{Error, Result};
+use crate::spec::{Node, Report, Source, SpecStruct};
+use serde_json::{Value as Json, json};
+
+/// The table as it is compiled in.
+pub const TABLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/cases.json"));
+
+/// A row: a small network that exercises an op.
+#[derive(Debug)]
+pub struct Case {
+    /// Its name, unique in the table.
+    pub name: String,
+    /// The network, with a loss.
+    pub model: Model,
+    /// How it is trained: its batch, and sgd.
+    pub train: TrainSpec,
+    /// Too large for the f64 finite differences.
+    pub large: bool,
+}
+
+/// Reads all rows.
+///
+/// # Errors
+/// A row that is no valid network; its name stands in the place of the file.
+pub fn cases() -> Result<Vec<Case>> {
+    let wrong = |what: String| Error::usage(format!("assets/cases.json: {what}"), "mend the table");
+    let rows: Vec<Json> = serde_json::from_str(TABLE).map_err(|e| wrong(e.to_string()))?;
+    rows.into_iter().map(case).collect()
+}
+
+fn case(row: Json) -> Result<Case> {
+    let name = row["name"].as_str().unwrap_or("unnamed row").to_string();
+    let loss = row.get("loss").cloned().unwrap_or(json!("mse"));
+    let spec = json!({ "version": 1, "name": name, "input": row["input"], "layers": row["layers"], "loss": loss });
+    let source = Source { file: format!("cases.json[{name}]").into(), text: spec.to_string() };
+    let mut train =
+        json!({ "batch": row["batch"], "seed": 7, "optimizer": { "op": "sgd", "lr": 0.1, "momentum": 0.9 } });
+    for (key, value) in row["train"].as_object().into_iter().flatten() {
+        train[key] = value.clone();
+    }
+    let mut report = Report::new(&source);
+    let train = <TrainSpec as SpecStruct>::read(&Node::from_json(&train, &Default::default()), &[], &mut report);
+    let train = report.finish(train)?;
+    let model = model::load(source, &[])?;
+    let train = train.ok_or_else(|| Error::usage(format!("cases.json[{name}]: no batch"), "add \"batch\""))?;
+    Ok(Case { name, model, train, large: row["large"] == json!(true) })
+}

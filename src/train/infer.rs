@@ -1,0 +1,138 @@
+//! Evaluation and prediction with a trained model.
+
+use super::{parameters, problem::Problem};
+use crate::compile::build::Feed;
+use crate::compile::layout::Layout;
+use crate::compile::model::{Model, Normalize};
+use crate::compile::{inference_graph, lower};
+use crate::data::tensors::Tensors;
+use crate::error::Result;
+use crate::gpu::{Bound, Pending, Session};
+use crate::graph::{Segment, Step};
+use crate::task::classify::{ClassifyReport, Confusion};
+use crate::tensor::{Data, HostTensor};
+use std::path::Path;
+
+/// Runs a bound evaluation program over positions of the resident data set: every sample once, the last batch short.
+///
+/// # Errors
+/// What the adapter reports.
+pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positions: &[u32]) -> Result<ClassifyReport> {
+    let batch = bound.program().batch;
+    let mut order = positions.to_vec();
+    let longest = session.elements("data/eval_order");
+    order.resize(longest, 0);
+    session.write_tensor("data/eval_order", None, &Data::U32(order));
+    let output = bound.program().outputs["output"].clone();
+    let loss = bound.program().outputs["loss"].clone();
+    let mut confusion = Confusion::new(output.ty.items().max(problem.classes.len()));
+    let mut total = 0.0;
+    // One batch is computed while the one before is read.
+    let mut pending: Option<(usize, usize, Pending, Pending)> = None;
+    let starts = (0..positions.len()).step_by(batch).map(Some).chain([None]);
+    for start in starts {
+        let next = match start {
+            Some(start) => {
+                let n = batch.min(positions.len() - start);
+                let step = Step { offset: start as u32, ..Step::of(n) };
+                session.run(bound, &[Segment::Forward], &step)?;
+                Some((
+                    start,
+                    n,
+                    session.start_read(Some(bound), &output.range)?,
+                    session.start_read(Some(bound), &loss.range)?,
+                ))
+            }
+            None => None,
+        };
+        if let Some((start, n, scores, mean)) = std::mem::replace(&mut pending, next) {
+            let scores: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(scores)?);
+            let mean: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(mean)?);
+            let labels: Vec<i32> = positions[start..start + n].iter().map(|&p| problem.labels[p as usize]).collect();
+            confusion.add_scores(&labels, &scores[..n * output.ty.items()]);
+            total += f64::from(mean[0]) * n as f64;
+        }
+    }
+    Ok(ClassifyReport::new(total / positions.len().max(1) as f64, confusion))
+}
+
+/// A trained model bound for inference.
+pub struct Inference {
+    session: Session,
+    bound: Bound,
+    layout: Layout,
+    normalize: Option<Normalize>,
+    channels: usize,
+}
+
+impl Inference {
+    /// Binds a model that takes its input from the host, or from a problem's resident data, and loads its weights.
+    ///
+    /// # Errors
+    /// Weights of another model, or what the adapter reports.
+    pub fn new(
+        mut session: Session,
+        model: &Model,
+        problem: Option<&Problem>,
+        classes: Option<usize>,
+        batch: usize,
+        weights: (&Path, &Tensors),
+    ) -> Result<Inference> {
+        let feed = match problem {
+            Some(p) => Feed::Resident { count: p.labels.len(), order: "eval_order", positions: p.samples().eval },
+            None => Feed::Host,
+        };
+        let graph = inference_graph(model, feed, classes, problem.is_some())?;
+        let caps = session.device().caps().clone();
+        let mut layout = Layout::default();
+        layout.add(&graph, &caps)?;
+        let program = lower::lower(&graph, &layout, &caps, lower::Options { batch, reuse: true })?;
+        let bound = session.bind(program, &layout)?;
+        parameters::load(&session, &layout, weights.0, weights.1, false)?;
+        if let Some(p) = problem {
+            session.write_tensor("data/images", None, &p.images());
+            session.write_tensor("data/labels", None, &Data::I32(p.labels.clone()));
+        }
+        Ok(Inference {
+            session,
+            bound,
+            layout,
+            normalize: model.input.normalize.clone(),
+            channels: model.input.channels(),
+        })
+    }
+
+    /// Persistent tensors of the model.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Evaluates positions of the problem that the model was bound with.
+    ///
+    /// # Errors
+    /// What the adapter reports.
+    pub fn evaluate(&mut self, problem: &Problem, positions: &[u32]) -> Result<ClassifyReport> {
+        evaluate(&mut self.session, &self.bound, problem, positions)
+    }
+
+    /// The last layer's outputs for u8 images `[n, h, w, c]`, n at most the planned batch.
+    ///
+    /// # Errors
+    /// What the adapter reports.
+    pub fn predict(&mut self, images: &HostTensor) -> Result<HostTensor> {
+        let Data::U8(bytes) = &images.data else { panic!("images are u8") };
+        let (mean, std) = match &self.normalize {
+            Some(Normalize::Values { mean, std }) => (mean.clone(), std.clone()),
+            _ => (vec![0.0; self.channels], vec![1.0; self.channels]),
+        };
+        let scale = |(i, &b): (usize, &u8)| {
+            let c = i % self.channels;
+            (f32::from(b) / 255.0 - mean[c] as f32) / std[c] as f32
+        };
+        let input: Vec<f32> = bytes.iter().enumerate().map(scale).collect();
+        let n = images.shape[0];
+        self.session.write_input(&self.bound, "input", &Data::F32(input));
+        self.session.run(&self.bound, &[Segment::Forward], &Step::of(n))?;
+        self.session.read_output(&self.bound, "output", n)
+    }
+}

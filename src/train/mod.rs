@@ -1,0 +1,17 @@
+//! Training, evaluation, prediction, verification and tracing on a [`crate::gpu::Session`], and the run folder.
+
+pub mod cases;
+pub mod event;
+pub mod infer;
+pub mod parameters;
+pub mod problem;
+pub mod run;
+pub mod trace;
+pub mod trainer;
+pub mod verify;
+
+pub use event::{Control, Event};
+pub use infer::Inference;
+pub use problem::Problem;
+pub use run::Run;
+pub use trainer::Trainer;

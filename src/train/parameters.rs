@@ -1,0 +1,72 @@
+//! Parameters and statistics between a session and files.
+
+use crate::compile::layout::{Entry, Layout};
+use crate::data::tensors::Tensors;
+use crate::error::{Error, Result};
+use crate::gpu::Session;
+use crate::graph::Arena;
+use crate::tensor::{DType, Data};
+use std::path::Path;
+
+/// Writes the first values of all parameters and statistics; each depends on the seed and its name alone.
+pub fn initialise(session: &Session, layout: &Layout, seed: u64) {
+    for (name, entry) in saved(layout) {
+        session.write_tensor(name, None, &Data::F32(entry.fill.values(entry.ty.items(), seed, name)));
+    }
+}
+
+/// Parameters and statistics of the model, by name.
+pub fn saved(layout: &Layout) -> impl Iterator<Item = (&String, &Entry)> {
+    layout.entries.iter().filter(|(_, e)| e.saved)
+}
+
+/// Reads parameters and statistics back.
+///
+/// # Errors
+/// What the adapter reports.
+pub fn read(session: &mut Session, layout: &Layout) -> Result<Tensors> {
+    saved(layout).map(|(name, _)| Ok((name.clone(), session.read_tensor(name, None)?))).collect()
+}
+
+/// Reads one moment of the optimizer for every trainable parameter.
+///
+/// # Errors
+/// What the adapter reports.
+pub fn read_moment(session: &mut Session, layout: &Layout, arena: Arena) -> Result<Tensors> {
+    let trained = layout.entries.iter().filter(|(_, e)| e.arena == Arena::Weights);
+    trained.map(|(name, _)| Ok((name.clone(), session.read_tensor(name, Some(arena))?))).collect()
+}
+
+/// Checks that tensors of a file are the model's, and writes them. With `partial`, names that are missing or of another
+/// shape keep what they start from. Returns the names that were not taken and those the model does not have.
+///
+/// # Errors
+/// Missing names, other shapes or types, each named; names that the model does not have.
+pub fn load(session: &Session, layout: &Layout, file: &Path, tensors: &Tensors, partial: bool) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for (name, entry) in saved(layout) {
+        match tensors.get(name) {
+            None => wrong.push(format!("`{name}` {:?} is missing", entry.ty.dims)),
+            Some(t) if t.shape != entry.ty.dims => {
+                wrong.push(format!("`{name}` is {:?} in the file and {:?} in the model", t.shape, entry.ty.dims));
+            }
+            Some(t) if t.data.dtype() != DType::F32 => wrong.push(format!("`{name}` is not f32")),
+            Some(_) => {}
+        }
+    }
+    for name in tensors.keys().filter(|name| layout.entries.get(*name).is_none_or(|e| !e.saved)) {
+        wrong.push(format!("`{name}` is no tensor of the model"));
+    }
+    if !wrong.is_empty() && !partial {
+        let most = 8;
+        let more = if wrong.len() > most { format!(", and {} more", wrong.len() - most) } else { String::new() };
+        let what = format!("these are weights of another model: {}{more}", wrong[..wrong.len().min(most)].join(", "));
+        return Err(Error::file(file, what, "use the weights of this spec, or --partial to take what fits"));
+    }
+    for (name, entry) in saved(layout) {
+        if let Some(t) = tensors.get(name).filter(|t| t.shape == entry.ty.dims && t.data.dtype() == DType::F32) {
+            session.write_tensor(name, None, &t.data);
+        }
+    }
+    Ok(wrong)
+}

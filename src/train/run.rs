@@ -1,0 +1,194 @@
+//! A run folder: everything that one training leaves behind and that `--resume`, `eval` and `predict` need. Each file
+//! is replaced as a whole, so a kill at any moment leaves a folder from which training goes on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::data::file;
+use crate::data::tensors::{self, Tensors};
+use crate::error::{Error, Result};
+
+const SPEC: &str = "spec.json";
+const METRICS: &str = "metrics.jsonl";
+const WEIGHTS: &str = "weights.safetensors";
+const CHECKPOINTS: &str = "checkpoint";
+
+/// A run folder.
+#[derive(Debug)]
+pub struct Run {
+    dir: PathBuf,
+}
+
+impl Run {
+    /// Makes the folder, and those above it. A folder that holds anything already is a usage error: no run is ever
+    /// overwritten. Write the spec next: it is what makes the folder a run.
+    pub fn create(dir: &Path) -> Result<Run> {
+        Run::check_new(dir)?;
+        fs::create_dir_all(dir).map_err(|e| Error::write(dir, e))?;
+        file::clean(dir)?;
+        Ok(Run { dir: dir.to_path_buf() })
+    }
+
+    /// Fails where [`Run::create`] would refuse a folder, and changes nothing.
+    pub fn check_new(dir: &Path) -> Result<()> {
+        if dir.join(SPEC).is_file() {
+            let what = format!("{} holds a run already", dir.display());
+            let hint = format!("continue it with `--resume {}`, or give another --out", dir.display());
+            return Err(Error::usage(what, hint));
+        }
+        if !dir.exists() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(dir).map_err(|e| Error::read(dir, e))? {
+            let entry = entry.map_err(|e| Error::read(dir, e))?;
+            if !file::is_temporary(&entry.file_name().to_string_lossy()) {
+                let what = format!("{} is not empty", dir.display());
+                return Err(Error::usage(what, "give --out a new or an empty folder"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens an existing run, to read it or to go on with it.
+    pub fn open(dir: &Path) -> Result<Run> {
+        if !dir.is_dir() {
+            let what = if dir.exists() { "not a folder" } else { "no such folder" };
+            return Err(Error::file(dir, what, "give the folder that `pumice train` wrote"));
+        }
+        if !dir.join(SPEC).is_file() {
+            return Err(Error::file(
+                dir,
+                format!("not a run folder: it has no {SPEC}"),
+                "train into it with --out first",
+            ));
+        }
+        Ok(Run { dir: dir.to_path_buf() })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The path of the spec, as errors name it.
+    pub fn spec_path(&self) -> PathBuf {
+        self.dir.join(SPEC)
+    }
+
+    /// The path of the weights.
+    pub fn weights_path(&self) -> PathBuf {
+        self.dir.join(WEIGHTS)
+    }
+
+    /// Writes the expanded spec.
+    pub fn write_spec(&self, text: &str) -> Result<()> {
+        file::replace(&self.spec_path(), text.as_bytes())
+    }
+
+    /// The expanded spec's text.
+    pub fn read_spec(&self) -> Result<String> {
+        let path = self.spec_path();
+        let text = String::from_utf8(file::read(&path)?);
+        text.map_err(|_| Error::file(path, "not UTF-8 text", "restore the file that `pumice train` wrote"))
+    }
+
+    /// Adds one object, an epoch, as a line.
+    pub fn append_metrics(&self, epoch: &Value) -> Result<()> {
+        let mut epochs = self.read_metrics()?;
+        epochs.push(epoch.clone());
+        self.write_metrics(&epochs)
+    }
+
+    /// Drops the epochs that ended after `step`: those that a resumed run will train again.
+    pub fn truncate_metrics(&self, step: u64) -> Result<()> {
+        let mut epochs = self.read_metrics()?;
+        let before = epochs.len();
+        epochs.retain(|epoch| epoch["step"].as_u64().is_some_and(|s| s <= step));
+        if epochs.len() < before { self.write_metrics(&epochs) } else { Ok(()) }
+    }
+
+    /// All epochs so far, oldest first.
+    pub fn read_metrics(&self) -> Result<Vec<Value>> {
+        let path = self.dir.join(METRICS);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        let text = fs::read_to_string(&path).map_err(|e| Error::read(&path, e))?;
+        let parse = |(index, line): (usize, &str)| {
+            serde_json::from_str(line).map_err(|e| {
+                let what = format!("line {} is not a JSON object ({e})", index + 1);
+                Error::file(&path, what, "mend or remove the line")
+            })
+        };
+        text.lines().enumerate().map(parse).collect()
+    }
+
+    fn write_metrics(&self, epochs: &[Value]) -> Result<()> {
+        let text: String = epochs.iter().map(|epoch| format!("{epoch}\n")).collect();
+        file::replace(&self.dir.join(METRICS), text.as_bytes())
+    }
+
+    /// Writes the weights to evaluate and predict with.
+    pub fn write_weights(&self, weights: &Tensors) -> Result<()> {
+        tensors::write_tensors(&self.weights_path(), weights)
+    }
+
+    /// Reads the weights; an error that says so when training has not written any yet.
+    pub fn read_weights(&self) -> Result<Tensors> {
+        let path = self.weights_path();
+        if !path.is_file() {
+            return Err(Error::file(&self.dir, "the run has no weights yet", "train it further with --resume"));
+        }
+        tensors::read_tensors(&path)
+    }
+
+    /// Writes all that a resume needs as the checkpoint of `step`, then removes all but the newest `keep` (at least this
+    /// one). `state` must hold no time, path or duration: equal runs write equal bytes.
+    pub fn write_checkpoint(&self, step: u64, tensors: &Tensors, state: &Value, keep: usize) -> Result<PathBuf> {
+        let dir = self.dir.join(CHECKPOINTS);
+        fs::create_dir_all(&dir).map_err(|e| Error::write(&dir, e))?;
+        file::clean(&dir)?;
+        let path = dir.join(format!("step-{step:08}.safetensors"));
+        tensors::write_with_state(&path, tensors, state)?;
+        let mut others = self.checkpoints()?;
+        others.retain(|(_, other)| *other != path);
+        for (_, old) in others.iter().rev().skip(keep.saturating_sub(1)) {
+            fs::remove_file(old).map_err(|e| Error::write(old, e))?;
+        }
+        Ok(path)
+    }
+
+    /// The newest checkpoint: its path, tensors and state; `None` when the run was stopped before its first. A damaged
+    /// one is an error that names it, never skipped in silence.
+    pub fn latest_checkpoint(&self) -> Result<Option<(PathBuf, Tensors, Value)>> {
+        let Some((_, path)) = self.checkpoints()?.pop() else { return Ok(None) };
+        let hint = "remove the file to resume from an older checkpoint, or start anew in another folder";
+        match tensors::read_with_state(&path) {
+            Ok((tensors, Some(state))) => Ok(Some((path, tensors, state))),
+            Ok((_, None)) => Err(Error::file(path, "not a checkpoint: it holds no training state", hint)),
+            Err(Error::File { file, what, .. }) => Err(Error::file(file, what, hint)),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Steps and paths of the checkpoints, oldest first. Other files in the folder are none of ours.
+    fn checkpoints(&self) -> Result<Vec<(u64, PathBuf)>> {
+        let dir = self.dir.join(CHECKPOINTS);
+        if !dir.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(|e| Error::read(&dir, e))? {
+            let path = entry.map_err(|e| Error::read(&dir, e))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let digits = name.and_then(|name| name.strip_prefix("step-")?.strip_suffix(".safetensors"));
+            if let Some(step) = digits.and_then(|digits| digits.parse().ok()) {
+                found.push((step, path));
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+}

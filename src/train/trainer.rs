@@ -1,0 +1,449 @@
+//! The training loop: epochs, updates, the ring of losses, validation, checkpoints.
+
+use super::event::{Control, Event};
+use super::problem::Problem;
+use super::run::Run;
+use super::{infer, parameters};
+use crate::compile::model::{Metric, Model, TrainSpec};
+use crate::compile::{self, Training};
+use crate::data::order;
+use crate::data::tensors::Tensors;
+use crate::error::{Error, Result};
+use crate::gpu::{Bound, Pending, Session};
+use crate::graph::{Arena, RING, Segment, Step};
+use crate::task::classify::ClassifyReport;
+use crate::tensor::Data;
+use serde_json::{Value as Json, json};
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Batches between two reads of the ring: half of it is written while the other half is read.
+const BLOCK: usize = RING / 2;
+
+/// Where a run stands; all of it is in a checkpoint.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Progress {
+    step: u64,
+    epoch: u64,
+    /// Batches of this epoch that were submitted.
+    batches: usize,
+    loss_sum: f64,
+    correct: f64,
+    /// Samples whose loss was read back.
+    seen: usize,
+    best: Option<f64>,
+    /// Epochs since the best.
+    stale: u64,
+    stopped_early: bool,
+}
+
+impl Progress {
+    fn to_json(&self) -> Json {
+        json!({
+            "step": self.step, "epoch": self.epoch, "batches": self.batches, "loss_sum": self.loss_sum,
+            "correct": self.correct, "seen": self.seen, "best": self.best, "stale": self.stale, "stopped_early": self.stopped_early,
+        })
+    }
+
+    fn from_json(json: &Json) -> Option<Progress> {
+        Some(Progress {
+            step: json["step"].as_u64()?,
+            epoch: json["epoch"].as_u64()?,
+            batches: json["batches"].as_u64()? as usize,
+            loss_sum: json["loss_sum"].as_f64()?,
+            correct: json["correct"].as_f64()?,
+            seen: json["seen"].as_u64()? as usize,
+            best: json["best"].as_f64(),
+            stale: json["stale"].as_u64()?,
+            stopped_early: json["stopped_early"].as_bool()?,
+        })
+    }
+}
+
+/// A batch whose loss is in the ring and was not read yet.
+struct Submitted {
+    slot: usize,
+    n: usize,
+    group: usize,
+}
+
+/// A training run.
+pub struct Trainer {
+    session: Session,
+    training: Training,
+    step: Bound,
+    eval: Bound,
+    problem: Problem,
+    train: TrainSpec,
+    progress: Progress,
+    /// Parameters that no checkpoint holds yet and that the seed does not give.
+    loaded: bool,
+    /// Batches ever submitted by this process: they choose the slots of the ring.
+    submitted: usize,
+    unread: VecDeque<Submitted>,
+    reading: Option<(Pending, Vec<Submitted>)>,
+    epoch_start: Instant,
+    has_accuracy: bool,
+}
+
+impl Trainer {
+    /// Compiles and binds the programs, starts the parameters from the seed and puts the data set on the adapter. Writes nothing:
+    /// make the run folder afterwards.
+    ///
+    /// # Errors
+    /// A spec without a loss, shapes that do not fit, too little memory, or what the adapter reports.
+    pub fn new(
+        session: Session,
+        model: &Model,
+        train: TrainSpec,
+        problem: Problem,
+        classes: Option<usize>,
+    ) -> Result<Trainer> {
+        if model.loss.is_empty() {
+            return Err(Error::usage("the spec has no section `loss`", "add one, such as \"loss\": \"cross_entropy\""));
+        }
+        let mut session = session;
+        let training = compile::training(model, &train, problem.samples(), classes, session.device().caps())?;
+        compile::plan::check_memory(&training, session.device().caps())?;
+        let step = session.bind(training.step.clone(), &training.layout)?;
+        let eval = session.bind(training.eval.clone(), &training.layout)?;
+        parameters::initialise(&session, &training.layout, train.seed);
+        session.write_tensor("data/images", None, &problem.images());
+        session.write_tensor("data/labels", None, &Data::I32(problem.labels.clone()));
+        session.reserve_staging(&training.layout)?;
+        let has_accuracy = training.step.dispatches.iter().any(|d| d.label.starts_with("metrics/correct"));
+        Ok(Trainer {
+            session,
+            training,
+            step,
+            eval,
+            problem,
+            train,
+            progress: Progress::default(),
+            loaded: false,
+            submitted: 0,
+            unread: VecDeque::new(),
+            reading: None,
+            epoch_start: Instant::now(),
+            has_accuracy,
+        })
+    }
+
+    /// Starts from weights of a file instead. Returns what was not taken, with `partial`.
+    ///
+    /// # Errors
+    /// Weights of another model.
+    pub fn load_weights(&mut self, file: &std::path::Path, tensors: &Tensors, partial: bool) -> Result<Vec<String>> {
+        let left = parameters::load(&self.session, &self.training.layout, file, tensors, partial)?;
+        self.loaded = true;
+        Ok(left)
+    }
+
+    /// Goes on from the newest checkpoint of a run folder; from the beginning when it has none yet.
+    ///
+    /// # Errors
+    /// A checkpoint that is damaged or of another model.
+    pub fn resume(&mut self, run: &Run) -> Result<()> {
+        let Some((file, mut tensors, state)) = run.latest_checkpoint()? else {
+            return run.truncate_metrics(0);
+        };
+        let damaged =
+            || Error::file(&file, "the checkpoint's state is not readable", "delete it to go on from the one before");
+        self.progress = Progress::from_json(&state).ok_or_else(damaged)?;
+        for (moment, arena) in &self.training.moments {
+            let prefix = format!("optimizer/{moment}/");
+            let trained = self.training.layout.entries.iter().filter(|(_, e)| e.arena == Arena::Weights);
+            for (name, entry) in trained {
+                let tensor = tensors.remove(&format!("{prefix}{name}")).filter(|t| t.shape == entry.ty.dims);
+                self.session.write_tensor(name, Some(*arena), &tensor.ok_or_else(damaged)?.data);
+            }
+        }
+        parameters::load(&self.session, &self.training.layout, &file, &tensors, false)?;
+        self.loaded = false;
+        run.truncate_metrics(self.progress.step)
+    }
+
+    /// The session.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// The data.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// Updates so far.
+    pub fn steps_done(&self) -> u64 {
+        self.progress.step
+    }
+
+    fn batches_per_epoch(&self) -> usize {
+        self.problem.train.len().div_ceil(self.train.batch.0)
+    }
+
+    fn updates_per_epoch(&self) -> u64 {
+        self.batches_per_epoch().div_ceil(self.train.accumulate.0) as u64
+    }
+
+    /// Trains until the epochs, the steps or the watcher end it; writes a checkpoint into the run folder at the end of every epoch and
+    /// of the run. Returns the reason of [`Event::End`].
+    ///
+    /// # Errors
+    /// A loss that is not finite, a full disk, or what the adapter reports.
+    pub fn train(
+        &mut self,
+        run: &Run,
+        steps: Option<u64>,
+        watch: &mut dyn FnMut(&Event) -> Control,
+    ) -> Result<&'static str> {
+        let epochs = self.train.epochs.0 as u64;
+        let total = epochs * self.updates_per_epoch();
+        watch(&self.start_event(total));
+        if self.loaded {
+            // A kill before the first epoch's end must not lose them.
+            self.checkpoint(run, watch)?;
+        }
+        let reason = loop {
+            if self.progress.batches >= self.batches_per_epoch() {
+                self.end_epoch(run, watch)?;
+            }
+            if self.progress.stopped_early {
+                break "early_stopping";
+            }
+            if self.progress.epoch >= epochs {
+                break "finished";
+            }
+            if steps.is_some_and(|s| self.progress.step >= s) {
+                break "steps";
+            }
+            if self.progress.batches == 0 {
+                self.begin_epoch();
+            } else if self.submitted == 0 {
+                self.write_order();
+            }
+            if let Some(reason) = self.epoch(steps, total, watch)? {
+                break reason;
+            }
+        };
+        self.flush()?;
+        self.checkpoint(run, watch)?;
+        watch(&Event::End { step: self.progress.step, reason });
+        Ok(reason)
+    }
+
+    fn start_event(&self, steps: u64) -> Event {
+        let (count, time) = self.session.compiled();
+        let trained = self.training.layout.entries.values().filter(|e| e.arena == Arena::Weights);
+        Event::Start {
+            adapter: self.session.device().caps().name.clone(),
+            parameters: trained.map(|e| e.ty.items() as u64).sum(),
+            samples: [self.problem.train.len(), self.problem.validation.len(), self.problem.test.len()],
+            bytes: self.session.allocated(),
+            data_bytes: self.session.data_bytes(),
+            step: self.progress.step,
+            steps,
+            compiled: (count, time.as_secs_f64()),
+        }
+    }
+
+    fn begin_epoch(&mut self) {
+        self.progress.loss_sum = 0.0;
+        self.progress.correct = 0.0;
+        self.progress.seen = 0;
+        self.write_order();
+    }
+
+    fn write_order(&mut self) {
+        self.epoch_start = Instant::now();
+        let permutation = order::permutation(self.problem.train.len(), self.train.seed, self.progress.epoch);
+        let order: Vec<u32> = permutation.into_iter().map(|i| self.problem.train[i as usize]).collect();
+        self.session.write_tensor("data/order", None, &Data::U32(order));
+    }
+
+    /// Runs updates to the end of the epoch, or says why it stopped before.
+    fn epoch(
+        &mut self,
+        steps: Option<u64>,
+        total: u64,
+        watch: &mut dyn FnMut(&Event) -> Control,
+    ) -> Result<Option<&'static str>> {
+        while self.progress.batches < self.batches_per_epoch() {
+            if steps.is_some_and(|s| self.progress.step >= s) {
+                return Ok(Some("steps"));
+            }
+            self.update(total)?;
+            let seen = self.progress.seen;
+            let mean = |sum: f64| (seen > 0).then(|| sum / seen as f64);
+            let submitted = (self.progress.batches * self.train.batch.0).min(self.problem.train.len());
+            let event = Event::Step {
+                step: self.progress.step,
+                epoch: self.progress.epoch + 1,
+                loss: mean(self.progress.loss_sum),
+                accuracy: mean(self.progress.correct).filter(|_| self.has_accuracy),
+                seen: submitted,
+            };
+            if watch(&event) == Control::Stop {
+                return Ok(Some("stopped"));
+            }
+        }
+        Ok(None)
+    }
+
+    /// One update: the batches that share it, then the optimizer.
+    fn update(&mut self, total: u64) -> Result<()> {
+        let (batch, len) = (self.train.batch.0, self.problem.train.len());
+        let first = self.progress.batches;
+        let last = (first + self.train.accumulate.0).min(self.batches_per_epoch());
+        let group = (last * batch).min(len) - first * batch;
+        let optimizer = &self.train.optimizer.optimizer;
+        let factor = self.train.schedule.factor(self.progress.step, self.updates_per_epoch(), total);
+        let (correction1, correction2) = optimizer.corrections(self.progress.step + 1);
+        let lr = (optimizer.lr() * factor) as f32;
+        for index in first..last {
+            let n = batch.min(len - index * batch);
+            let slot = self.submitted % RING;
+            let step = Step {
+                n: n as u32,
+                // Random numbers differ between the batches of one update.
+                step: (self.progress.epoch * self.batches_per_epoch() as u64 + index as u64) as u32,
+                seed: self.train.seed as u32,
+                slot: slot as u32,
+                offset: (index * batch) as u32,
+                inv_n: 1.0 / group as f32,
+                lr,
+                correction1: correction1 as f32,
+                correction2: correction2 as f32,
+                accumulate: u32::from(index > first),
+            };
+            let segments = [Segment::Forward, Segment::Backward, Segment::Update];
+            self.session.run(&self.step, &segments[..if index + 1 == last { 3 } else { 2 }], &step)?;
+            self.submitted += 1;
+            self.unread.push_back(Submitted { slot, n, group });
+            if self.submitted % BLOCK == 0 {
+                self.read_ring()?;
+            }
+        }
+        self.progress.batches = last;
+        self.progress.step += 1;
+        Ok(())
+    }
+
+    /// Takes the losses asked for one block ago, and asks for those of the newest block.
+    fn read_ring(&mut self) -> Result<()> {
+        self.take_ring()?;
+        let range = self.session.tensor_range("data/ring");
+        let pending = self.session.start_read(None, &range)?;
+        self.reading = Some((pending, self.unread.drain(..).collect()));
+        Ok(())
+    }
+
+    fn take_ring(&mut self) -> Result<()> {
+        let Some((pending, batches)) = self.reading.take() else { return Ok(()) };
+        let ring: Vec<f32> = bytemuck::pod_collect_to_vec(&self.session.take(pending)?);
+        for b in batches {
+            let loss = f64::from(ring[2 * b.slot]);
+            if !loss.is_finite() {
+                return Err(self.session.device().error(
+                    format!(
+                        "the loss became {loss} in epoch {} (near step {})",
+                        self.progress.epoch + 1,
+                        self.progress.step
+                    ),
+                    "lower train.optimizer.lr or set train.clip_norm; the checkpoints written before are good",
+                ));
+            }
+            // A batch's entry is its share of the mean over the samples of its update.
+            self.progress.loss_sum += loss * b.group as f64;
+            self.progress.correct += f64::from(ring[2 * b.slot + 1]);
+            self.progress.seen += b.n;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.read_ring()?;
+        self.take_ring()
+    }
+
+    fn end_epoch(&mut self, run: &Run, watch: &mut dyn FnMut(&Event) -> Control) -> Result<()> {
+        self.flush()?;
+        let seconds = self.epoch_start.elapsed().as_secs_f64();
+        let validation = match self.problem.validation.is_empty() {
+            true => None,
+            false => Some(infer::evaluate(&mut self.session, &self.eval, &self.problem, &self.problem.validation)?),
+        };
+        let better = self.judge(validation.as_ref());
+        let seen = self.progress.seen.max(1) as f64;
+        self.progress.epoch += 1;
+        self.progress.batches = 0;
+        let line = json!({
+            "epoch": self.progress.epoch,
+            "step": self.progress.step,
+            "train_loss": self.progress.loss_sum / seen,
+            "train_accuracy": self.has_accuracy.then_some(self.progress.correct / seen),
+            "val_loss": validation.as_ref().map(|v| v.loss),
+            "val_accuracy": validation.as_ref().map(|v| v.accuracy),
+            "samples": self.progress.seen,
+            "seconds": seconds,
+        });
+        if better {
+            let weights = parameters::read(&mut self.session, &self.training.layout)?;
+            run.write_weights(&weights)?;
+        }
+        run.append_metrics(&line)?;
+        self.checkpoint(run, watch)?;
+        watch(&Event::Epoch(line));
+        Ok(())
+    }
+
+    /// Whether this epoch's parameters are the best so far; counts the epochs since, for early stopping.
+    fn judge(&mut self, validation: Option<&ClassifyReport>) -> bool {
+        let Some(report) = validation else { return true };
+        let stopping = self.train.early_stopping.as_ref();
+        let metric = stopping.map_or(Metric::ValLoss, |s| s.metric);
+        let score = if metric == Metric::ValLoss { -report.loss } else { report.accuracy };
+        let better = self.progress.best.is_none_or(|best| score > best);
+        if better {
+            self.progress.best = Some(score);
+            self.progress.stale = 0;
+        } else {
+            self.progress.stale += 1;
+        }
+        self.progress.stopped_early = stopping.is_some_and(|s| self.progress.stale >= s.patience.0 as u64);
+        better
+    }
+
+    fn checkpoint(&mut self, run: &Run, watch: &mut dyn FnMut(&Event) -> Control) -> Result<()> {
+        let mut tensors = parameters::read(&mut self.session, &self.training.layout)?;
+        if self.progress.best.is_none() {
+            run.write_weights(&tensors)?;
+        }
+        for (moment, arena) in &self.training.moments {
+            for (name, tensor) in parameters::read_moment(&mut self.session, &self.training.layout, *arena)? {
+                tensors.insert(format!("optimizer/{moment}/{name}"), tensor);
+            }
+        }
+        run.write_checkpoint(self.progress.step, &tensors, &self.progress.to_json(), self.train.keep.0)?;
+        watch(&Event::Checkpoint { step: self.progress.step });
+        Ok(())
+    }
+
+    /// Evaluates the run's `weights.safetensors` (the best so far) on the test set, else on what was held back, else on the training
+    /// set. Returns which set that was. The trainer's own parameters are replaced: training ends with this.
+    ///
+    /// # Errors
+    /// What the adapter or the disk reports.
+    pub fn final_report(&mut self, run: &Run) -> Result<(&'static str, ClassifyReport)> {
+        let weights = run.read_weights()?;
+        let file = run.weights_path();
+        parameters::load(&self.session, &self.training.layout, &file, &weights, false)?;
+        let p = &self.problem;
+        let (name, positions) = match (p.test.is_empty(), p.validation.is_empty()) {
+            (false, _) => ("test", &p.test),
+            (true, false) => ("validation", &p.validation),
+            (true, true) => ("train", &p.train),
+        };
+        Ok((name, infer::evaluate(&mut self.session, &self.eval, &self.problem, positions)?))
+    }
+}

@@ -1,0 +1,111 @@
+//! The case table on the adapter: every node of every row, forward and backward, against its f64 reference; once more under WebGPU's
+//! default limits. And without an adapter: the rows cover every op.
+
+mod common;
+
+use pumice::compile::build::{Feed, Options};
+use pumice::compile::{training_graph, unfused_training_graph, update_of};
+use pumice::gpu::device::Limits;
+use pumice::graph::{Graph, Kind};
+use pumice::train::cases::{Case, cases};
+use pumice::train::verify::verify;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn all() -> Vec<Case> {
+    cases().unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn run(limits: Limits) {
+    let Some(mut session) = common::session(limits) else { return };
+    let mut wrong = Vec::new();
+    for case in all() {
+        match verify(&mut session, &case.model, &case.train, None, &["input"], false) {
+            Ok(found) => {
+                let bad = found.nodes.iter().filter(|n| !n.ok);
+                wrong.extend(bad.map(|n| format!("{}: {} ({}) errs by {:e}", case.name, n.name, n.op, n.max_error)));
+            }
+            Err(e) => wrong.push(format!("{}: {e}", case.name)),
+        }
+    }
+    let (count, time) = session.compiled();
+    println!("{limits:?} limits: {count} pipelines compiled in {:.1} s", time.as_secs_f64());
+    assert!(wrong.is_empty(), "{} nodes are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_node_equals_its_reference() {
+    run(Limits::Raised);
+}
+
+#[test]
+fn every_node_equals_its_reference_under_default_limits() {
+    run(Limits::Default);
+}
+
+fn graphs(case: &Case) -> [Graph; 2] {
+    let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+    let update = update_of(&case.train);
+    let fused = training_graph(&case.model, &options, &["input"], Some(&update));
+    let plain = unfused_training_graph(&case.model, &options, &["input"], Some(&update));
+    [fused, plain].map(|g| g.unwrap_or_else(|e| panic!("{}: {e}", case.name)))
+}
+
+/// Which kinds of shapes the inputs and outputs of a node have: what a kernel with tiles or vectors gets wrong first.
+fn traits_of(graph: &Graph, node: usize, batch: usize) -> BTreeSet<&'static str> {
+    let node = &graph.nodes[node];
+    let types = node.inputs.iter().map(|&v| graph.ty(v)).chain(&node.outputs);
+    let dims: Vec<usize> = types.flat_map(|ty| ty.dims.iter().copied()).collect();
+    let prime = |n: usize| n >= 5 && (2..n).take_while(|d| d * d <= n).all(|d| n % d != 0);
+    let mut found = BTreeSet::new();
+    let mut add = |name, yes: bool| yes.then(|| found.insert(name));
+    add("a batch of 1", batch == 1);
+    add("a dimension of 1", dims.contains(&1));
+    add("an odd dimension", dims.iter().any(|d| d % 2 == 1 && *d > 1));
+    add("a prime dimension from 5", dims.iter().any(|&d| prime(d)));
+    found
+}
+
+/// Ops on scalars, flat arenas or the resident data set have no shapes that rows could vary; other tests reach them.
+const SHAPELESS: [&str; 13] = [
+    "fill",
+    "spread",
+    "spread_unit",
+    "record",
+    "correct",
+    "gather_images",
+    "gather_labels",
+    "accumulate",
+    "clip",
+    "sgd",
+    "adam",
+    "rmsprop",
+    "mean_loss",
+];
+
+#[test]
+fn rows_cover_every_op() {
+    let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut seen = Vec::new();
+    let list = all();
+    for case in &list {
+        assert!(!seen.contains(&&case.name), "two rows are called {}", case.name);
+        seen.push(&case.name);
+        for graph in graphs(case) {
+            for (i, node) in graph.nodes.iter().enumerate() {
+                if let Kind::Op(op) = &node.kind {
+                    found.entry(op.name()).or_default().extend(traits_of(&graph, i, case.train.batch.0));
+                }
+            }
+        }
+    }
+    let registered: BTreeSet<&str> = pumice::ops::registry().ops.iter().copied().collect();
+    let unregistered: Vec<&&str> = found.keys().filter(|op| !registered.contains(**op)).collect();
+    assert!(unregistered.is_empty(), "ops that are not in the registry: {unregistered:?}");
+    let wanted = ["a batch of 1", "a dimension of 1", "an odd dimension", "a prime dimension from 5"];
+    let mut missing = Vec::new();
+    for op in registered.iter().filter(|op| !SHAPELESS.contains(op)) {
+        let have = found.get(op).cloned().unwrap_or_default();
+        missing.extend(wanted.iter().filter(|w| !have.contains(**w)).map(|w| format!("{op}: no row with {w}")));
+    }
+    assert!(missing.is_empty(), "the case table lacks:\n{}", missing.join("\n"));
+}

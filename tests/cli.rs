@@ -1,0 +1,471 @@
+//! The program as a user calls it: what it prints, what it writes, its exit codes, and what it says about bad input.
+
+mod common;
+
+use pumice::data::tensors::{Tensors, read_tensors, write_tensors};
+use pumice::gpu::device::Limits;
+use pumice::tensor::{Data, HostTensor};
+use serde_json::Value as Json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// What a call ended with.
+struct Ended {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ended {
+    /// stdout as one JSON value.
+    fn json(&self) -> Json {
+        assert_eq!(self.code, 0, "{}", self.stderr);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+
+    /// Success; its stdout.
+    fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// Failure with this code, an `error:` line, no panic, and all these words on stderr.
+    fn fails(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
+        assert!(self.stderr.lines().any(|l| l.starts_with("error: ")), "{}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "`{word}` is not in: {}", self.stderr);
+        }
+    }
+}
+
+fn program(dir: &Path, args: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pumice"));
+    // Mesa's layer for choosing devices grumbles on stderr where there is no desktop.
+    command.args(args.split_whitespace()).current_dir(dir).env("NODEVICE_SELECT", "1");
+    command
+}
+
+fn finish(mut command: Command) -> Ended {
+    let output = command.output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    let code = output.status.code().expect("no signal ends it");
+    Ended { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Calls the program in a folder; `args` are split at spaces.
+fn pumice(dir: &Path, args: &str) -> Ended {
+    finish(program(dir, args))
+}
+
+fn gpu() -> bool {
+    common::session(Limits::Raised).is_some()
+}
+
+/// A folder with a small network `net.json` and its data in `digits`: 45 training and 18 test images of 8 x 8, 3 classes.
+fn folder() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("digits")).unwrap();
+    write_split(dir.path(), "train", 45);
+    write_split(dir.path(), "t10k", 18);
+    fs::write(dir.path().join("net.json"), net()).unwrap();
+    dir
+}
+
+fn net() -> String {
+    r#"{ "version": 1, "input": { "height": 8, "width": 8, "channels": 1, "normalize": "auto" },
+  "layers": [
+    { "op": "conv2d", "filters": 5, "kernel": 3, "norm": "batch", "activation": "relu", "name": "stem" },
+    { "op": "max_pool2d", "size": 2 }, { "op": "flatten" }, { "op": "dropout" },
+    { "op": "dense", "units": "classes" }
+  ],
+  "loss": "cross_entropy",
+  "data": { "kind": "idx", "path": "digits", "validation": 0.2 },
+  "train": { "seed": 3, "batch": 8, "epochs": 3, "optimizer": "adam", "schedule": "cosine" } }"#
+        .to_string()
+}
+
+/// Images whose class is a bright row, in noise.
+fn write_split(dir: &Path, stem: &str, count: usize) {
+    let labels: Vec<u8> = (0..count).map(|i| (i % 3) as u8).collect();
+    let pixel = |i: usize| {
+        let noise = (i * 2654435761 % 97) as u8;
+        if i % 64 / 8 == 1 + 2 * (i / 64 % 3) { 255 - noise } else { noise }
+    };
+    let pixels: Vec<u8> = (0..count * 64).map(pixel).collect();
+    write_idx(dir, &format!("{stem}-images-idx3-ubyte"), &[count as u32, 8, 8], &pixels);
+    write_idx(dir, &format!("{stem}-labels-idx1-ubyte"), &[count as u32], &labels);
+}
+
+fn write_idx(dir: &Path, name: &str, dims: &[u32], bytes: &[u8]) {
+    let sizes = dims.iter().flat_map(|d| d.to_be_bytes());
+    let all: Vec<u8> = [0, 0, 8, dims.len() as u8].into_iter().chain(sizes).chain(bytes.iter().copied()).collect();
+    fs::write(dir.join("digits").join(name), all).unwrap();
+}
+
+/// The network with one text replaced.
+fn change(dir: &Path, from: &str, to: &str) {
+    let text = net();
+    assert!(text.contains(from), "{from}");
+    fs::write(dir.join("net.json"), text.replace(from, to)).unwrap();
+}
+
+fn models() -> Vec<PathBuf> {
+    let all = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models")).unwrap();
+    all.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "json")).collect()
+}
+
+#[test]
+fn help_and_version_succeed_and_wrong_flags_are_code_2() {
+    let dir = folder();
+    assert!(pumice(dir.path(), "--version").ok().starts_with("pumice "));
+    assert!(pumice(dir.path(), "train --help").ok().contains("--resume"));
+    pumice(dir.path(), "trian net.json").fails(2, &["trian", "train"]);
+    pumice(dir.path(), "train net.json --epochs 0").fails(2, &["--epochs", "whole number from 1"]);
+    pumice(dir.path(), "check net.json --set train.batch").fails(2, &["--set", "PATH=VALUE"]);
+    pumice(dir.path(), "check net.json --set train.bacth=4").fails(2, &["train.bacth", "did you mean `batch`?"]);
+    pumice(dir.path(), "check nothing.json").fails(2, &["error: nothing.json: ", "check that the file exists"]);
+    pumice(dir.path(), "shader conv2").fails(2, &["no shader `conv2`", "did you mean `conv2d`?"]);
+    assert!(pumice(dir.path(), "shader conv2d").ok().contains("@compute"));
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let mut child = program(Path::new("."), "schema").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn check_says_ok_or_every_mistake() {
+    let dir = folder();
+    assert_eq!(pumice(dir.path(), "check net.json").ok(), "ok\n");
+    change(dir.path(), r#""filters": 5, "kernel": 3"#, r#""filtres": 5, "kernel": "x""#);
+    let found = pumice(dir.path(), "check net.json");
+    found.fails(2, &["error: net.json:3:23: layers[0].filtres: unknown key `filtres`; did you mean `filters`?"]);
+    assert_eq!(found.stderr.lines().count(), 3, "{}", found.stderr);
+    let json = pumice(dir.path(), "check net.json --json");
+    let report: Json = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, &report["ok"], &report["errors"][0]["line"]), (2, &Json::from(false), &Json::from(3)));
+    change(dir.path(), r#""size": 2"#, r#""size": 20"#);
+    pumice(dir.path(), "check net.json")
+        .fails(2, &["net.json:4:5: layers[1]: ", "max_pool2d_1", "stem", "[N, 8, 8, 5]"]);
+    // Classes that the data would have to say.
+    change(dir.path(), "\"digits\"", "\"nowhere\"");
+    pumice(dir.path(), "check net.json").fails(2, &["nowhere: no such folder"]);
+}
+
+#[test]
+fn expanding_an_expanded_spec_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(models().len() >= 6);
+    for model in models() {
+        let once = pumice(dir.path(), &format!("expand {}", model.display())).ok();
+        fs::write(dir.path().join("once.json"), &once).unwrap();
+        assert_eq!(pumice(dir.path(), "expand once.json").ok(), once);
+        assert_eq!(pumice(dir.path(), &format!("check {}", model.display())).ok(), "ok\n");
+    }
+}
+
+#[test]
+fn the_schema_is_the_file_in_assets() {
+    let file = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/schema.json")).unwrap();
+    let hint = "write it anew: pumice schema > assets/schema.json";
+    assert!(pumice(Path::new("."), "schema").ok() == file, "{hint}");
+}
+
+#[test]
+fn plan_prints_the_keys_of_the_contract() {
+    let dir = folder();
+    let plan = pumice(dir.path(), "plan net.json --batch 4 --memory 1 --json").json();
+    let layer = &plan["layers"][0];
+    assert_eq!((&layer["name"], &layer["op"]), (&Json::from("stem"), &Json::from("conv2d")));
+    assert_eq!(layer["output"], serde_json::json!([4, 8, 8, 5]));
+    // Weights and bias, gamma and beta: running statistics are not trained.
+    assert_eq!(layer["params"], 5 * 9 + 5 + 10);
+    assert_eq!(plan["params"], 60 + 80 * 3 + 3);
+    let parts = ["weights", "gradients", "optimizer", "activations", "workspace"];
+    let sum: u64 = parts.iter().map(|part| plan["bytes"][part].as_u64().unwrap()).sum();
+    assert_eq!(plan["bytes"]["total"], sum);
+    assert!(plan["flops_forward"].as_u64().unwrap() > 0 && plan["dispatches_per_step"].as_u64().unwrap() > 0);
+    assert!(plan["fits"] == true && plan["largest_batch"].as_u64().unwrap() > 1000);
+    let tight = pumice(dir.path(), "plan net.json --memory 0.00001 --json").json();
+    assert_eq!((&tight["fits"], &tight["largest_batch"]), (&Json::from(false), &Json::from(0)));
+    assert!(pumice(dir.path(), "plan net.json --memory 1").ok().contains("It fits into 1.0 GiB"));
+}
+
+#[test]
+fn without_an_adapter_what_needs_none_works_and_the_rest_says_how_to_get_one() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let dir = folder();
+    fs::create_dir(dir.path().join("run")).unwrap();
+    fs::write(dir.path().join("run/spec.json"), net().replace("digits", "../digits").replace("\"auto\"", "null"))
+        .unwrap();
+    let weight = HostTensor::f32(&[1], vec![0.0]);
+    let tensors = Tensors::from([("input".to_string(), weight)]);
+    write_tensors(&dir.path().join("run/weights.safetensors"), &tensors).unwrap();
+    picture(dir.path());
+    let blind = |args: &str| {
+        let mut command = program(dir.path(), args);
+        command.env("VK_DRIVER_FILES", "/nonexistent.json").env("VK_ICD_FILENAMES", "/nonexistent.json");
+        finish(command)
+    };
+    for works in ["check net.json", "expand net.json", "plan net.json"] {
+        blind(works).ok();
+    }
+    let devices = blind("devices --json");
+    assert_eq!(
+        (devices.json(), devices.stderr.contains("mesa-vulkan-drivers")),
+        (serde_json::json!({ "devices": [] }), true)
+    );
+    let files = "--weights run/weights.safetensors --batch run/weights.safetensors";
+    for needs in [
+        "train net.json --out new",
+        "eval run",
+        "predict run one.png",
+        "verify net.json",
+        &format!("trace net.json {files} --out new"),
+    ] {
+        blind(needs).fails(1, &["no adapter", "install", "mesa-vulkan-drivers"]);
+    }
+    assert!(!dir.path().join("new").exists());
+}
+
+fn picture(dir: &Path) {
+    image::GrayImage::from_fn(30, 20, |x, y| image::Luma([(x * y % 256) as u8])).save(dir.join("one.png")).unwrap();
+}
+
+#[test]
+fn an_unknown_device_is_named_with_the_known_ones() {
+    if !gpu() {
+        return;
+    }
+    let dir = folder();
+    for args in ["devices", "plan net.json", "train net.json --out new", "verify net.json"] {
+        pumice(dir.path(), &format!("{args} --device warpdrive")).fails(2, &["no device `warpdrive`", "0: "]);
+    }
+    let mut from_environment = program(dir.path(), "train net.json --out new");
+    from_environment.env("PUMICE_DEVICE", "99");
+    finish(from_environment).fails(2, &["no device `99`"]);
+    assert!(!dir.path().join("new").exists());
+    let devices = pumice(dir.path(), "devices --json").json();
+    assert_eq!(devices["devices"].as_array().unwrap().iter().filter(|d| d["used"] == true).count(), 1);
+}
+
+/// Training must refuse the data with these words and leave no folder.
+fn refuses(dir: &Path, words: &[&str]) {
+    pumice(dir, "train net.json --out new").fails(2, words);
+    assert!(!dir.join("new").exists());
+}
+
+#[test]
+fn bad_data_is_named_and_nothing_is_written() {
+    let dir = folder();
+    let dir = dir.path();
+    let file = |name: &str| dir.join("digits").join(name);
+    let images = fs::read(file("train-images-idx3-ubyte")).unwrap();
+    fs::write(file("train-images-idx3-ubyte"), &images[..1000]).unwrap();
+    refuses(dir, &["digits/train-images-idx3-ubyte: the file is cut off", "promises 2880 bytes, 984 are there"]);
+    fs::write(file("train-images-idx3-ubyte"), b"GIF89a, say").unwrap();
+    refuses(dir, &["not an IDX file: it starts with the bytes 47 49"]);
+    fs::remove_file(file("train-images-idx3-ubyte")).unwrap();
+    refuses(dir, &["the training images are missing; looked for train-images-idx3-ubyte"]);
+    write_split(dir, "train", 45);
+    write_idx(dir, "train-labels-idx1-ubyte", &[44], &[0; 44]);
+    refuses(dir, &["45 images, but digits/train-labels-idx1-ubyte has 44 labels"]);
+    // With and without a count in the data section, and in the test set alone.
+    write_idx(dir, "train-labels-idx1-ubyte", &[45], &[7; 45]);
+    change(dir, "\"classes\" }\n", "5 }\n");
+    refuses(dir, &["train-labels-idx1-ubyte: image 0 has label 7, but there are 5 classes"]);
+    change(dir, "\"validation\"", "\"classes\": 6, \"validation\"");
+    refuses(dir, &["image 0 has label 7, but there are 6 classes"]);
+    write_split(dir, "train", 45);
+    write_idx(dir, "t10k-labels-idx1-ubyte", &[18], &[3; 18]);
+    fs::write(dir.join("net.json"), net()).unwrap();
+    refuses(dir, &["t10k-labels-idx1-ubyte: image 0 has label 3, but there are 3 classes"]);
+    write_split(dir, "t10k", 18);
+    change(dir, "\"height\": 8", "\"height\": 9");
+    refuses(dir, &["images are [8, 8, 1]", "the spec's input is [9, 8, 1]", "--data"]);
+    for (section, text) in [("loss", "\"loss\": \"cross_entropy\",\n"), ("data", &*data_line())] {
+        change(dir, text, "");
+        refuses(dir, &[&format!("net.json: the spec has no section `{section}`"), "add one, such as"]);
+        pumice(dir, "check net.json --set layers[4].units=3").ok();
+    }
+    pumice(dir, "train net.json --data nowhere --out new").fails(2, &["`data`"]);
+    fs::write(dir.join("net.json"), net()).unwrap();
+    pumice(dir, "train net.json --data nowhere --out new").fails(2, &["nowhere: no such folder", "--data"]);
+    assert!(!dir.join("new").exists());
+}
+
+fn data_line() -> String {
+    let text = net();
+    let line = text.lines().find(|l| l.contains("\"data\"")).unwrap();
+    format!("{line}\n")
+}
+
+#[test]
+fn no_run_is_overwritten() {
+    let dir = folder();
+    fs::create_dir(dir.path().join("taken")).unwrap();
+    fs::write(dir.path().join("taken/notes.txt"), "mine").unwrap();
+    pumice(dir.path(), "train net.json --out taken").fails(2, &["taken is not empty", "--out"]);
+    fs::write(dir.path().join("taken/spec.json"), net()).unwrap();
+    pumice(dir.path(), "train net.json --out taken").fails(2, &["taken holds a run already", "--resume taken"]);
+    pumice(dir.path(), "train net.json --resume digits").fails(2, &["digits: not a run folder"]);
+    pumice(dir.path(), "train net.json --resume taken --out other").fails(2, &["two folders"]);
+    pumice(dir.path(), "eval taken").fails(2, &["taken: the run has no weights yet", "--resume"]);
+    assert_eq!(fs::read(dir.path().join("taken/notes.txt")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_tensor_beyond_the_memory_is_refused_before_anything_is_written() {
+    if !gpu() {
+        return;
+    }
+    let dir = folder();
+    // Each pair of layers has 4 G parameters.
+    let wide = r#"{ "op": "dense", "units": 3000000 }, { "op": "dense", "units": 700 }, "#.repeat(40);
+    change(
+        dir.path(),
+        r#"{ "op": "dense", "units": "classes" }"#,
+        &format!("{wide}{{ \"op\": \"dense\", \"units\": 3 }}"),
+    );
+    pumice(dir.path(), "check net.json").ok();
+    pumice(dir.path(), "train net.json --out new").fails(1, &["out of memory", "pumice plan"]);
+    // No batch makes this one fit a binding.
+    change(dir.path(), r#"{ "op": "dense", "units": "classes" }"#, r#"{ "op": "dense", "units": 16000000 }"#);
+    pumice(dir.path(), "train net.json --out new").fails(2, &["net.json:2:", "dense_1", "16000000"]);
+    assert!(!dir.path().join("new").exists());
+}
+
+/// The bytes of a run's weights and of its newest checkpoint.
+fn state(run: &Path) -> (Vec<u8>, Vec<u8>) {
+    let mut checkpoints: Vec<PathBuf> =
+        fs::read_dir(run.join("checkpoint")).unwrap().map(|e| e.unwrap().path()).collect();
+    checkpoints.sort();
+    (fs::read(run.join("weights.safetensors")).unwrap(), fs::read(checkpoints.pop().unwrap()).unwrap())
+}
+
+#[test]
+fn training_repeats_and_resumes_to_the_same_bytes() {
+    if !gpu() {
+        return;
+    }
+    let dir = folder();
+    let dir = dir.path();
+    let table = pumice(dir, "train net.json --out whole").ok();
+    for word in ["epoch", "val. accuracy", "test set, 18 samples", "true \\ predicted", "run folder: whole"] {
+        assert!(table.contains(word), "`{word}` is not in: {table}");
+    }
+    let again = pumice(dir, "train net.json --out again --json").ok();
+    let events: Vec<Json> = again.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let count = |event: &str| events.iter().filter(|e| e["event"] == event).count();
+    assert_eq!((count("start"), count("epoch"), count("report"), count("end")), (1, 3, 1, 1));
+    assert_eq!(events.last().unwrap()["samples"], 18);
+
+    let stopped = pumice(dir, "train net.json --out parts --steps 2");
+    assert!(stopped.stderr.contains("pumice train parts/spec.json --resume parts"), "{}", stopped.stderr);
+    pumice(dir, "train net.json --resume parts --steps 7").ok();
+    pumice(dir, "train parts/spec.json --resume parts --out parts").ok();
+    let whole = state(&dir.join("whole"));
+    assert!(whole == state(&dir.join("again")) && whole == state(&dir.join("parts")));
+    let lines = |run: &str| fs::read_to_string(dir.join(run).join("metrics.jsonl")).unwrap().lines().count();
+    assert_eq!((lines("whole"), lines("parts")), (3, 3));
+
+    let other = pumice(dir, "train net.json --resume parts --set train.optimizer.lr=0.5");
+    other.fails(2, &["train.optimizer.lr is 0.5 in the spec and 0.001 in the run parts", "new folder"]);
+    let more = pumice(dir, "train net.json --resume parts --epochs 4 --json").ok();
+    assert_eq!(more.lines().filter(|line| line.contains("\"epoch\"}")).count(), 1, "{more}");
+    assert!(fs::read_to_string(dir.join("parts/spec.json")).unwrap().contains("\"epochs\": 4"));
+}
+
+#[test]
+fn a_run_is_evaluated_and_predicts() {
+    if !gpu() {
+        return;
+    }
+    let dir = folder();
+    let dir = dir.path();
+    pumice(dir, "train net.json --epochs 1 --set train.batch=4").ok();
+    let run = "runs/net-1";
+    let report = pumice(dir, &format!("eval {run} --json")).json();
+    let keys: Vec<&String> = report.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["samples", "loss", "accuracy", "precision", "recall", "f1", "confusion"]);
+    assert_eq!((&report["samples"], report["confusion"].as_array().unwrap().len()), (&Json::from(18), 3));
+    assert_eq!(pumice(dir, &format!("eval {run} --split validation --json")).json()["samples"], 9);
+    // A folder with nothing but a test set.
+    fs::rename(dir.join("digits"), dir.join("moved")).unwrap();
+    fs::remove_file(dir.join("moved/train-labels-idx1-ubyte")).unwrap();
+    assert_eq!(pumice(dir, &format!("eval {run} --data moved --json")).json(), report);
+    pumice(dir, &format!("eval {run}")).fails(2, &["digits: no such folder", "--data"]);
+
+    picture(dir);
+    let found = pumice(dir, &format!("predict {run} one.png one.png --top 9 --json")).json();
+    let classes = found["predictions"][1]["classes"].as_array().unwrap();
+    let shares: Vec<f64> = classes.iter().map(|c| c["probability"].as_f64().unwrap()).collect();
+    assert!(shares.len() == 3 && (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9 && shares.is_sorted_by(|a, b| a >= b));
+    fs::write(dir.join("rows.csv"), "1,2\n").unwrap();
+    let bad = pumice(dir, &format!("predict {run} rows.csv one.png moved none.png"));
+    bad.fails(2, &["rows.csv: not a PNG or JPEG picture", "moved: a folder, not a picture", "none.png: "]);
+    assert!(bad.stdout.is_empty());
+}
+
+#[test]
+fn weights_of_another_model_need_partial() {
+    if !gpu() {
+        return;
+    }
+    let dir = folder();
+    let dir = dir.path();
+    pumice(dir, "train net.json --steps 1 --out first").ok();
+    change(dir, r#""name": "stem""#, r#""name": "head""#);
+    let tuned = "train net.json --steps 1 --out second --weights first/weights.safetensors";
+    pumice(dir, tuned).fails(2, &["first/weights.safetensors: ", "`head.weight` [5, 3, 3, 1] is missing", "--partial"]);
+    assert!(!dir.join("second").exists());
+    let partial = pumice(dir, &format!("{tuned} --partial"));
+    assert!(partial.code == 0 && partial.stderr.contains("not taken: `stem.weight`"), "{}", partial.stderr);
+    fs::copy(dir.join("first/weights.safetensors"), dir.join("second/weights.safetensors")).unwrap();
+    pumice(dir, "eval second").fails(2, &["second/weights.safetensors: these are weights of another model"]);
+}
+
+#[test]
+fn verify_and_trace_speak_as_the_contract_says() {
+    if !gpu() {
+        return;
+    }
+    let dir = folder();
+    let dir = dir.path();
+    let verified = pumice(dir, "verify net.json --batch 3 --json").json();
+    assert_eq!(verified["ok"], true, "{verified}");
+    assert!(verified["nodes"].as_array().unwrap().iter().all(|n| n["name"].is_string() && n["ok"] == true));
+
+    pumice(dir, "train net.json --steps 1 --out run").ok();
+    let input = (0..2 * 64).map(|i| (i % 7) as f32 / 7.0).collect();
+    let batch =
+        [("input", HostTensor::f32(&[2, 8, 8, 1], input)), ("target", HostTensor::new(&[2], Data::I32(vec![0, 2])))];
+    let batch: Tensors = batch.map(|(name, tensor)| (name.to_string(), tensor)).into();
+    write_tensors(&dir.join("batch.safetensors"), &batch).unwrap();
+    let files = "--weights run/weights.safetensors --batch batch.safetensors --out out.safetensors";
+    pumice(dir, &format!("trace net.json {files} --steps 2")).ok();
+    let found = read_tensors(&dir.join("out.safetensors")).unwrap();
+    for name in [
+        "loss",
+        "act/stem",
+        "act/dense_1",
+        "grad/stem.weight",
+        "grad/stem.norm.bias",
+        "grad/input",
+        "param/stem.norm.running_mean",
+    ] {
+        assert!(found.contains_key(name), "{name} is not in {:?}", found.keys());
+    }
+    assert_eq!(found["act/stem"].shape, [2, 8, 8, 5]);
+    let wrong = files.replace("batch batch", "batch run/weights");
+    pumice(dir, &format!("trace net.json {wrong}")).fails(2, &["run/weights.safetensors: tensor `input` is missing"]);
+}

@@ -1,0 +1,84 @@
+//! Without an adapter: every gradient of every row of the case table, as the graph computes it in f64, against central differences
+//! of the forward pass in f64.
+
+use pumice::compile::build::{Feed, Options};
+use pumice::compile::unfused_training_graph;
+use pumice::graph::{Fill, Graph, Kind, RefTensor, Step, walk};
+use pumice::tensor::DType;
+use pumice::train::cases::{Case, cases};
+use pumice::train::verify::sample;
+use std::collections::HashMap;
+
+/// First values of inputs, parameters and states: random, off the kinks with probability one.
+fn sources(graph: &Graph, step: &Step) -> HashMap<usize, RefTensor> {
+    let mut map = HashMap::new();
+    for (i, node) in graph.nodes.iter().enumerate() {
+        if matches!(node.kind, Kind::Op(_)) {
+            continue;
+        }
+        let ty = &node.outputs[0];
+        let shape = ty.shape(step.n as usize);
+        let len = shape.iter().product();
+        let noise = Fill::Normal(1.0).values(len, 11, &node.name);
+        let data: Vec<f64> = match (&node.kind, ty.dtype) {
+            (_, DType::I32) => {
+                let users = graph.nodes.iter().filter(|n| n.inputs.iter().any(|v| v.node == i));
+                let widths =
+                    users.flat_map(|n| n.inputs.iter().map(|&v| graph.ty(v))).filter(|t| t.dtype == DType::F32);
+                let classes = widths.filter(|t| !t.dims.is_empty()).map(|t| t.channels()).min().unwrap_or(1);
+                noise.iter().map(|x| f64::from((x.abs() * 100.0) as u32 % classes as u32)).collect()
+            }
+            // Variances and the like stay positive.
+            (Kind::State { .. }, _) => noise.iter().map(|x| 1.0 + 0.2 * f64::from(x.tanh())).collect(),
+            _ => noise.iter().map(|&x| f64::from(x)).collect(),
+        };
+        map.insert(i, RefTensor::new(shape, data));
+    }
+    map
+}
+
+fn check(case: &Case, wrong: &mut Vec<String>) -> usize {
+    let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+    let graph = unfused_training_graph(&case.model, &options, &["input"], None)
+        .unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    let loss = graph.loss.expect("every row has a loss");
+    let forward = Graph { nodes: graph.nodes[..=loss.node].to_vec(), ..Graph::default() };
+    let step = Step { seed: 3, ..Step::of(case.train.batch.0) };
+    let mut sources = sources(&graph, &step);
+    let all = walk::walk(&graph, &step, |i| sources[&i].clone());
+    let mut compared = 0;
+    for gradient in &graph.gradients {
+        let name = &graph.nodes[gradient.of].name;
+        let analytic = &all[gradient.value.node][gradient.value.out].data;
+        let scale = analytic.iter().fold(0.0f64, |m, g| m.max(g.abs())).max(1e-4);
+        for index in sample(analytic.len(), 12) {
+            let delta = 1e-5;
+            let old = sources[&gradient.of].data[index];
+            let mut at = |x: f64| {
+                sources.get_mut(&gradient.of).expect("a source").data[index] = x;
+                walk::walk(&forward, &step, |i| sources[&i].clone())[loss.node][loss.out].data[0]
+            };
+            let difference = (at(old + delta) - at(old - delta)) / (2.0 * delta);
+            at(old);
+            compared += 1;
+            if (difference - analytic[index]).abs() > 1e-6 * scale + 1e-9 {
+                wrong.push(format!(
+                    "{}: d{name}[{index}] is {}, differences say {difference}",
+                    case.name, analytic[index]
+                ));
+            }
+        }
+    }
+    compared
+}
+
+#[test]
+fn gradients_equal_finite_differences() {
+    let mut wrong = Vec::new();
+    let mut compared = 0;
+    for case in cases().unwrap_or_else(|e| panic!("{e}")).iter().filter(|c| !c.large) {
+        compared += check(case, &mut wrong);
+    }
+    assert!(compared > 500, "only {compared} gradients were compared");
+    assert!(wrong.is_empty(), "{} of {compared} gradients are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}

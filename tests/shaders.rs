@@ -1,0 +1,119 @@
+//! Without an adapter: every pipeline of every row and model expands to WGSL that naga accepts and translates for Vulkan, Metal and
+//! DX12, and binds what its kernel says.
+
+use pumice::compile::build::{Feed, Options};
+use pumice::compile::layout::Layout;
+use pumice::compile::program::{PipelineKey, Program};
+use pumice::compile::{lower, training_graph, unfused_training_graph, update_of};
+use pumice::gpu::shader;
+use pumice::graph::Caps;
+use pumice::train::cases::cases;
+
+fn programs() -> Vec<(String, Program)> {
+    let mut list = Vec::new();
+    for case in cases().unwrap_or_else(|e| panic!("{e}")) {
+        let feeds = [Feed::Host, Feed::Resident { count: 3, order: "order", positions: 3 }];
+        for feed in feeds {
+            let options = Options { training: true, random: true, loss: true, feed, classes: None };
+            let update = update_of(&case.train);
+            for build in [training_graph, unfused_training_graph] {
+                // Rows with values as targets have no resident data set.
+                let wanted: &[&str] = if options.feed == Feed::Host { &["input"] } else { &[] };
+                let Ok(graph) = build(&case.model, &options, wanted, Some(&update)) else { continue };
+                let mut layout = Layout::default();
+                layout.add(&graph, &Caps::default()).expect("rows are small");
+                let lowered = lower::Options { batch: case.train.batch.0, reuse: true };
+                let program = lower::lower(&graph, &layout, &Caps::default(), lowered).expect("rows are small");
+                list.push((case.name.clone(), program));
+            }
+        }
+    }
+    list
+}
+
+fn module_of(key: &PipelineKey, source: &str) -> (naga::Module, naga::valid::ModuleInfo) {
+    let name = format!("{}.{}", key.shader, key.entry);
+    let module =
+        naga::front::wgsl::parse_str(source).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+    let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
+    (module, info)
+}
+
+fn translate(key: &PipelineKey, module: &naga::Module, info: &naga::valid::ModuleInfo) {
+    let name = format!("{}.{}", key.shader, key.entry);
+    let stage = naga::ShaderStage::Compute;
+    let spirv = naga::back::spv::PipelineOptions { entry_point: key.entry.into(), shader_stage: stage };
+    naga::back::spv::write_vec(module, info, &naga::back::spv::Options::default(), Some(&spirv))
+        .unwrap_or_else(|e| panic!("{name} to SPIR-V: {e}"));
+    let options = naga::back::msl::Options { lang_version: (2, 4), ..Default::default() };
+    naga::back::msl::write_string(module, info, &options, &naga::back::msl::PipelineOptions::default())
+        .unwrap_or_else(|e| panic!("{name} to MSL: {e}"));
+    let options = naga::back::hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+    let pipeline = naga::back::hlsl::PipelineOptions { entry_point: Some((stage, key.entry.into())) };
+    let mut text = String::new();
+    naga::back::hlsl::Writer::new(&mut text, &options, &pipeline)
+        .write(module, info, None)
+        .unwrap_or_else(|e| panic!("{name} to HLSL: {e}"));
+    assert!(!text.is_empty());
+}
+
+#[test]
+fn every_pipeline_is_valid_for_every_backend_and_binds_what_its_kernel_says() {
+    let mut seen: Vec<PipelineKey> = Vec::new();
+    let mut wrong = Vec::new();
+    for (row, program) in programs() {
+        for dispatch in &program.dispatches {
+            let key = &program.pipelines[dispatch.pipeline];
+            if seen.contains(key) {
+                continue;
+            }
+            seen.push(key.clone());
+            let source = shader::expand(key);
+            let (module, info) = module_of(key, &source);
+            let entry = module.entry_points.iter().find(|e| e.name == key.entry);
+            let group =
+                entry.unwrap_or_else(|| panic!("{row}: no entry point {}.{}", key.shader, key.entry)).workgroup_size;
+            assert_eq!(
+                group.iter().product::<u32>(),
+                dispatch.grid.group,
+                "{}.{}: workgroup size",
+                key.shader,
+                key.entry
+            );
+            let bindings = shader::reflect(&source, key.entry).expect("it was valid above");
+            let storage = bindings.iter().filter(|b| b.access.is_some()).count();
+            assert!(storage <= 8, "{}.{} binds {storage} storage buffers", key.shader, key.entry);
+            if let Err(e) = shader::check_operands(&bindings, &dispatch.operands()) {
+                wrong.push(format!("{row}: {}.{}: {e}", key.shader, key.entry));
+            }
+            translate(key, &module, &info);
+        }
+    }
+    println!("{} distinct pipelines", seen.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let unused: Vec<String> = entry_points()
+        .into_iter()
+        .filter(|(s, e)| !seen.iter().any(|k| k.shader == s && k.entry == e))
+        .map(|(s, e)| format!("{s}.{e}"))
+        .collect();
+    assert!(unused.is_empty(), "no row reaches these entry points: {unused:?}");
+}
+
+/// Every entry point of every file, by the text.
+fn entry_points() -> Vec<(String, String)> {
+    let mut list = Vec::new();
+    for (file, text) in shader::FILES.iter().filter(|f| !f.0.starts_with("lib/")) {
+        let mut after_compute = false;
+        for line in text.lines() {
+            after_compute |= line.trim_start().starts_with("@compute");
+            if let (true, Some(rest)) = (after_compute, line.trim_start().strip_prefix("fn ")) {
+                let name = rest.split('(').next().unwrap_or(rest);
+                list.push((file.to_string(), name.to_string()));
+                after_compute = false;
+            }
+        }
+    }
+    list
+}
