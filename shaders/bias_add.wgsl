@@ -21,7 +21,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 }
 
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(2) var<storage, read_write> parts_out: array<f32>;
 
 // One invocation sums channel c over rows part, part + PARTS, part + 2 PARTS, …
 @compute @workgroup_size(WG)
@@ -34,7 +34,7 @@ fn grad_bias_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workg
         for (var m = i / C; m < rows; m += PARTS) {
             sum += dy[m * C + c];
         }
-        partial[i] = sum;
+        parts_out[i] = sum;
     }
 }
 

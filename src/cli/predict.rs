@@ -37,11 +37,17 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let weights = run.read_weights()?;
     let classes = problem::classes(&model, None)?;
     let dims = picture_dims(&model, &run)?;
-    let (pictures, errors): (Vec<_>, Vec<_>) = args.files.iter().map(|f| read(f, dims)).partition(Result::is_ok);
-    if let Some(code) = errors.into_iter().filter_map(Result::err).map(|e| fail(&e)).next_back() {
+    let mut pictures = Vec::new();
+    let mut failed = None;
+    for file in &args.files {
+        match read(file, dims) {
+            Ok(picture) => pictures.push(picture),
+            Err(e) => failed = Some(fail(&e)),
+        }
+    }
+    if let Some(code) = failed {
         return Ok(code);
     }
-    let pictures: Vec<HostTensor> = pictures.into_iter().flatten().collect();
     let session = Session::new(args.device.open()?);
     let batch = eval::batch(&model).min(pictures.len());
     let weights = (run.weights_path(), weights);

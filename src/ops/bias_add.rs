@@ -92,7 +92,7 @@ impl Op for BiasAddGradBias {
         cx.push(
             Kernel::new("bias_add", "grad_bias_partial")
                 .read("dy", cx.input(0))
-                .write("partial", partial.clone())
+                .write("parts_out", partial.clone())
                 .set("ROWS", rows)
                 .set("C", self.channels)
                 .set("PARTS", parts)

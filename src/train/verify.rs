@@ -5,7 +5,7 @@ use super::parameters;
 use crate::compile::build::{Feed, Options};
 use crate::compile::layout::Layout;
 use crate::compile::model::{Model, TrainSpec};
-use crate::compile::program::Port;
+use crate::compile::program::{Port, Program};
 use crate::compile::{lower, training_graph, update_of};
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Session};
@@ -80,6 +80,22 @@ pub fn verify(
     wanted: &[&str],
     numeric: bool,
 ) -> Result<Verified> {
+    verify_changed(session, model, train, classes, wanted, numeric, &|_| {})
+}
+
+/// [`verify`] of programs that `change` has altered: how a test shows that a broken kernel is found.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_changed(
+    session: &mut Session,
+    model: &Model,
+    train: &TrainSpec,
+    classes: Option<usize>,
+    wanted: &[&str],
+    numeric: bool,
+    change: &dyn Fn(&mut Program),
+) -> Result<Verified> {
     if model.loss.is_empty() {
         return Err(Error::usage("the spec has no section `loss`", "add one, such as \"loss\": \"cross_entropy\""));
     }
@@ -87,7 +103,7 @@ pub fn verify(
     let mut single = train.clone();
     single.accumulate.0 = 1;
     let graph = training_graph(model, &options, wanted, Some(&update_of(&single)))?;
-    let mut check = Check::new(session, graph, &single)?;
+    let mut check = Check::new(session, graph, &single, change)?;
     check.nodes()?;
     check.update(&single)?;
     if numeric {
@@ -111,7 +127,7 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(session: &'a mut Session, production: Graph, train: &TrainSpec) -> Result<Check<'a>> {
+    fn new(session: &'a mut Session, production: Graph, train: &TrainSpec, change: &dyn Fn(&mut Program)) -> Result<Check<'a>> {
         let batch = train.batch.0;
         let mut graph = production.clone();
         graph.keep = (0..graph.nodes.len())
@@ -123,7 +139,8 @@ impl<'a> Check<'a> {
         let caps = session.device().caps().clone();
         let mut layout = Layout::default();
         layout.add(&graph, &caps)?;
-        let program = lower::lower(&graph, &layout, &caps, lower::Options { batch, reuse: false })?;
+        let mut program = lower::lower(&graph, &layout, &caps, lower::Options { batch, reuse: false })?;
+        change(&mut program);
         let bound = session.bind(program, &layout)?;
         let feeds = feeds(&graph, batch, train.seed);
         let optimizer = &train.optimizer.optimizer;

@@ -38,6 +38,10 @@ pub(super) fn apply(root: &mut Node, path: &str, value: &str) -> Result<()> {
 }
 
 fn member<'a>(at: &'a mut Node, key: &str, path: &str, walked: &str, last: bool) -> Result<&'a mut Node> {
+    if let (Kind::String(word), Some(name)) = (&at.kind, word_key(walked)) {
+        let word = at.with(Kind::String(word.clone()));
+        at.kind = Kind::Object(vec![(Key { name: name.into(), line: at.line, column: at.column }, word)]);
+    }
     let found = at.type_name();
     let Kind::Object(members) = &mut at.kind else {
         let hint = format!("set `{walked}` as a whole, for example --set '{walked}={{\"op\": …}}'");
@@ -58,6 +62,15 @@ fn member<'a>(at: &'a mut Node, key: &str, path: &str, walked: &str, last: bool)
         }
     };
     Ok(&mut members[index].1)
+}
+
+/// The key that a bare word at a path stands for: `"adam"` is `{ "op": "adam" }`.
+fn word_key(path: &str) -> Option<&'static str> {
+    match path.rsplit('.').next()?.split('[').next()? {
+        "optimizer" | "schedule" | "loss" => Some("op"),
+        "activation" => Some("kind"),
+        _ => None,
+    }
 }
 
 fn item<'a>(at: &'a mut Node, index: usize, path: &str, walked: &str) -> Result<&'a mut Node> {

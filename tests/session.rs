@@ -1,0 +1,221 @@
+//! The executor on the adapter: what is planned is what is allocated, nothing is created after the first step, fused equals unfused,
+//! shapes past every limit, and a broken kernel that is found.
+
+mod common;
+
+use pumice::compile::build::{Feed, Options};
+use pumice::compile::layout::Layout;
+use pumice::compile::model::{self, Model, TrainSpec};
+use pumice::compile::{Training, fuse, lower, plan, program::Program, prune, training, training_graph, unfused_training_graph, update_of};
+use pumice::gpu::device::Limits;
+use pumice::gpu::{Bound, Session};
+use pumice::graph::{Arena, Caps, Fill, Graph, Segment, Step};
+use pumice::spec::Source;
+use pumice::tensor::{Data, HostTensor};
+use pumice::train::verify::{verify, verify_changed};
+use pumice::train::{parameters, problem::Problem};
+use std::path::PathBuf;
+
+const LENET: &str = "assets/models/lenet5_mnist.json";
+
+fn open(path: &str) -> Model {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    model::load(Source::open(&file).expect("a model of the project"), &[]).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn text(spec: &str) -> Model {
+    model::load(Source { file: "test".into(), text: spec.into() }, &[]).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn train_of(model: &Model) -> TrainSpec {
+    model.train.clone().expect("the spec has a section train")
+}
+
+fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
+    let model = open(LENET);
+    let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+    let t = training(&model, &train_of(&model), problem.samples(), Some(10), session.device().caps()).expect("LeNet compiles");
+    let step = session.bind(t.step.clone(), &t.layout).expect("LeNet binds");
+    let eval = session.bind(t.eval.clone(), &t.layout).expect("LeNet binds");
+    parameters::initialise(session, &t.layout, 0);
+    session.write_tensor("data/images", None, &problem.images());
+    session.write_tensor("data/labels", None, &Data::I32(problem.labels.clone()));
+    session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
+    (t, step, eval, problem)
+}
+
+const ALL: [Segment; 3] = [Segment::Forward, Segment::Backward, Segment::Update];
+
+#[test]
+fn the_plan_is_what_is_allocated() {
+    let Some(mut session) = common::session(Limits::Raised) else { return };
+    for path in [LENET, "assets/models/cnn7_mnist.json", "assets/models/mlp_mnist.json"] {
+        session.clear();
+        let model = open(path);
+        let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+        let train = train_of(&model);
+        let planned = plan::plan(&model, &train, Some(10), session.device().caps(), None).expect("a plan");
+        let t = training(&model, &train, problem.samples(), Some(10), session.device().caps()).expect("it compiles");
+        session.bind(t.step, &t.layout).expect("it binds");
+        session.bind(t.eval, &t.layout).expect("it binds");
+        assert_eq!(planned.bytes.total(), session.allocated(), "{path}");
+        assert_eq!(session.data_bytes(), t.layout.bytes(Arena::Data), "{path}");
+    }
+}
+
+#[test]
+fn nothing_is_created_after_the_first_step_and_the_loss_falls() {
+    let Some(mut session) = common::session(Limits::Raised) else { return };
+    let (t, step, _eval, _) = lenet(&mut session);
+    session.reserve_staging(&t.layout).expect("small buffers");
+    let mut losses = Vec::new();
+    let mut created = 0;
+    for k in 0..40u32 {
+        let values = Step { step: k, slot: 0, lr: 1e-3, correction1: 1.0, correction2: 1.0, ..Step::of(16) };
+        session.run(&step, &ALL, &values).expect("a step");
+        let range = session.tensor_range("data/ring");
+        let pending = session.start_read(None, &range).expect("a read");
+        let ring: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(pending).expect("a read"));
+        losses.push(ring[0]);
+        if k == 0 {
+            created = session.created();
+        }
+    }
+    assert_eq!(session.created(), created, "objects were created after the first step");
+    assert!(losses[39] < 0.5 * losses[0], "the loss on one batch went from {} to {}", losses[0], losses[39]);
+}
+
+/// Loss, gradients and input gradient of one step of a graph.
+fn outcome(session: &mut Session, graph: &Graph, batch: usize, inputs: &[(&str, Data)]) -> Vec<(String, HostTensor)> {
+    session.clear();
+    let caps = session.device().caps().clone();
+    let mut layout = Layout::default();
+    layout.add(graph, &caps).expect("small tensors");
+    let program = lower::lower(graph, &layout, &caps, lower::Options { batch, reuse: true }).expect("small tensors");
+    let bound = session.bind(program, &layout).expect("it binds");
+    parameters::initialise(session, &layout, 5);
+    for (name, data) in inputs {
+        session.write_input(&bound, name, data);
+    }
+    session.run(&bound, &ALL[..2], &Step { seed: 9, ..Step::of(batch) }).expect("a step");
+    let mut out: Vec<(String, HostTensor)> = ["loss", "output", "grad/input"]
+        .into_iter()
+        .map(|name| (name.to_string(), session.read_output(&bound, name, batch).expect("a kept value")))
+        .collect();
+    out.extend(parameters::read_moment(session, &layout, Arena::Gradients).expect("gradients"));
+    out
+}
+
+#[test]
+fn fused_equals_unfused() {
+    let Some(mut session) = common::session(Limits::Raised) else { return };
+    for activation in ["relu", "leaky_relu", "sigmoid", "tanh", "softplus"] {
+        let spec = format!(
+            r#"{{"version": 1, "input": {{"height": 9, "width": 7, "channels": 3}}, "loss": "cross_entropy", "layers": [
+                {{"op": "conv2d", "filters": 8, "kernel": 3, "activation": "{activation}"}},
+                {{"op": "conv2d", "filters": 4, "kernel": 3, "bias": false, "activation": "{activation}"}},
+                {{"op": "flatten"}}, {{"op": "dense", "units": 12, "activation": "{activation}"}}, {{"op": "dense", "units": 5}}]}}"#
+        );
+        let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+        let model = text(&spec);
+        let fused = training_graph(&model, &options, &["input"], None).expect("it builds");
+        let plain = prune::prune(unfused_training_graph(&model, &options, &["input"], None).expect("it builds"));
+        let count = |g: &Graph, name: &str| g.nodes.iter().filter(|n| n.op().is_some_and(|op| op.name() == name)).count();
+        let swallowed = ["bias_add", "activation", "log_softmax", "nll_loss", "log_softmax_grad", "nll_loss_grad"];
+        for op in swallowed {
+            assert!(count(&plain, op) > 0, "{op} is in the unfused graph");
+            assert_eq!(count(&fused, op), 0, "{op} is fused");
+        }
+        let noise = |len, name| Data::F32(Fill::Normal(1.0).values(len, 1, name));
+        let inputs = [("input", noise(3 * 9 * 7 * 3, "x")), ("target", Data::I32(vec![4, 0, 2]))];
+        let want = outcome(&mut session, &plain, 3, &inputs);
+        let got = outcome(&mut session, &fused, 3, &inputs);
+        assert_eq!(want.len(), got.len());
+        for ((name, want), (_, got)) in want.iter().zip(&got) {
+            let scale = want.as_f32().iter().fold(0.0f32, |m, x| m.max(x.abs()));
+            let worst = want.as_f32().iter().zip(got.as_f32()).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+            assert!(worst <= 2e-6 * scale, "{activation}: {name} differs by {worst} of {scale}");
+        }
+    }
+    assert!(fuse::fuse(Graph::default()).nodes.is_empty());
+}
+
+/// Verifies a small spec and fails with the nodes that are wrong.
+fn must_verify(session: &mut Session, spec: &str, batch: usize) {
+    let model = text(spec);
+    let mut train = train_of(&model);
+    train.batch.0 = batch;
+    let found = verify(session, &model, &train, None, &["input"], false).unwrap_or_else(|e| panic!("{e}"));
+    let wrong: Vec<_> = found.nodes.iter().filter(|n| !n.ok).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_weight_over_the_binding_limit_is_bound_in_windows() {
+    let Some(mut session) = common::session(Limits::Raised) else { return };
+    let limit = session.device().caps().max_binding;
+    if limit > 1 << 28 {
+        println!("SKIPPED: this adapter binds {limit} bytes; the windows are tested where the limit is smaller");
+        return;
+    }
+    let units = limit / 4 / 16384 + 37;
+    let spec = format!(
+        r#"{{"version": 1, "input": {{"features": 16384}}, "loss": "mse", "train": {{"optimizer": {{"op": "sgd", "momentum": 0.9}}}},
+            "layers": [{{"op": "dense", "units": {units}}}]}}"#
+    );
+    must_verify(&mut session, &spec, 1);
+}
+
+#[test]
+fn a_grid_over_65535_workgroups_is_folded() {
+    let Some(mut session) = common::session(Limits::Raised) else { return };
+    // 64 · 65,535 is 4.2 million elements; the layer has 4.3 million a sample.
+    let spec = r#"{"version": 1, "input": {"height": 1466, "width": 1467, "channels": 2}, "loss": "mse", "train": {},
+        "layers": [{"op": "activation", "kind": "sigmoid"}]}"#;
+    must_verify(&mut session, spec, 1);
+}
+
+#[test]
+fn a_broken_kernel_is_found() {
+    let Some(mut session) = common::session(Limits::Raised) else { return };
+    let model = open(LENET);
+    let mut train = train_of(&model);
+    train.batch.0 = 3;
+    // Each breaks one constant of one kernel, as a wrong line of WGSL would.
+    let breaks: [(&str, &str, &str, f64); 3] =
+        [("conv2d", "forward", "PAD_H", 1.0), ("conv2d", "grad_weight", "PAD_W", 1.0), ("pool2d", "max_forward", "STRIDE_W", 1.0)];
+    for (shader, entry, constant, value) in breaks {
+        let hit = std::cell::Cell::new(false);
+        let change = |program: &mut Program| {
+            for key in program.pipelines.iter_mut().filter(|k| k.shader == shader && k.entry == entry) {
+                for c in key.constants.iter_mut().filter(|c| c.0 == constant && c.1 != value) {
+                    c.1 = value;
+                    hit.set(true);
+                }
+            }
+        };
+        let found = verify_changed(&mut session, &model, &train, Some(10), &[], false, &change).expect("it runs");
+        assert!(hit.get(), "{shader}.{entry} has a constant {constant}");
+        assert!(!found.ok(), "{shader}.{entry} with {constant} = {value} is not found");
+        let first = found.nodes.iter().find(|n| !n.ok).expect("one is wrong");
+        println!("{shader}.{entry} with {constant} = {value}: {} errs by {:e}", first.name, first.max_error);
+    }
+    assert!(verify(&mut session, &model, &train, Some(10), &[], false).expect("it runs").ok());
+}
+
+#[test]
+fn a_tensor_over_the_binding_limit_is_refused_with_the_batch_that_fits() {
+    let model = text(
+        r#"{"version": 1, "input": {"height": 512, "width": 512, "channels": 3}, "loss": "mse", "train": {"batch": 4},
+        "layers": [{"op": "conv2d", "filters": 64, "kernel": 1}]}"#,
+    );
+    let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+    let train = train_of(&model);
+    let graph = training_graph(&model, &options, &[], Some(&update_of(&train))).expect("it builds");
+    let mut layout = Layout::default();
+    layout.add(&graph, &Caps::default()).expect("small parameters");
+    let options = lower::Options { batch: 4, reuse: true };
+    let error = lower::lower(&graph, &layout, &Caps::default(), options).expect_err("268 MB pass 128 MiB").to_string();
+    assert!(error.contains("conv2d_1/conv2d [N, 512, 512, 64]"), "{error}");
+    assert!(error.contains("a batch of at most 2"), "{error}");
+}
