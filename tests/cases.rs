@@ -8,7 +8,7 @@ use pumice::compile::{training_graph, unfused_training_graph, update_of};
 use pumice::gpu::device::Limits;
 use pumice::graph::{Graph, Kind};
 use pumice::train::cases::{Case, cases};
-use pumice::train::verify::verify;
+use pumice::train::verify;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn all() -> Vec<Case> {
@@ -19,7 +19,8 @@ fn run(limits: Limits) {
     let Some(mut session) = common::session(limits) else { return };
     let mut wrong = Vec::new();
     for case in all() {
-        match verify(&mut session, &case.model, &case.train, None, &["input"], false) {
+        let options = verify::Options { wanted: &["input"], training: case.training, ..Default::default() };
+        match verify::verify(&mut session, &case.model, &case.train, None, &options) {
             Ok(found) => {
                 let bad = found.nodes.iter().filter(|n| !n.ok);
                 wrong.extend(bad.map(|n| format!("{}: {} ({}) errs by {:e}", case.name, n.name, n.op, n.max_error)));
@@ -43,7 +44,7 @@ fn every_node_equals_its_reference_under_default_limits() {
 }
 
 fn graphs(case: &Case) -> [Graph; 2] {
-    let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+    let options = Options { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
     let update = update_of(&case.train);
     let fused = training_graph(&case.model, &options, &["input"], Some(&update));
     let plain = unfused_training_graph(&case.model, &options, &["input"], Some(&update));

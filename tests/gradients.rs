@@ -38,7 +38,7 @@ fn sources(graph: &Graph, step: &Step) -> HashMap<usize, RefTensor> {
 }
 
 fn check(case: &Case, wrong: &mut Vec<String>) -> usize {
-    let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+    let options = Options { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
     let graph = unfused_training_graph(&case.model, &options, &["input"], None)
         .unwrap_or_else(|e| panic!("{}: {e}", case.name));
     let loss = graph.loss.expect("every row has a loss");

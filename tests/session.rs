@@ -6,14 +6,15 @@ mod common;
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::layout::Layout;
 use pumice::compile::model::{self, Model, TrainSpec};
-use pumice::compile::{Training, fuse, lower, plan, program::Program, prune, training, training_graph, unfused_training_graph, update_of};
+use pumice::compile::{
+    Training, fuse, lower, plan, program::Program, prune, training, training_graph, unfused_training_graph, update_of,
+};
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Bound, Session};
 use pumice::graph::{Arena, Caps, Fill, Graph, Segment, Step};
 use pumice::spec::Source;
 use pumice::tensor::{Data, HostTensor};
-use pumice::train::verify::{verify, verify_changed};
-use pumice::train::{parameters, problem::Problem};
+use pumice::train::{parameters, problem::Problem, verify};
 use std::path::PathBuf;
 
 const LENET: &str = "assets/models/lenet5_mnist.json";
@@ -34,7 +35,8 @@ fn train_of(model: &Model) -> TrainSpec {
 fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
     let model = open(LENET);
     let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
-    let t = training(&model, &train_of(&model), problem.samples(), Some(10), session.device().caps()).expect("LeNet compiles");
+    let t = training(&model, &train_of(&model), problem.samples(), Some(10), session.device().caps())
+        .expect("LeNet compiles");
     let step = session.bind(t.step.clone(), &t.layout).expect("LeNet binds");
     let eval = session.bind(t.eval.clone(), &t.layout).expect("LeNet binds");
     parameters::initialise(session, &t.layout, 0);
@@ -120,7 +122,8 @@ fn fused_equals_unfused() {
         let model = text(&spec);
         let fused = training_graph(&model, &options, &["input"], None).expect("it builds");
         let plain = prune::prune(unfused_training_graph(&model, &options, &["input"], None).expect("it builds"));
-        let count = |g: &Graph, name: &str| g.nodes.iter().filter(|n| n.op().is_some_and(|op| op.name() == name)).count();
+        let count =
+            |g: &Graph, name: &str| g.nodes.iter().filter(|n| n.op().is_some_and(|op| op.name() == name)).count();
         let swallowed = ["bias_add", "activation", "log_softmax", "nll_loss", "log_softmax_grad", "nll_loss_grad"];
         for op in swallowed {
             assert!(count(&plain, op) > 0, "{op} is in the unfused graph");
@@ -145,7 +148,9 @@ fn must_verify(session: &mut Session, spec: &str, batch: usize) {
     let model = text(spec);
     let mut train = train_of(&model);
     train.batch.0 = batch;
-    let found = verify(session, &model, &train, None, &["input"], false).unwrap_or_else(|e| panic!("{e}"));
+    let found =
+        verify::verify(session, &model, &train, None, &verify::Options { wanted: &["input"], ..Default::default() })
+            .unwrap_or_else(|e| panic!("{e}"));
     let wrong: Vec<_> = found.nodes.iter().filter(|n| !n.ok).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -182,8 +187,11 @@ fn a_broken_kernel_is_found() {
     let mut train = train_of(&model);
     train.batch.0 = 3;
     // Each breaks one constant of one kernel, as a wrong line of WGSL would.
-    let breaks: [(&str, &str, &str, f64); 3] =
-        [("conv2d", "forward", "PAD_H", 1.0), ("conv2d", "grad_weight", "PAD_W", 1.0), ("pool2d", "max_forward", "STRIDE_W", 1.0)];
+    let breaks: [(&str, &str, &str, f64); 3] = [
+        ("conv2d", "forward", "PAD_H", 1.0),
+        ("conv2d", "grad_weight", "PAD_W", 1.0),
+        ("pool2d", "max_forward", "STRIDE_W", 1.0),
+    ];
     for (shader, entry, constant, value) in breaks {
         let hit = std::cell::Cell::new(false);
         let change = |program: &mut Program| {
@@ -194,13 +202,20 @@ fn a_broken_kernel_is_found() {
                 }
             }
         };
-        let found = verify_changed(&mut session, &model, &train, Some(10), &[], false, &change).expect("it runs");
+        let found = verify::verify(
+            &mut session,
+            &model,
+            &train,
+            Some(10),
+            &verify::Options { change: &change, ..Default::default() },
+        )
+        .expect("it runs");
         assert!(hit.get(), "{shader}.{entry} has a constant {constant}");
         assert!(!found.ok(), "{shader}.{entry} with {constant} = {value} is not found");
         let first = found.nodes.iter().find(|n| !n.ok).expect("one is wrong");
         println!("{shader}.{entry} with {constant} = {value}: {} errs by {:e}", first.name, first.max_error);
     }
-    assert!(verify(&mut session, &model, &train, Some(10), &[], false).expect("it runs").ok());
+    assert!(verify::verify(&mut session, &model, &train, Some(10), &verify::Options::default()).expect("it runs").ok());
 }
 
 #[test]
@@ -216,6 +231,6 @@ fn a_tensor_over_the_binding_limit_is_refused_with_the_batch_that_fits() {
     layout.add(&graph, &Caps::default()).expect("small parameters");
     let options = lower::Options { batch: 4, reuse: true };
     let error = lower::lower(&graph, &layout, &Caps::default(), options).expect_err("268 MB pass 128 MiB").to_string();
-    assert!(error.contains("conv2d_1/conv2d [N, 512, 512, 64]"), "{error}");
+    assert!(error.contains("conv2d_1/bias_add [N, 512, 512, 64]"), "{error}");
     assert!(error.contains("a batch of at most 2"), "{error}");
 }

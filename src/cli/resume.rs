@@ -72,7 +72,8 @@ mod tests {
         assert_eq!(difference("", &a, &a), None);
         let (path, here, there) = difference("", &a, &b).unwrap();
         assert_eq!((path.as_str(), short(here), short(there)), ("layers[0].units", "10".into(), "12".into()));
-        let (path, here, _) = difference("", &json!({ "x": 1, "layers": [] }), &b).unwrap();
+        let short_list = json!({ "x": 1, "layers": [] });
+        let (path, here, _) = difference("", &short_list, &b).unwrap();
         assert_eq!((path.as_str(), short(here)), ("layers[0]", "missing".into()));
         assert_eq!(difference("", &json!({ "x": 1 }), &b).unwrap().0, "layers");
     }

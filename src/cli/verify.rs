@@ -33,7 +33,13 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     train.batch = args.batch.or(model.train.as_ref().map(|t| t.batch)).unwrap_or(BATCH);
     let classes = problem::classes(&model, None)?;
     let mut session = Session::new(args.device.open()?);
-    let found = verify::verify(&mut session, &model, &train, classes, &[], args.numeric)?;
+    let found = verify::verify(
+        &mut session,
+        &model,
+        &train,
+        classes,
+        &verify::Options { numeric: args.numeric, ..Default::default() },
+    )?;
     if json {
         output::print_json(&found.to_json())?;
     } else {

@@ -178,6 +178,10 @@ impl Lowering<'_> {
             }
         }
         for (name, value) in &self.graph.keep {
+            if self.stored.contains_key(value) {
+                // Read by name from the store, where it may lie in windows.
+                continue;
+            }
             let port = Port { range: self.value(*value), ty: self.graph.ty(*value).clone() };
             self.program.outputs.insert(name.clone(), port);
         }

@@ -76,8 +76,9 @@ impl Builder {
     pub fn insert(&mut self, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Vec<Value>, ShapeError> {
         let types: Vec<&TensorType> = inputs.iter().map(|&v| self.graph.ty(v)).collect();
         let outputs = op.shape(&types)?;
-        if let Some(ty) = outputs.iter().find(|ty| oversize(&ty.dims)) {
-            let what = format!("{} would give {ty}, over 2^31 elements a sample", op.name());
+        // Parameters are judged here, where their size can be laid at a layer's door.
+        if let Some(ty) = types.into_iter().chain(&outputs).find(|ty| oversize(&ty.dims)) {
+            let what = format!("{} would have a tensor {ty}, over 2^31 elements", op.name());
             return Err(ShapeError::new(what, "use a smaller layer or input"));
         }
         let name = match self.scope.as_str() {

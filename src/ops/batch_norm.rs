@@ -62,8 +62,7 @@ pub fn build(keys: &BatchNormKeys, cx: &mut LayerCx, prefix: &str, x: Value) -> 
     let running_mean = cx.state(&format!("{prefix}running_mean"), &dims, 0.0);
     let running_var = cx.state(&format!("{prefix}running_var"), &dims, 1.0);
     let epsilon = keys.epsilon.get();
-    // A frozen layer keeps every one of its numbers, running statistics included, so that fine-tuning leaves a trunk as it was.
-    if !(cx.training && cx.trainable) {
+    if !cx.training {
         let inputs = [x, running_mean, running_var, weight, bias];
         return Ok(cx.b.op(BatchNormInference { epsilon }, &inputs)?[0]);
     }

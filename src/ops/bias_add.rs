@@ -10,8 +10,12 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Inputs x `[N, …, C]`, b `[C]`; output y of x's type.
-#[derive(Debug)]
-pub struct BiasAdd;
+#[derive(Debug, Default)]
+pub struct BiasAdd {
+    /// Whether batch statistics follow, which take any bias out again: its gradient is exactly zero. Summing it would give rounding
+    /// noise, which optimizers that divide by its size, such as Adam, blow up.
+    pub cancelled: bool,
+}
 
 impl Op for BiasAdd {
     fn name(&self) -> &'static str {
@@ -35,7 +39,8 @@ impl Op for BiasAdd {
     ) -> Vec<Option<Value>> {
         let Some(dy) = douts[0] else { return vec![None; 2] };
         let channels = b.ty(inputs[1]).channels();
-        vec![Some(dy), Some(b.one(BiasAddGradBias { channels }, &[dy]))]
+        let db = (!self.cancelled).then(|| b.one(BiasAddGradBias { channels }, &[dy]));
+        vec![Some(dy), db]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {

@@ -86,7 +86,8 @@ impl Layer for Conv2dKeys {
         let (w, bias) = cx.weight_and_bias(&geometry.w_dims(), fans.0, fans.1, self.bias);
         let mut y = cx.b.op(Conv2d { geometry, bias: false, activation: None }, &[inputs[0], w])?[0];
         if let Some(bias) = bias {
-            y = cx.b.op(BiasAdd, &[y, bias])?[0];
+            let cancelled = cx.training && self.norm.is_some();
+            y = cx.b.op(BiasAdd { cancelled }, &[y, bias])?[0];
         }
         match self.norm {
             Some(Norm::Batch) => batch_norm::build(&BatchNormKeys::default(), cx, "norm.", y),

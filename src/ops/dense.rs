@@ -81,7 +81,7 @@ impl Layer for DenseKeys {
         let (w, bias) = cx.weight_and_bias(&[units, features], features, units, self.bias);
         let y = cx.b.op(Dense { bias: false, activation: None }, &[inputs[0], w])?[0];
         match bias {
-            Some(bias) => Ok(cx.b.op(BiasAdd, &[y, bias])?[0]),
+            Some(bias) => Ok(cx.b.op(BiasAdd::default(), &[y, bias])?[0]),
             None => Ok(y),
         }
     }

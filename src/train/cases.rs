@@ -17,6 +17,8 @@ pub struct Case {
     pub model: Model,
     /// How it is trained: its batch, and sgd.
     pub train: TrainSpec,
+    /// Training mode; else the inference form, with gradients through it.
+    pub training: bool,
     /// Too large for the f64 finite differences.
     pub large: bool,
 }
@@ -46,5 +48,5 @@ fn case(row: Json) -> Result<Case> {
     let train = report.finish(train)?;
     let model = model::load(source, &[])?;
     let train = train.ok_or_else(|| Error::usage(format!("cases.json[{name}]: no batch"), "add \"batch\""))?;
-    Ok(Case { name, model, train, large: row["large"] == json!(true) })
+    Ok(Case { name, model, train, training: row["training"] != json!(false), large: row["large"] == json!(true) })
 }

@@ -2,10 +2,10 @@
 //! program, of which every tensor that both have must agree to the bit.
 
 use super::parameters;
-use crate::compile::build::{Feed, Options};
+use crate::compile::build::{self, Feed};
 use crate::compile::layout::Layout;
 use crate::compile::model::{Model, TrainSpec};
-use crate::compile::program::{Port, Program};
+use crate::compile::program::Program;
 use crate::compile::{lower, training_graph, update_of};
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Session};
@@ -67,8 +67,25 @@ impl Verified {
 /// Inputs of one step.
 type Feeds = BTreeMap<String, HostTensor>;
 
-/// Verifies a model at its own shapes with a batch of random inputs and targets. `wanted` names inputs whose gradients are verified
-/// too, beyond what training computes.
+/// What to verify beyond every node of a training step.
+pub struct Options<'a> {
+    /// Inputs whose gradients are verified too, beyond what training computes.
+    pub wanted: &'a [&'a str],
+    /// Training mode, or the inference form with gradients through it.
+    pub training: bool,
+    /// Whether gradients are also compared with finite differences.
+    pub numeric: bool,
+    /// Alters the checked program: how a test shows that a broken kernel is found.
+    pub change: &'a dyn Fn(&mut Program),
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options { wanted: &[], training: true, numeric: false, change: &|_| {} }
+    }
+}
+
+/// Verifies a model at its own shapes with a batch of random inputs and targets.
 ///
 /// # Errors
 /// A spec without a loss, too little memory, or what the adapter reports.
@@ -77,36 +94,19 @@ pub fn verify(
     model: &Model,
     train: &TrainSpec,
     classes: Option<usize>,
-    wanted: &[&str],
-    numeric: bool,
-) -> Result<Verified> {
-    verify_changed(session, model, train, classes, wanted, numeric, &|_| {})
-}
-
-/// [`verify`] of programs that `change` has altered: how a test shows that a broken kernel is found.
-///
-/// # Errors
-/// As [`verify`].
-pub fn verify_changed(
-    session: &mut Session,
-    model: &Model,
-    train: &TrainSpec,
-    classes: Option<usize>,
-    wanted: &[&str],
-    numeric: bool,
-    change: &dyn Fn(&mut Program),
+    options: &Options,
 ) -> Result<Verified> {
     if model.loss.is_empty() {
         return Err(Error::usage("the spec has no section `loss`", "add one, such as \"loss\": \"cross_entropy\""));
     }
-    let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes };
+    let build = build::Options { training: options.training, random: true, loss: true, feed: Feed::Host, classes };
     let mut single = train.clone();
     single.accumulate.0 = 1;
-    let graph = training_graph(model, &options, wanted, Some(&update_of(&single)))?;
-    let mut check = Check::new(session, graph, &single, change)?;
+    let graph = training_graph(model, &build, options.wanted, Some(&update_of(&single)))?;
+    let mut check = Check::new(session, graph, &single, options.change)?;
     check.nodes()?;
     check.update(&single)?;
-    if numeric {
+    if options.numeric {
         check.numeric()?;
     }
     check.production(&single)?;
@@ -127,7 +127,12 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(session: &'a mut Session, production: Graph, train: &TrainSpec, change: &dyn Fn(&mut Program)) -> Result<Check<'a>> {
+    fn new(
+        session: &'a mut Session,
+        production: Graph,
+        train: &TrainSpec,
+        change: &dyn Fn(&mut Program),
+    ) -> Result<Check<'a>> {
         let batch = train.batch.0;
         let mut graph = production.clone();
         graph.keep = (0..graph.nodes.len())
@@ -208,13 +213,10 @@ impl<'a> Check<'a> {
             Kind::Parameter { .. } | Kind::State { .. } => {
                 return Ok(RefTensor::new(node.outputs[0].shape(n), self.before[&node.name].clone()));
             }
-            Kind::Op(_) | Kind::Input => {
-                let port: Port = self.bound.program().outputs[&key(v)].clone();
-                match self.gradient_of(v) {
-                    Some(name) => self.session.read_tensor(&name, Some(Arena::Gradients))?,
-                    None => self.session.read_port(&self.bound, &port, n)?,
-                }
-            }
+            Kind::Op(_) | Kind::Input => match self.gradient_of(v) {
+                Some(name) => self.session.read_tensor(&name, Some(Arena::Gradients))?,
+                None => self.session.read_output(&self.bound, &key(v), n)?,
+            },
         };
         Ok(RefTensor::new(tensor.shape, tensor.data.to_f64()))
     }
