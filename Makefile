@@ -2,6 +2,8 @@
 
 MODEL = assets/models/lenet5_mnist.json
 PUMICE = target/release/pumice
+# Without a desktop, the Vulkan loader of Mesa complains about XDG_RUNTIME_DIR on every start; this keeps it from looking for one.
+export NODEVICE_SELECT = 1
 
 .PHONY: demo test test-all setup
 

@@ -341,7 +341,7 @@ fn a_tensor_beyond_the_memory_is_refused_before_anything_is_written() {
     // Over what an index of 32 bits reaches.
     let wide = r#"{ "op": "dense", "units": 16000000 }, { "op": "dense", "units": 700 }"#;
     change(dir.path(), r#"{ "op": "dense", "units": "classes" }"#, wide);
-    pumice(dir.path(), "train net.json --out new").fails(2, &["net.json:5:41: layers[5]: ", "[700, 16000000]"]);
+    pumice(dir.path(), "train net.json --out new").fails(2, &["net.json:5:43: layers[5]: ", "[700, 16000000]"]);
     assert!(!dir.path().join("new").exists());
 }
 

@@ -320,7 +320,7 @@ impl Trainer {
             self.session.run(&self.step, &segments[..if index + 1 == last { 3 } else { 2 }], &step)?;
             self.submitted += 1;
             self.unread.push_back(Submitted { slot, n, group });
-            if self.submitted % BLOCK == 0 {
+            if self.submitted.is_multiple_of(BLOCK) {
                 self.read_ring()?;
             }
         }
