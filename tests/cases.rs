@@ -56,7 +56,7 @@ fn traits_of(graph: &Graph, node: usize, batch: usize) -> BTreeSet<&'static str>
     let node = &graph.nodes[node];
     let types = node.inputs.iter().map(|&v| graph.ty(v)).chain(&node.outputs);
     let dims: Vec<usize> = types.flat_map(|ty| ty.dims.iter().copied()).collect();
-    let prime = |n: usize| n >= 5 && (2..n).take_while(|d| d * d <= n).all(|d| n % d != 0);
+    let prime = |n: usize| n >= 5 && (2..n).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
     let mut found = BTreeSet::new();
     let mut add = |name, yes: bool| yes.then(|| found.insert(name));
     add("a batch of 1", batch == 1);
