@@ -1,6 +1,8 @@
 //! The program as a user calls it: what it prints, what it writes, its exit codes, and what it says about bad input.
 
 mod common;
+#[path = "cli/corners.rs"]
+mod corners;
 
 use pumice::data::tensors::{Tensors, read_tensors, write_tensors};
 use pumice::gpu::device::Limits;
@@ -289,6 +291,8 @@ fn bad_data_is_named_and_nothing_is_written() {
     write_idx(dir, "t10k-labels-idx1-ubyte", &[18], &[3; 18]);
     fs::write(dir.join("net.json"), net()).unwrap();
     refuses(dir, &["t10k-labels-idx1-ubyte: image 0 has label 3, but there are 3 classes"]);
+    fs::remove_file(file("t10k-labels-idx1-ubyte")).unwrap();
+    refuses(dir, &["digits: the test labels are missing"]);
     write_split(dir, "t10k", 18);
     change(dir, "\"height\": 8", "\"height\": 9");
     refuses(dir, &["images are [8, 8, 1]", "the spec's input is [9, 8, 1]", "--data"]);
@@ -318,6 +322,7 @@ fn no_run_is_overwritten() {
     fs::write(dir.path().join("taken/spec.json"), net()).unwrap();
     pumice(dir.path(), "train net.json --out taken").fails(2, &["taken holds a run already", "--resume taken"]);
     pumice(dir.path(), "train net.json --resume digits").fails(2, &["digits: not a run folder"]);
+    pumice(dir.path(), "train net.json --out net.json").fails(2, &["net.json is a file", "--out"]);
     pumice(dir.path(), "train net.json --resume taken --out other").fails(2, &["two folders"]);
     pumice(dir.path(), "eval taken").fails(2, &["taken: the run has no weights yet", "--resume"]);
     assert_eq!(fs::read(dir.path().join("taken/notes.txt")).unwrap(), b"mine");

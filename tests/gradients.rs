@@ -1,10 +1,12 @@
 //! Without an adapter: every gradient of every row of the case table, as the graph computes it in f64, against central differences
 //! of the forward pass in f64.
 
+use pumice::compile::autodiff::autodiff;
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::unfused_training_graph;
-use pumice::graph::{Fill, Graph, Kind, RefTensor, Step, walk};
-use pumice::tensor::DType;
+use pumice::graph::{Builder, Fill, Graph, Kind, RefTensor, Step, walk};
+use pumice::ops::{dense::Dense, loss::MeanLoss, mse::Mse};
+use pumice::tensor::{DType, TensorType};
 use pumice::train::cases::{Case, cases};
 use pumice::train::verify::sample;
 use std::collections::HashMap;
@@ -41,11 +43,16 @@ fn check(case: &Case, wrong: &mut Vec<String>) -> usize {
     let options = Options { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
     let graph = unfused_training_graph(&case.model, &options, &["input"], None)
         .unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    compare(&case.name, &graph, case.train.batch.0, wrong)
+}
+
+/// Compares up to 12 elements of every gradient of a graph; returns how many that were.
+fn compare(case: &str, graph: &Graph, batch: usize, wrong: &mut Vec<String>) -> usize {
     let loss = graph.loss.expect("every row has a loss");
     let forward = Graph { nodes: graph.nodes[..=loss.node].to_vec(), ..Graph::default() };
-    let step = Step { seed: 3, ..Step::of(case.train.batch.0) };
-    let mut sources = sources(&graph, &step);
-    let all = walk::walk(&graph, &step, |i| sources[&i].clone());
+    let step = Step { seed: 3, ..Step::of(batch) };
+    let mut sources = sources(graph, &step);
+    let all = walk::walk(graph, &step, |i| sources[&i].clone());
     let mut compared = 0;
     for gradient in &graph.gradients {
         let name = &graph.nodes[gradient.of].name;
@@ -62,10 +69,7 @@ fn check(case: &Case, wrong: &mut Vec<String>) -> usize {
             at(old);
             compared += 1;
             if (difference - analytic[index]).abs() > 1e-6 * scale + 1e-9 {
-                wrong.push(format!(
-                    "{}: d{name}[{index}] is {}, differences say {difference}",
-                    case.name, analytic[index]
-                ));
+                wrong.push(format!("{case}: d{name}[{index}] is {}, differences say {difference}", analytic[index]));
             }
         }
     }
@@ -81,4 +85,27 @@ fn gradients_equal_finite_differences() {
     }
     assert!(compared > 500, "only {compared} gradients were compared");
     assert!(wrong.is_empty(), "{} of {compared} gradients are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Two layers of one weight, one of them behind a frozen weight: the gradients of both uses add up, the frozen one gets none.
+#[test]
+fn shared_and_frozen_parameters() {
+    let mut b = Builder::default();
+    let x = b.input("input", TensorType::batch(&[4]));
+    let target = b.input("target", TensorType::batch(&[4]));
+    let shared = b.parameter("shared", &[4, 4], Fill::Normal(0.5), true);
+    let frozen = b.parameter("frozen", &[4, 4], Fill::Normal(0.5), false);
+    assert_eq!(shared, b.parameter("shared", &[4, 4], Fill::Normal(0.5), true), "one name is one tensor");
+    let dense = || Dense { bias: false, activation: None };
+    let mut y = b.one(dense(), &[x, shared]);
+    y = b.one(dense(), &[y, frozen]);
+    y = b.one(dense(), &[y, shared]);
+    let each = b.one(Mse, &[y, target]);
+    b.graph.loss = Some(b.one(MeanLoss { weight: 1.0 }, &[each]));
+    let graph = autodiff(std::mem::take(&mut b.graph), &["input"]);
+    let names: Vec<&str> = graph.gradients.iter().map(|g| graph.nodes[g.of].name.as_str()).collect();
+    assert_eq!(names, ["input", "shared"]);
+    let mut wrong = Vec::new();
+    assert!(compare("shared", &graph, 3, &mut wrong) > 20);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -40,8 +40,7 @@ fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
     let step = session.bind(t.step.clone(), &t.layout).expect("LeNet binds");
     let eval = session.bind(t.eval.clone(), &t.layout).expect("LeNet binds");
     parameters::initialise(session, &t.layout, 0);
-    session.write_tensor("data/images", None, &problem.images());
-    session.write_tensor("data/labels", None, &Data::I32(problem.labels.clone()));
+    problem.upload(session, &model.input);
     session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
     (t, step, eval, problem)
 }
@@ -190,7 +189,7 @@ fn a_broken_kernel_is_found() {
     let breaks: [(&str, &str, &str, f64); 3] = [
         ("conv2d", "forward", "PAD_H", 1.0),
         ("conv2d", "grad_weight", "PAD_W", 1.0),
-        ("pool2d", "max_forward", "STRIDE_W", 1.0),
+        ("pool2d", "avg_forward", "STRIDE_W", 1.0),
     ];
     for (shader, entry, constant, value) in breaks {
         let hit = std::cell::Cell::new(false);

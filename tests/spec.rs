@@ -136,6 +136,9 @@ fn undefined_and_later_names_in_from() {
     let rule = "a layer can only use layers before it";
     let (m, at) = (mistake(&spec(late)), "net.json:3:28: layers[0].from:");
     assert_eq!(m, format!("{at} `late` is defined later; {rule}, and `late` is at line 4"));
+    // null is no name: the key is as good as absent.
+    let none = mistake(&spec(r#"{ "op": "add", "from": null }"#));
+    assert!(none.starts_with("net.json:3:24: layers[0].from: missing key `from`"), "{none}");
     let own = mistake(&spec(r#"{ "op": "flatten", "from": "a", "name": "a" }"#));
     assert_eq!(own, format!("net.json:3:28: layers[0].from: `a` uses itself; {rule}"));
 }

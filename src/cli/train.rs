@@ -83,7 +83,8 @@ pub fn run(args: &Args, json: bool) -> Outcome {
             trainer.resume(&run)?;
             run
         }
-        None => Run::create(&dir)?,
+        None if args.out.is_some() => Run::create(&dir)?,
+        None => Run::create_numbered(&dir)?,
     };
     run.write_spec(&expand::text(&model))?;
     let reason = watched(&mut trainer, &run, args.steps, Progress::new(json, epochs, args.steps))?;
@@ -117,7 +118,7 @@ fn load(args: &Args) -> Result<Model> {
     Ok(model)
 }
 
-/// The run folder, known to be new unless a run is resumed.
+/// The run folder, known to be new unless a run is resumed; without a flag that says it, what numbers are put to.
 fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
     match (&args.out, &args.resume) {
         (Some(out), Some(run)) if out != run => {
@@ -129,8 +130,7 @@ fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
             // The name is the spec's: it must not lead out of the folder.
             let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
             let name: String = model.name.chars().take(100).map(plain).collect();
-            let numbered = |n: u64| Path::new("runs").join(format!("{name}-{n}"));
-            Ok((1..).map(numbered).find(|dir| !dir.exists()).expect("numbers do not end"))
+            Ok(Path::new("runs").join(name))
         }
     }
 }

@@ -4,7 +4,7 @@ use super::model::{LayerNode, Model, Normalize};
 use crate::error::{Diagnostic, Error, Result};
 use crate::graph::{Builder, Graph, RING, ShapeError, Value};
 use crate::ops::LayerCx;
-use crate::ops::elementwise::Add;
+use crate::ops::elementwise::{Add, Mul};
 use crate::ops::gather::{GatherImages, GatherLabels};
 use crate::ops::loss::{Correct, MeanLoss, Record};
 use crate::spec::Place;
@@ -42,7 +42,8 @@ pub struct Options {
     pub classes: Option<usize>,
 }
 
-/// Builds the forward graph. Kept values: `output`, the last layer's; with a loss also `loss`, the weighted mean over the batch.
+/// Builds the forward graph. Kept values: `output`, the last layer's; with a loss also `loss`, the weighted mean over the batch, and
+/// for a resident data set `scores`, the output of [`Model::judged`] where that is another layer.
 ///
 /// # Errors
 /// All layers whose shapes do not fit, each with its place in the spec.
@@ -65,6 +66,9 @@ pub fn build(model: &Model, options: &Options) -> Result<Graph> {
     }
     let last = model.layers.last().map_or("input", |l| l.name.as_str());
     build.b.graph.keep.push(("output".into(), values[last]));
+    if options.loss && options.feed != Feed::Host && model.judged() != last {
+        build.b.graph.keep.push(("scores".into(), values[model.judged()]));
+    }
     Ok(build.b.graph)
 }
 
@@ -102,15 +106,21 @@ impl Build<'_> {
         let images = self.b.state("data/images", TensorType::f32(&shape).with(DType::U8), 0.0, false);
         let order = self.b.state(&format!("data/{order}"), TensorType::f32(&[positions]).with(DType::U32), 0.0, false);
         let (mean, std) = match &self.model.input.normalize {
-            Some(Normalize::Values { mean, std }) => (mean.clone(), std.clone()),
-            // Training puts the measured values in its place; a plan needs no more than their number.
-            Some(Normalize::Auto) | None => {
-                (vec![0.0; self.model.input.channels()], vec![1.0; self.model.input.channels()])
-            }
+            Some(Normalize::Values { mean, std }) if !self.model.input.many_channels() => (mean.clone(), std.clone()),
+            // Training puts the measured values in the place of "auto"; a plan needs no more than their number.
+            _ => (vec![0.0], vec![1.0]),
         };
         let narrow = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
         self.b.scope = "input".into();
-        Some(self.b.one(GatherImages { mean: narrow(mean), std: narrow(std) }, &[images, order]))
+        let x = self.b.one(GatherImages { mean: narrow(mean), std: narrow(std) }, &[images, order]);
+        if self.model.input.normalize.is_none() || !self.model.input.many_channels() {
+            return Some(x);
+        }
+        let list = TensorType::f32(&[self.model.input.channels()]);
+        let (scale, shift) =
+            (self.b.state("data/scale", list.clone(), 1.0, false), self.b.state("data/shift", list, 0.0, false));
+        let scaled = self.b.one(Mul, &[x, scale]);
+        Some(self.b.one(Add, &[scaled, shift]))
     }
 
     fn layer(&mut self, node: &LayerNode, inputs: &[Value]) -> Option<Value> {
@@ -143,7 +153,7 @@ impl Build<'_> {
     fn losses(&mut self, values: &HashMap<&str, Value>) {
         let model = self.model;
         let mut total: Option<Value> = None;
-        let mut target: Option<(Value, bool)> = None;
+        let mut target: Option<Value> = None;
         for term in &model.loss {
             let output = values[term.of.as_str()];
             let class = term.loss.target_is_class();
@@ -151,22 +161,15 @@ impl Build<'_> {
                 true => TensorType { dims: vec![], ..self.b.ty(output).clone() }.with(DType::I32),
                 false => self.b.ty(output).clone(),
             };
-            let (target, _) = match target {
-                Some((t, _)) if *self.b.ty(t) == wanted => (t, class),
-                Some((t, _)) => {
+            let target = match target {
+                Some(t) if *self.b.ty(t) == wanted => t,
+                Some(t) => {
                     let what =
                         format!("loss `{}` needs a target {wanted}, an earlier one has {}", term.op, self.b.ty(t));
                     self.error(&term.place, what, "let all losses share one target".into());
                     return;
                 }
-                None => match self.target(wanted, class) {
-                    Some(t) => *target.insert((t, class)),
-                    None => {
-                        let what = format!("loss `{}` needs values as targets, and the data set has classes", term.op);
-                        self.error(&term.place, what, "use cross_entropy or hinge".into());
-                        return;
-                    }
-                },
+                None => *target.insert(self.target(wanted, class)),
             };
             self.b.scope = format!("loss/{}", term.of);
             let each = match term.loss.build(&mut self.b, output, target) {
@@ -180,26 +183,24 @@ impl Build<'_> {
             let mean = self.b.one(MeanLoss { weight: term.weight }, &[each]);
             total = Some(total.map_or(mean, |t| self.b.one(Add, &[t, mean])));
         }
-        let (Some(loss), Some((target, class))) = (total, target) else { return };
+        let (Some(loss), Some(target)) = (total, target) else { return };
+        let class = self.b.ty(target).dtype == DType::I32;
         self.b.graph.loss = Some(loss);
         self.b.graph.keep.push(("loss".into(), loss));
         if self.options.feed != Feed::Host && self.options.training && class {
-            // Accuracy is that of the first loss's output.
-            self.record(loss, values[model.loss[0].of.as_str()], target);
+            self.record(loss, values[model.judged()], target);
         }
     }
 
-    fn target(&mut self, ty: TensorType, class: bool) -> Option<Value> {
-        let Feed::Resident { count, order, positions } = self.options.feed else {
-            return Some(self.b.input("target", ty));
+    /// Classes lie with the images. No data set that can be read has values yet, but such a run can be planned.
+    fn target(&mut self, ty: TensorType, class: bool) -> Value {
+        let (true, Feed::Resident { count, order, positions }) = (class, self.options.feed.clone()) else {
+            return self.b.input("target", ty);
         };
-        if !class {
-            return None;
-        }
         let labels = self.b.state("data/labels", TensorType::f32(&[count]).with(DType::I32), 0.0, false);
         let order = self.b.state(&format!("data/{order}"), TensorType::f32(&[positions]).with(DType::U32), 0.0, false);
         self.b.scope = "target".into();
-        Some(self.b.one(GatherLabels, &[labels, order]))
+        self.b.one(GatherLabels, &[labels, order])
     }
 
     /// Writes the step's loss, and how many samples were right, into the ring that the host reads now and then.

@@ -164,6 +164,11 @@ impl Expanded {
     }
 }
 
+/// The value of a key, unless it is null.
+fn given<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    node.get(key).filter(|value| value.kind != Kind::Null)
+}
+
 struct Expander<'a> {
     input: Flow,
     drafts: Vec<Draft>,
@@ -247,7 +252,7 @@ impl Expander<'_> {
         self.links += keys.from.as_ref().map_or(1, |Inputs(names)| names.len());
         let from = match &keys.from {
             Some(Inputs(names)) => names.iter().map(|(name, at)| self.resolve(name, at, prefix)).collect(),
-            None if node.get("from").is_some() => vec![Wire::Unknown],
+            None if given(node, "from").is_some() => vec![Wire::Unknown],
             None => vec![before],
         };
         if let Some(layer) = &layer {
@@ -273,7 +278,7 @@ impl Expander<'_> {
                 let hint = "join them first, with `concat` or `add`";
                 self.report.error(at, format!("this op takes one input, found {n}"), hint);
             }
-            (Arity::Many, None) if node.get("from").is_none() => {
+            (Arity::Many, None) if given(node, "from").is_none() => {
                 self.report.error(at, "missing key `from`", "this op joins layers: add \"from\": [\"a\", \"b\"]");
             }
             (Arity::Many, Some(1)) => {

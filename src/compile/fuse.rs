@@ -2,13 +2,15 @@
 
 use super::prune::prune;
 use crate::graph::{Graph, Kind};
+use std::collections::HashSet;
 
 /// Fuses until nothing more fits. Kept values are never swallowed.
 pub fn fuse(mut graph: Graph) -> Graph {
-    let roots = graph.roots();
+    let roots: HashSet<usize> = graph.roots().into_iter().map(|r| r.node).collect();
+    let mut users = users(&graph);
     for i in 0..graph.nodes.len() {
-        let uses = users(&graph, i);
-        let kept = roots.iter().any(|r| r.node == i);
+        let uses = std::mem::take(&mut users[i]);
+        let kept = roots.contains(&i);
         let node = &graph.nodes[i];
         let (Some(op), [(user, position)], false, 1) = (node.op(), uses.as_slice(), kept, node.outputs.len()) else {
             continue;
@@ -21,19 +23,25 @@ pub fn fuse(mut graph: Graph) -> Graph {
         let Some(fused) = op.absorb(next.as_ref(), position) else { continue };
         let mut inputs = node.inputs.clone();
         inputs.extend(graph.nodes[user].inputs.iter().enumerate().filter(|(k, _)| *k != position).map(|(_, &v)| v));
+        for v in &graph.nodes[user].inputs {
+            users[v.node].retain(|(reader, _)| *reader != user);
+        }
+        for (k, v) in inputs.iter().enumerate() {
+            users[v.node].push((user, k));
+        }
         graph.nodes[user].inputs = inputs;
         graph.nodes[user].kind = Kind::Op(fused);
     }
     prune(graph)
 }
 
-/// Who reads a node: (node, input position).
-fn users(graph: &Graph, node: usize) -> Vec<(usize, usize)> {
-    let inputs = graph
-        .nodes
-        .iter()
-        .enumerate()
-        .skip(node)
-        .flat_map(|(j, n)| n.inputs.iter().enumerate().filter(|(_, v)| v.node == node).map(move |(k, _)| (j, k)));
-    inputs.collect()
+/// Who reads each node: (node, input position).
+fn users(graph: &Graph) -> Vec<Vec<(usize, usize)>> {
+    let mut users = vec![Vec::new(); graph.nodes.len()];
+    for (j, node) in graph.nodes.iter().enumerate() {
+        for (k, v) in node.inputs.iter().enumerate() {
+            users[v.node].push((j, k));
+        }
+    }
+    users
 }

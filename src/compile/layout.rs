@@ -109,11 +109,12 @@ impl Layout {
         }
         let row: usize = ty.dims[1..].iter().product();
         if arena == Arena::Data || row as u64 * 4 > limit {
-            return Err(Error::gpu(
-                &caps.name,
-                format!("tensor {name} {ty} takes {bytes} bytes, over the adapter's binding limit of {limit}"),
-                "use a smaller layer, or an adapter with larger bindings",
-            ));
+            let hint = match arena {
+                Arena::Data => "use fewer or smaller images: the data set stays on the adapter, in one binding",
+                _ => "use a smaller layer, or an adapter with larger bindings",
+            };
+            let what = format!("tensor {name} {ty} takes {bytes} bytes, over the adapter's binding limit of {limit}");
+            return Err(Error::gpu(&caps.name, what, hint));
         }
         let parts = row_windows(ty.dims[0], row, caps.max_binding).into_iter().map(|rows| {
             let len = rows.len() * row;

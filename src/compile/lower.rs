@@ -50,7 +50,7 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: Options) -> R
         Lowering { graph, layout, plan, stored, scratch, batch: options.batch, program: Program::default() };
     for (i, list) in kernels.into_iter().enumerate() {
         for kernel in list {
-            lowering.dispatch(i, kernel);
+            lowering.dispatch(i, kernel, caps)?;
         }
     }
     lowering.finish()
@@ -103,7 +103,10 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn dispatch(&mut self, node: usize, kernel: Kernel) {
+    fn dispatch(&mut self, node: usize, kernel: Kernel, caps: &Caps) -> Result<()> {
+        for operand in &kernel.operands {
+            self.check_binding(node, &operand.target, caps)?;
+        }
         let mut constants = kernel.constants;
         constants.push(("WG", f64::from(kernel.grid.group)));
         constants.sort_by_key(|c| c.0);
@@ -117,6 +120,25 @@ impl Lowering<'_> {
         let access = kernel.operands.iter().map(|o| o.access).collect();
         let (segment, label) = (self.graph.nodes[node].segment, self.graph.nodes[node].name.clone());
         self.program.dispatches.push(Dispatch { pipeline, bindings, access, grid: kernel.grid, segment, label });
+        Ok(())
+    }
+
+    /// Fails where an operand passes the binding limit: a parameter that the op's kernels take whole, or workspace.
+    fn check_binding(&self, node: usize, target: &Target, caps: &Caps) -> Result<()> {
+        let stored = match *target {
+            Target::Value(value) => self.stored.get(&memory::root(self.graph, value)),
+            _ => None,
+        };
+        let (what, bytes) = match stored.map(|(name, _)| (name, &self.layout.entries[name])) {
+            Some((name, entry)) => (format!("tensor {name} {}", entry.ty), entry.ty.bytes(0) as u64),
+            None => (format!("an operand of {}", self.graph.nodes[node].name), self.range(node, target).size),
+        };
+        if bytes <= caps.max_binding {
+            return Ok(());
+        }
+        let limit = caps.max_binding;
+        let what = format!("{what} takes {bytes} bytes, over the adapter's binding limit of {limit}");
+        Err(Error::gpu(&caps.name, what, "use a smaller layer, or an adapter with larger bindings"))
     }
 
     fn range(&self, node: usize, target: &Target) -> Range {
@@ -157,6 +179,7 @@ impl Lowering<'_> {
     /// A range of a value in the pool, for the unusual case that a large gradient is not a parameter's own.
     fn slot_part(&self, value: Value, start: usize, len: usize) -> Range {
         let whole = self.value(value);
+        assert_eq!(start * 4 % 256, 0, "a window of a pool value starts on 256 bytes");
         Range { buffer: whole.buffer, offset: whole.offset + start as u64 * 4, size: len as u64 * 4 }
     }
 

@@ -6,7 +6,7 @@ mod set;
 mod train;
 
 use super::expand;
-use crate::error::Result;
+use crate::error::{Diagnostic, Error, Result};
 use crate::graph::Init;
 use crate::ops::activation::Activation;
 use crate::ops::{Entry, Layer, Loss};
@@ -227,6 +227,22 @@ fn one_or_list(mut items: Vec<Json>) -> Json {
 }
 
 impl Model {
+    /// The layer whose scores say how good the model is: the last one where a loss judges it, else that of the first loss.
+    pub fn judged(&self) -> &str {
+        let last = self.layers.last().map_or("input", |l| l.name.as_str());
+        match self.loss.first() {
+            Some(first) if self.loss.iter().all(|loss| loss.of != last) => &first.of,
+            _ => last,
+        }
+    }
+
+    /// An error at a place of the spec.
+    pub fn mistake(&self, place: &Place, message: impl Into<String>, hint: impl Into<String>) -> Error {
+        let file = self.source.file.clone();
+        let Place { line, column, path } = place.clone();
+        Error::Spec(vec![Diagnostic { file, line, column, path, message: message.into(), hint: hint.into() }])
+    }
+
     /// The whole spec as plain JSON, sugar expanded and defaults filled in. Reading it gives the same model; a section
     /// that was missing stays missing.
     pub fn to_json(&self) -> Json {

@@ -3,6 +3,7 @@
 use crate::graph::{Arena, Builder, Graph, Op, Segment, Value};
 use crate::ops::elementwise::Copy;
 use crate::ops::optimizer::{Accumulate, Clip};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What the update consists of.
@@ -26,20 +27,21 @@ impl Update {
 pub fn own_gradients(graph: Graph) -> Graph {
     let mut b = Builder::over(graph);
     b.segment = Some(Segment::Backward);
-    let mut taken: Vec<Value> = b.graph.keep.iter().map(|k| k.1).collect();
+    let mut taken: HashSet<Value> = b.graph.keep.iter().map(|k| k.1).collect();
+    let mut used: HashSet<Value> = b.graph.nodes.iter().flat_map(|n| &n.inputs).copied().collect();
     for k in 0..b.graph.gradients.len() {
         let value = b.graph.gradients[k].value;
         let of = b.graph.gradients[k].of;
-        let uses: usize = b.graph.nodes.iter().flat_map(|n| &n.inputs).filter(|&&v| v == value).count();
         let node = &b.graph.nodes[value.node];
         let plain = node.op().is_some_and(|op| op.alias().is_none());
-        if !plain || uses > 0 || taken.contains(&value) {
+        if !plain || used.contains(&value) || taken.contains(&value) {
             b.layer = b.graph.nodes[of].layer;
             b.scope = format!("d/{}", b.graph.nodes[of].name);
             let copy = b.one(Copy, &[value]);
+            used.insert(value);
             b.graph.gradients[k].value = copy;
         }
-        taken.push(b.graph.gradients[k].value);
+        taken.insert(b.graph.gradients[k].value);
     }
     b.graph
 }

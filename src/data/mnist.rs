@@ -52,11 +52,11 @@ pub fn place(kind: Kind, dir: Option<&Path>) -> Result<Place> {
     }
 }
 
-/// Whether both files of `split` are there.
+/// Whether a file of `split` is there. One without the other is a mistake that [`read`] names.
 pub fn has(place: &Place, split: Split) -> bool {
     match place {
         Place::Bundled => true,
-        Place::Folder(dir) => [Part::Images, Part::Labels].into_iter().all(|part| find(dir, split, part).is_ok()),
+        Place::Folder(dir) => [Part::Images, Part::Labels].into_iter().any(|part| find(dir, split, part).is_ok()),
     }
 }
 

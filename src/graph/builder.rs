@@ -44,7 +44,8 @@ impl Builder {
     }
 
     fn source(&mut self, name: &str, kind: Kind, ty: TensorType) -> Value {
-        if let Some(node) = self.graph.find(name) {
+        // The set of names is asked first: a search through all nodes for every new parameter would take long.
+        if let Some(node) = self.names.contains(name).then(|| self.graph.find(name)).flatten() {
             let same = self.graph.nodes[node].outputs == [ty];
             assert!(same, "two tensors of different types are called {name}");
             return Value { node, out: 0 };

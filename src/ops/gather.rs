@@ -34,6 +34,9 @@ pub struct GatherImages {
 }
 
 impl GatherImages {
+    /// Channels that may have a mean and a deviation of their own.
+    pub const CHANNELS: usize = 4;
+
     /// Mean and deviation of channel `c`.
     fn channel(&self, c: usize) -> (f64, f64) {
         let of = |list: &[f32]| f64::from(list[c.min(list.len() - 1)]);

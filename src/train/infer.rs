@@ -23,7 +23,8 @@ pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positio
     let longest = session.elements("data/eval_order");
     order.resize(longest, 0);
     session.write_tensor("data/eval_order", None, &Data::U32(order));
-    let output = bound.program().outputs["output"].clone();
+    let outputs = &bound.program().outputs;
+    let output = outputs.get("scores").unwrap_or(&outputs["output"]).clone();
     let loss = bound.program().outputs["loss"].clone();
     let mut confusion = Confusion::new(output.ty.items().max(problem.classes.len()));
     let mut total = 0.0;
@@ -90,8 +91,7 @@ impl Inference {
         let bound = session.bind(program, &layout)?;
         parameters::load(&session, &layout, weights.0, weights.1, false)?;
         if let Some(p) = problem {
-            session.write_tensor("data/images", None, &p.images());
-            session.write_tensor("data/labels", None, &Data::I32(p.labels.clone()));
+            p.upload(&session, &model.input);
         }
         Ok(Inference {
             session,

@@ -61,7 +61,8 @@ pub fn load(session: &Session, layout: &Layout, file: &Path, tensors: &Tensors, 
         let most = 8;
         let more = if wrong.len() > most { format!(", and {} more", wrong.len() - most) } else { String::new() };
         let what = format!("these are weights of another model: {}{more}", wrong[..wrong.len().min(most)].join(", "));
-        return Err(Error::file(file, what, "use the weights of this spec, or --partial to take what fits"));
+        let hint = "use the weights of this spec; `train --weights FILE --partial` takes those that fit";
+        return Err(Error::file(file, what, hint));
     }
     for (name, entry) in saved(layout) {
         if let Some(t) = tensors.get(name).filter(|t| t.shape == entry.ty.dims && t.data.dtype() == DType::F32) {

@@ -2,9 +2,10 @@
 
 use crate::compile::Samples;
 use crate::compile::build::{self, Feed, Options};
-use crate::compile::model::{DataKind, DataSpec, Model, Normalize};
+use crate::compile::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
 use crate::data::{self, Dataset, Kind, Split, Want, order};
 use crate::error::{Error, Result};
+use crate::gpu::Session;
 use crate::tensor::Data;
 use std::path::{Path, PathBuf};
 
@@ -53,23 +54,29 @@ pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
     if let Some(count) = model.data.as_ref().and_then(|d| d.classes) {
         return Ok(Some(count.0));
     }
-    let wanted = model.layers.iter().any(|l| l.layer.write().get("units").is_some_and(|u| u == "classes"));
-    if !wanted {
-        return Ok(None);
-    }
+    let wanted = model.layers.iter().find(|l| l.layer.write().get("units").is_some_and(|u| u == "classes"));
+    let Some(layer) = wanted else { return Ok(None) };
     let hint = "say `data.classes`, or give `units` a number";
-    let data =
-        model.data.as_ref().ok_or_else(|| Error::usage("`\"units\": \"classes\"` needs a section `data`", hint))?;
+    let missing = || model.mistake(&layer.place, "`\"units\": \"classes\"` needs a section `data`", hint);
+    let data = model.data.as_ref().ok_or_else(missing)?;
     let folder = folder(data, &model.source.file, given);
     data::count_classes(kind(data)?, folder.as_deref()).map(Some)
 }
 
-/// How many scores the last layer gives a sample: labels are below it. `None` where it gives no list of scores.
+/// How many scores there are to judge a sample by: labels are below it. The smallest count where several losses judge.
 fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     let options = Options { training: false, random: false, loss: false, feed: Feed::Host, classes };
     let graph = build::build(model, &options)?;
-    let output = graph.keep.iter().find(|(name, _)| name == "output").map(|&(_, value)| graph.ty(value));
-    Ok(output.filter(|ty| ty.dims.len() == 1).map(|ty| ty.channels()))
+    let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
+    let types = model.loss.iter().filter_map(|loss| output(&loss.of)).map(|value| graph.ty(value));
+    Ok(types.filter(|ty| ty.dims.len() == 1).map(|ty| ty.channels()).min())
+}
+
+/// Fails for a loss that needs values where all data sets that can be read have classes.
+fn check_losses(model: &Model) -> Result<()> {
+    let Some(loss) = model.loss.iter().find(|loss| !loss.loss.target_is_class()) else { return Ok(()) };
+    let what = format!("loss `{}` needs values as targets, and the data set has classes", loss.op);
+    Err(model.mistake(&loss.place, what, "use cross_entropy or hinge"))
 }
 
 impl Problem {
@@ -88,6 +95,7 @@ impl Problem {
     ) -> Result<Problem> {
         let hint = "add a section `data`, such as { \"kind\": \"bundled\" }";
         let spec = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
+        check_losses(model)?;
         let (kind, folder) = (kind(spec)?, folder(spec, &model.source.file, given));
         let classes = [spec.classes.map(|c| c.0), outputs(model, count)?].into_iter().flatten().min();
         let want = match only {
@@ -170,8 +178,13 @@ impl Problem {
         model.input.normalize = Some(Normalize::Values { mean, std });
     }
 
-    /// The images as the resident tensor `data/images`.
-    pub fn images(&self) -> Data {
-        Data::U8(self.pixels.clone())
+    /// Puts the images and labels on the adapter, where a program that gathers them is bound.
+    pub fn upload(&self, session: &Session, input: &InputSpec) {
+        session.write_tensor("data/images", None, &Data::U8(self.pixels.clone()));
+        session.write_tensor("data/labels", None, &Data::I32(self.labels.clone()));
+        if let Some((scale, shift)) = input.scale_and_shift().filter(|_| input.many_channels()) {
+            session.write_tensor("data/scale", None, &Data::F32(scale));
+            session.write_tensor("data/shift", None, &Data::F32(shift));
+        }
     }
 }

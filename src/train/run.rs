@@ -2,6 +2,7 @@
 //! is replaced as a whole, so a kill at any moment leaves a folder from which training goes on.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -26,9 +27,38 @@ impl Run {
     /// overwritten. Write the spec next: it is what makes the folder a run.
     pub fn create(dir: &Path) -> Result<Run> {
         Run::check_new(dir)?;
-        fs::create_dir_all(dir).map_err(|e| Error::write(dir, e))?;
+        if !dir.exists() {
+            Run::make(dir)?;
+        }
         file::clean(dir)?;
         Ok(Run { dir: dir.to_path_buf() })
+    }
+
+    /// Makes the first folder `STEM-1`, `STEM-2`, … that is not there yet, also when other programs do the same.
+    pub fn create_numbered(stem: &Path) -> Result<Run> {
+        let numbered = |n: u64| {
+            let mut name = stem.file_name().unwrap_or_default().to_os_string();
+            name.push(format!("-{n}"));
+            stem.with_file_name(name)
+        };
+        for dir in (1..).map(numbered).filter(|dir| !dir.exists()) {
+            match Run::make(&dir) {
+                Err(Error::Usage { .. }) => {}
+                made => return made.map(|()| Run { dir }),
+            }
+        }
+        unreachable!("numbers do not end")
+    }
+
+    /// Makes a folder and those above it; a usage error when someone else has just made it.
+    fn make(dir: &Path) -> Result<()> {
+        let above = dir.parent().unwrap_or(Path::new(""));
+        fs::create_dir_all(above).and_then(|()| fs::create_dir(dir)).map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists => {
+                Error::usage(format!("{} was just made by another program", dir.display()), "give another --out")
+            }
+            _ => Error::write(dir, e),
+        })
     }
 
     /// Fails where [`Run::create`] would refuse a folder, and changes nothing.
@@ -40,6 +70,9 @@ impl Run {
         }
         if !dir.exists() {
             return Ok(());
+        }
+        if !dir.is_dir() {
+            return Err(Error::usage(format!("{} is a file", dir.display()), "give --out a new or an empty folder"));
         }
         for entry in fs::read_dir(dir).map_err(|e| Error::read(dir, e))? {
             let entry = entry.map_err(|e| Error::read(dir, e))?;

@@ -28,7 +28,8 @@ pub fn trace(
     steps: u64,
 ) -> Result<Tensors> {
     if model.loss.is_empty() {
-        return Err(Error::usage("the spec has no section `loss`", "add one, such as \"loss\": \"cross_entropy\""));
+        let hint = "add one, such as \"loss\": \"cross_entropy\"";
+        return Err(Error::file(&model.source.file, "the spec has no section `loss`", hint));
     }
     let options = Options { training: true, random: false, loss: true, feed: Feed::Host, classes };
     let mut train = train.clone();

@@ -102,14 +102,17 @@ impl Trainer {
         if model.loss.is_empty() {
             return Err(Error::usage("the spec has no section `loss`", "add one, such as \"loss\": \"cross_entropy\""));
         }
+        if train.early_stopping.is_some() && problem.validation.is_empty() {
+            let hint = "set data.validation, such as 0.1, or remove train.early_stopping";
+            return Err(Error::usage("early stopping needs samples held back for validation", hint));
+        }
         let mut session = session;
         let training = compile::training(model, &train, problem.samples(), classes, session.device().caps())?;
         compile::plan::check_memory(&training, session.device().caps())?;
         let step = session.bind(training.step.clone(), &training.layout)?;
         let eval = session.bind(training.eval.clone(), &training.layout)?;
         parameters::initialise(&session, &training.layout, train.seed);
-        session.write_tensor("data/images", None, &problem.images());
-        session.write_tensor("data/labels", None, &Data::I32(problem.labels.clone()));
+        problem.upload(&session, &model.input);
         session.reserve_staging(&training.layout)?;
         let has_accuracy = training.step.dispatches.iter().any(|d| d.label.starts_with("metrics/correct"));
         Ok(Trainer {
@@ -397,13 +400,13 @@ impl Trainer {
         Ok(())
     }
 
-    /// Whether this epoch's parameters are the best so far; counts the epochs since, for early stopping.
+    /// Whether a validation found this epoch's parameters the best so far; counts the epochs since, for early stopping.
     fn judge(&mut self, validation: Option<&ClassifyReport>) -> bool {
-        let Some(report) = validation else { return true };
+        let Some(report) = validation else { return false };
         let stopping = self.train.early_stopping.as_ref();
         let metric = stopping.map_or(Metric::ValLoss, |s| s.metric);
         let score = if metric == Metric::ValLoss { -report.loss } else { report.accuracy };
-        let better = self.progress.best.is_none_or(|best| score > best);
+        let better = self.progress.best.is_none_or(|best| score > best || best.is_nan());
         if better {
             self.progress.best = Some(score);
             self.progress.stale = 0;

@@ -97,7 +97,8 @@ pub fn verify(
     options: &Options,
 ) -> Result<Verified> {
     if model.loss.is_empty() {
-        return Err(Error::usage("the spec has no section `loss`", "add one, such as \"loss\": \"cross_entropy\""));
+        let hint = "add one, such as \"loss\": \"cross_entropy\"";
+        return Err(Error::file(&model.source.file, "the spec has no section `loss`", hint));
     }
     let build = build::Options { training: options.training, random: true, loss: true, feed: Feed::Host, classes };
     let mut single = train.clone();

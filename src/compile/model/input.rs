@@ -1,5 +1,6 @@
 //! The section `input`: what one sample is.
 
+use crate::ops::gather::GatherImages;
 use crate::spec::{Count, Field, Kind, Node, Report, SpecStruct, spec_struct};
 use serde_json::{Value as Json, json};
 
@@ -91,6 +92,18 @@ impl InputSpec {
             InputShape::Image { channels, .. } => channels,
             InputShape::Features(features) => features,
         }
+    }
+
+    /// Whether the gather of a batch cannot normalise it, which has constants for so many channels only.
+    pub fn many_channels(&self) -> bool {
+        self.channels() > GatherImages::CHANNELS
+    }
+
+    /// Factor and summand of each channel: x · scale + shift is (x - mean) / std. `None` where nothing is given.
+    pub fn scale_and_shift(&self) -> Option<(Vec<f32>, Vec<f32>)> {
+        let Some(Normalize::Values { mean, std }) = &self.normalize else { return None };
+        let scale = std.iter().map(|s| (1.0 / s) as f32).collect();
+        Some((scale, mean.iter().zip(std).map(|(m, s)| (-m / s) as f32).collect()))
     }
 
     fn check_normalize(&self, node: &Node, report: &mut Report) {
