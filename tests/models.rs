@@ -36,3 +36,36 @@ fn every_model_verifies() {
         assert_eq!(numeric_nodes, if numeric { 10 } else { 0 }, "{}", path.display());
     }
 }
+
+/// Trains a model with the program and returns its accuracy on the test set.
+fn accuracy(model: &str) -> f64 {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_pumice"))
+        .args(["train", &format!("assets/models/{model}.json"), "--json", "--out"])
+        .arg(folder.path().join("run"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{model}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let report = text.lines().rfind(|line| line.contains("\"report\"")).expect("a report at the end");
+    let report: serde_json::Value = serde_json::from_str(report).expect("JSON");
+    assert_eq!((report["split"].as_str(), report["samples"].as_u64()), (Some("test"), Some(2000)), "{model}");
+    report["accuracy"].as_f64().expect("a number")
+}
+
+/// The quick ones; all of them with `PUMICE_TEST_ALL=1` (`make test-all`).
+#[test]
+fn models_learn_the_bundled_digits() {
+    if common::session(Limits::Raised).is_none() {
+        return;
+    }
+    let quick = [("softmax_regression_mnist", 0.88)];
+    let slow = [("svm_mnist", 0.88), ("mlp_mnist", 0.92), ("lenet5_mnist", 0.975), ("cnn7_mnist", 0.98)];
+    let all = std::env::var("PUMICE_TEST_ALL").is_ok_and(|v| v == "1");
+    for (model, least) in quick.into_iter().chain(slow.into_iter().filter(|_| all)) {
+        let accuracy = accuracy(model);
+        println!("{model}: {:.2} %", 100.0 * accuracy);
+        assert!(accuracy >= least, "{model}: {accuracy} on the held-out digits");
+    }
+}

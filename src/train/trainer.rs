@@ -83,7 +83,6 @@ pub struct Trainer {
     unread: VecDeque<Submitted>,
     reading: Option<(Pending, Vec<Submitted>)>,
     epoch_start: Instant,
-    has_accuracy: bool,
 }
 
 impl Trainer {
@@ -114,7 +113,6 @@ impl Trainer {
         parameters::initialise(&session, &training.layout, train.seed);
         problem.upload(&session, &model.input);
         session.reserve_staging(&training.layout)?;
-        let has_accuracy = training.step.dispatches.iter().any(|d| d.label.starts_with("metrics/correct"));
         Ok(Trainer {
             session,
             training,
@@ -128,7 +126,6 @@ impl Trainer {
             unread: VecDeque::new(),
             reading: None,
             epoch_start: Instant::now(),
-            has_accuracy,
         })
     }
 
@@ -283,7 +280,7 @@ impl Trainer {
                 step: self.progress.step,
                 epoch: self.progress.epoch + 1,
                 loss: mean(self.progress.loss_sum),
-                accuracy: mean(self.progress.correct).filter(|_| self.has_accuracy),
+                accuracy: mean(self.progress.correct),
                 seen: submitted,
             };
             if watch(&event) == Control::Stop {
@@ -384,7 +381,7 @@ impl Trainer {
             "epoch": self.progress.epoch,
             "step": self.progress.step,
             "train_loss": self.progress.loss_sum / seen,
-            "train_accuracy": self.has_accuracy.then_some(self.progress.correct / seen),
+            "train_accuracy": self.progress.correct / seen,
             "val_loss": validation.as_ref().map(|v| v.loss),
             "val_accuracy": validation.as_ref().map(|v| v.accuracy),
             "samples": self.progress.seen,
