@@ -11,8 +11,9 @@ use pumice::compile::{
 };
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Bound, Session};
-use pumice::graph::{Arena, Caps, Fill, Graph, Segment, Step};
+use pumice::graph::{Arena, Caps, Fill, Graph, Segment, Step, Value};
 use pumice::spec::Source;
+use pumice::task::classify::{argmax, softmax};
 use pumice::tensor::{Data, HostTensor};
 use pumice::train::{parameters, problem::Problem, verify};
 use std::path::PathBuf;
@@ -232,4 +233,95 @@ fn a_tensor_over_the_binding_limit_is_refused_with_the_batch_that_fits() {
     let error = lower::lower(&graph, &layout, &Caps::default(), options).expect_err("268 MB pass 128 MiB").to_string();
     assert!(error.contains("conv2d_1/bias_add [N, 512, 512, 64]"), "{error}");
     assert!(error.contains("a batch of at most 2"), "{error}");
+}
+
+#[test]
+fn batches_are_gathered_and_losses_recorded() {
+    let Some(mut session) = common::session(Limits::Raised) else { return };
+    let model = open(LENET);
+    let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+    let samples = problem.samples();
+    let feed = Feed::Resident { count: samples.count, order: "order", positions: samples.train };
+    let options = Options { training: true, random: true, loss: true, feed, classes: Some(10) };
+    let mut graph = training_graph(&model, &options, &[], None).expect("it builds");
+    for op in ["gather_images", "gather_labels", "correct"] {
+        let node = graph.nodes.iter().position(|n| n.op().is_some_and(|o| o.name() == op)).expect(op);
+        graph.keep.push((op.into(), Value { node, out: 0 }));
+    }
+    let caps = session.device().caps().clone();
+    let mut layout = Layout::default();
+    layout.add(&graph, &caps).expect("small tensors");
+    let program =
+        lower::lower(&graph, &layout, &caps, lower::Options { batch: 16, reuse: true }).expect("small tensors");
+    let bound = session.bind(program, &layout).expect("it binds");
+    parameters::initialise(&session, &layout, 3);
+    problem.upload(&session, &model.input);
+    let order: Vec<u32> = problem.train.iter().rev().copied().collect();
+    session.write_tensor("data/order", None, &Data::U32(order.clone()));
+    // A short batch, from the middle of the order.
+    let (n, offset, slot) = (7, 1003, 5);
+    let step = Step { offset: offset as u32, slot, ..Step::of(n) };
+    session.run(&bound, &ALL[..2], &step).expect("a step");
+    let positions = &order[offset..offset + n];
+    let mut read = |name: &str| session.read_output(&bound, name, n).expect("a kept value");
+    let images = read("gather_images");
+    for (i, &p) in positions.iter().enumerate() {
+        let pixels = &problem.pixels[p as usize * 784..][..784];
+        for (got, &byte) in images.as_f32()[i * 784..][..784].iter().zip(pixels) {
+            let want = (f32::from(byte) / 255.0 - 0.1307) / 0.3081;
+            assert!((got - want).abs() < 1e-5, "sample {i}: {got} instead of {want}");
+        }
+    }
+    let labels: Vec<i32> = positions.iter().map(|&p| problem.labels[p as usize]).collect();
+    assert_eq!(read("gather_labels").data, Data::I32(labels.clone()));
+    let (scores, loss) = (read("output"), f64::from(read("loss").as_f32()[0]));
+    let rows: Vec<&[f32]> = scores.as_f32().chunks(10).collect();
+    let hits: Vec<f32> =
+        rows.iter().zip(&labels).map(|(row, &label)| f32::from(u8::from(argmax(row) == label as usize))).collect();
+    assert_eq!(read("correct").as_f32(), hits);
+    let want: f64 =
+        rows.iter().zip(&labels).map(|(row, &label)| -softmax(row)[label as usize].ln()).sum::<f64>() / n as f64;
+    assert!((loss - want).abs() < 1e-5 * want, "loss {loss} instead of {want}");
+    let ring = session.read_tensor("data/ring", None).expect("the ring");
+    let entry = &ring.as_f32()[2 * slot as usize..][..2];
+    assert_eq!((f64::from(entry[0]), entry[1]), (loss, hits.iter().sum::<f32>()));
+}
+
+#[test]
+fn accumulated_batches_equal_one_large_batch() {
+    let Some(mut session) = common::session(Limits::Raised) else { return };
+    let model = open(LENET);
+    let mut weights = Vec::new();
+    // 16 samples at once, and in batches of 6, 6 and 4.
+    for (batch, accumulate) in [(16, 1), (6, 3)] {
+        session.clear();
+        let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+        let mut train = train_of(&model);
+        (train.batch.0, train.accumulate.0) = (batch, accumulate);
+        let t = training(&model, &train, problem.samples(), Some(10), session.device().caps()).expect("it compiles");
+        let bound = session.bind(t.step, &t.layout).expect("it binds");
+        parameters::initialise(&session, &t.layout, 0);
+        problem.upload(&session, &model.input);
+        session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
+        for k in 0..2u32 {
+            for (i, start) in (0..16).step_by(batch).enumerate() {
+                let n = batch.min(16 - start);
+                let step = Step {
+                    offset: 16 * k + start as u32,
+                    inv_n: 1.0 / 16.0,
+                    lr: 1e-3,
+                    accumulate: u32::from(i > 0),
+                    ..Step::of(n)
+                };
+                let last = start + n == 16;
+                session.run(&bound, &ALL[..if last { 3 } else { 2 }], &step).expect("a step");
+            }
+        }
+        weights.push(parameters::read(&mut session, &t.layout).expect("weights"));
+    }
+    for (name, one) in &weights[0] {
+        let several = weights[1][name].as_f32();
+        let worst = one.as_f32().iter().zip(several).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+        assert!(worst < 1e-5, "{name} differs by {worst}");
+    }
 }

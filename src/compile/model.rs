@@ -236,6 +236,18 @@ impl Model {
         }
     }
 
+    /// Fails where the spec has no loss, for what needs one.
+    ///
+    /// # Errors
+    /// The missing section.
+    pub fn need_loss(&self) -> Result<()> {
+        if !self.loss.is_empty() {
+            return Ok(());
+        }
+        let hint = "add one, such as \"loss\": \"cross_entropy\"";
+        Err(Error::file(&self.source.file, "the spec has no section `loss`", hint))
+    }
+
     /// An error at a place of the spec.
     pub fn mistake(&self, place: &Place, message: impl Into<String>, hint: impl Into<String>) -> Error {
         let file = self.source.file.clone();

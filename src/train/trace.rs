@@ -27,10 +27,7 @@ pub fn trace(
     batch: (&Path, &Tensors),
     steps: u64,
 ) -> Result<Tensors> {
-    if model.loss.is_empty() {
-        let hint = "add one, such as \"loss\": \"cross_entropy\"";
-        return Err(Error::file(&model.source.file, "the spec has no section `loss`", hint));
-    }
+    model.need_loss()?;
     let options = Options { training: true, random: false, loss: true, feed: Feed::Host, classes };
     let mut train = train.clone();
     train.accumulate.0 = 1;

@@ -98,9 +98,7 @@ impl Trainer {
         problem: Problem,
         classes: Option<usize>,
     ) -> Result<Trainer> {
-        if model.loss.is_empty() {
-            return Err(Error::usage("the spec has no section `loss`", "add one, such as \"loss\": \"cross_entropy\""));
-        }
+        model.need_loss()?;
         if train.early_stopping.is_some() && problem.validation.is_empty() {
             let hint = "set data.validation, such as 0.1, or remove train.early_stopping";
             return Err(Error::usage("early stopping needs samples held back for validation", hint));

@@ -7,7 +7,7 @@ use crate::compile::layout::Layout;
 use crate::compile::model::{Model, TrainSpec};
 use crate::compile::program::Program;
 use crate::compile::{lower, training_graph, update_of};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{Bound, Session};
 use crate::graph::{Arena, Graph, Kind, Op, RefCx, RefTensor, Segment, Step, Value, name_salt, walk};
 use crate::tensor::{DType, Data, HostTensor, TensorType};
@@ -96,10 +96,7 @@ pub fn verify(
     classes: Option<usize>,
     options: &Options,
 ) -> Result<Verified> {
-    if model.loss.is_empty() {
-        let hint = "add one, such as \"loss\": \"cross_entropy\"";
-        return Err(Error::file(&model.source.file, "the spec has no section `loss`", hint));
-    }
+    model.need_loss()?;
     let build = build::Options { training: options.training, random: true, loss: true, feed: Feed::Host, classes };
     let mut single = train.clone();
     single.accumulate.0 = 1;
