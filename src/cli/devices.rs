@@ -54,7 +54,8 @@ fn limits(a: &AdapterLine) -> String {
     table.row(["invocations of a workgroup".to_string(), numbers::grouped(caps.max_invocations.into())]);
     table.row(["storage buffers of a dispatch".to_string(), numbers::grouped(caps.max_storage_buffers.into())]);
     table.row(["workgroup memory".to_string(), numbers::bytes(caps.workgroup_memory.into())]);
-    table.row(["subgroup operations", if caps.subgroup { "yes" } else { "no" }]);
+    let lanes = if caps.subgroup > 0 { caps.subgroup.to_string() } else { "not fixed".to_string() };
+    table.row(["lanes of a subgroup".to_string(), lanes]);
     table.to_string()
 }
 
@@ -66,7 +67,7 @@ fn to_json(a: &AdapterLine) -> Json {
         "limits": {
             "max_binding": caps.max_binding, "max_buffer": caps.max_buffer, "max_groups": caps.max_groups,
             "max_invocations": caps.max_invocations, "max_storage_buffers": caps.max_storage_buffers,
-            "workgroup_memory": caps.workgroup_memory, "subgroup": caps.subgroup,
+            "workgroup_memory": caps.workgroup_memory, "subgroup": caps.subgroup > 0, "subgroup_size": caps.subgroup,
         },
     })
 }

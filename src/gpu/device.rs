@@ -1,7 +1,7 @@
 //! Adapters and devices.
 
 use crate::error::{Error, Result};
-use crate::graph::Caps;
+use crate::graph::{Caps, Family};
 use std::sync::{Arc, Mutex};
 
 /// How to get an adapter, said wherever none is found.
@@ -78,7 +78,18 @@ fn choose(list: &[wgpu::Adapter], choice: Option<&str>) -> Result<usize> {
     found.ok_or_else(|| unknown(text))
 }
 
+/// The kernels that suit a kind of adapter, or those that `PUMICE_VARIANT` forces (`gpu` or `software`), for tests of either on any adapter.
+fn family(software: bool) -> Family {
+    match std::env::var("PUMICE_VARIANT").as_deref() {
+        Ok("gpu") => Family::Gpu,
+        Ok("software") => Family::Software,
+        _ if software => Family::Software,
+        _ => Family::Gpu,
+    }
+}
+
 fn caps(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features) -> Caps {
+    let (least, most) = (adapter.get_info().subgroup_min_size, adapter.get_info().subgroup_max_size);
     Caps {
         name: adapter.get_info().name,
         software: is_software(adapter),
@@ -88,7 +99,8 @@ fn caps(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features
         max_invocations: limits.max_compute_invocations_per_workgroup,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         workgroup_memory: limits.max_compute_workgroup_storage_size,
-        subgroup: features.contains(wgpu::Features::SUBGROUP),
+        subgroup: if features.contains(wgpu::Features::SUBGROUP) && least == most { most } else { 0 },
+        family: family(is_software(adapter)),
     }
 }
 

@@ -3,6 +3,15 @@
 use super::Value;
 use crate::tensor::TensorType;
 
+/// Which kernels suit an adapter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// Computes on the CPU (lavapipe, WARP, SwiftShader): loads decide the speed, barriers are dear.
+    Software,
+    /// A GPU: tiles in workgroup memory, many workgroups.
+    Gpu,
+}
+
 /// What an adapter can do, as far as planning depends on it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Caps {
@@ -22,8 +31,10 @@ pub struct Caps {
     pub max_storage_buffers: u32,
     /// Bytes of workgroup memory.
     pub workgroup_memory: u32,
-    /// Subgroup operations are there.
-    pub subgroup: bool,
+    /// Lanes of every subgroup where subgroup operations are there and the size is fixed, else 0.
+    pub subgroup: u32,
+    /// Which kernels suit it.
+    pub family: Family,
 }
 
 impl Default for Caps {
@@ -38,7 +49,8 @@ impl Default for Caps {
             max_invocations: 256,
             max_storage_buffers: 8,
             workgroup_memory: 16 << 10,
-            subgroup: false,
+            subgroup: 0,
+            family: Family::Gpu,
         }
     }
 }

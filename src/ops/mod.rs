@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 use std::fmt::Debug;
 use std::sync::OnceLock;
 
+mod gemm;
 mod tile;
 mod window;
 

@@ -1,6 +1,6 @@
 //! Register tiles: how many outputs one invocation computes, and how reductions are split.
 
-use crate::graph::{Caps, Grid};
+use crate::graph::{Caps, Family, Grid};
 
 /// Loop iterations that a kernel allows itself: Mesa before 25.0 ends all loops of an invocation silently after 65,535.
 const MAX_ITERATIONS: usize = 60_000;
@@ -8,7 +8,7 @@ const MAX_ITERATIONS: usize = 60_000;
 /// A tile of at most `most[0]` rows and `most[1]` columns for `rows` x `columns` outputs, each split evenly. Larger tiles reuse what
 /// they load more often; smaller ones leave enough invocations to keep the adapter busy.
 pub fn tile(rows: usize, columns: usize, most: [usize; 2], caps: &Caps) -> [usize; 2] {
-    let wanted = if caps.software { 64 } else { 4096 };
+    let wanted = if caps.family == Family::Software { 64 } else { 4096 };
     let [mut a, mut b] = most;
     while a * b > 4 && rows.div_ceil(a) * columns.div_ceil(b) < wanted {
         if a >= b { a = a.div_ceil(2) } else { b = b.div_ceil(2) }
@@ -29,7 +29,7 @@ pub fn chunk(outer: usize, inner: usize) -> usize {
 
 /// Into how many parts a reduction over `len` is split when `outputs` invocations compute one part.
 pub fn parts(len: usize, outputs: usize, caps: &Caps) -> usize {
-    let wanted: usize = if caps.software { 512 } else { 8192 };
+    let wanted: usize = if caps.family == Family::Software { 512 } else { 8192 };
     let busy = wanted.div_ceil(outputs).min(len.div_ceil(32));
     busy.max(len.div_ceil(MAX_ITERATIONS / 2))
 }
@@ -37,7 +37,7 @@ pub fn parts(len: usize, outputs: usize, caps: &Caps) -> usize {
 /// The grid with workgroups small enough that a batch of `n` makes several of them for each core of a software adapter.
 pub fn grouped(grid: Grid, n: usize, caps: &Caps) -> Grid {
     let items = grid.per_sample * n as u64 + grid.fixed;
-    grid.group(if caps.software && items < 4096 { 8 } else { 64 })
+    grid.group(if caps.family == Family::Software && items < 4096 { 8 } else { 64 })
 }
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn tiles_divide_evenly_and_leave_work_for_all() {
-        let caps = Caps { software: true, ..Caps::default() };
+        let caps = Caps { family: Family::Software, ..Caps::default() };
         assert_eq!(tile(12_544, 6, [8, 8], &caps), [8, 6]);
         assert_eq!(tile(12_544, 9, [8, 8], &caps), [8, 5]);
         assert_eq!(tile(1, 1, [8, 8], &caps), [1, 1]);
