@@ -2,6 +2,7 @@
 
 use super::layout::Layout;
 use super::memory::{self, Plan};
+use super::stage;
 use super::program::{Buffer, Dispatch, PipelineKey, Port, Program, Range};
 use crate::error::{Error, Result};
 use crate::graph::{Arena, Caps, Graph, Kernel, KernelCx, Kind, Segment, Target, Value, name_salt};
@@ -119,7 +120,8 @@ impl Lowering<'_> {
         let bindings = kernel.operands.iter().map(|o| (o.name, self.range(node, &o.target))).collect();
         let access = kernel.operands.iter().map(|o| o.access).collect();
         let (segment, label) = (self.graph.nodes[node].segment, self.graph.nodes[node].name.clone());
-        self.program.dispatches.push(Dispatch { pipeline, bindings, access, grid: kernel.grid, segment, label });
+        let copies = Vec::new();
+        self.program.dispatches.push(Dispatch { copies, pipeline, bindings, access, grid: kernel.grid, segment, label });
         Ok(())
     }
 
@@ -213,6 +215,7 @@ impl Lowering<'_> {
         self.program.workspace = self.plan.workspace;
         // Segments run one after the other, whatever the order in which their nodes were inserted.
         self.program.dispatches.sort_by_key(|d| d.segment);
+        stage::stage(&mut self.program);
         debug_assert!(self.program.dispatches.iter().all(|d| d.segment <= Segment::Update));
         Ok(self.program)
     }

@@ -1,4 +1,4 @@
-//! From the spec to programs, one pass a file: expand, build, autodiff, optimizer, prune, fuse, lower, memory.
+//! From the spec to programs, one pass a file: expand, build, autodiff, optimizer, prune, fuse, lower, memory, stage.
 
 pub mod autodiff;
 pub mod build;
@@ -12,6 +12,7 @@ pub mod optimizer;
 pub mod plan;
 pub mod program;
 pub mod prune;
+pub mod stage;
 
 use crate::error::Result;
 use crate::graph::{Arena, Caps, Graph, Value};

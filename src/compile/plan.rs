@@ -87,6 +87,7 @@ fn bytes_of(layout: &Layout, programs: &[&Program]) -> Bytes {
         }
     }
     for program in programs {
+        bytes.workspace += program.texture_bytes();
         for (size, workspace) in program.slots.iter().zip(&program.workspace) {
             *if *workspace { &mut bytes.workspace } else { &mut bytes.activations } += size;
         }

@@ -1,6 +1,6 @@
 //! A program: buffers, pipelines and dispatches as plain data. The only thing that crosses to the GPU.
 
-use crate::graph::{Access, Arena, Grid, Segment};
+use crate::graph::{Access, Arena, Grid, Segment, TEXTURE_WIDTH};
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +12,8 @@ pub enum Buffer {
     Slot(usize),
     /// A window of a persistent arena.
     Store(Arena, usize),
+    /// One of the program's textures, that operands are copied to.
+    Texture(usize),
 }
 
 /// A range of a buffer.
@@ -36,9 +38,20 @@ pub struct PipelineKey {
     pub constants: Vec<(&'static str, f64)>,
 }
 
+/// A copy of a range into a texture, from its second row on; see [`Access::Texture`].
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Copy {
+    /// What is copied.
+    pub from: Range,
+    /// Index into [`Program::textures`].
+    pub texture: usize,
+}
+
 /// One dispatch.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Dispatch {
+    /// Copies that it needs first.
+    pub copies: Vec<Copy>,
     /// Index into [`Program::pipelines`].
     pub pipeline: usize,
     /// Operands by their WGSL name; `step` is bound besides.
@@ -71,6 +84,8 @@ pub struct Program {
     pub slots: Vec<u64>,
     /// For each pool buffer, whether only workspace lies in it.
     pub workspace: Vec<bool>,
+    /// Rows of each texture, of [`TEXTURE_WIDTH`] texels of 16 bytes.
+    pub textures: Vec<usize>,
     /// Distinct pipelines.
     pub pipelines: Vec<PipelineKey>,
     /// Dispatches in order.
@@ -91,6 +106,11 @@ impl Dispatch {
 }
 
 impl Program {
+    /// Bytes of its textures.
+    pub fn texture_bytes(&self) -> u64 {
+        self.textures.iter().map(|&rows| (rows * TEXTURE_WIDTH * 16) as u64).sum()
+    }
+
     /// The dispatches of a segment.
     pub fn segment(&self, segment: Segment) -> impl Iterator<Item = &Dispatch> {
         self.dispatches.iter().filter(move |d| d.segment == segment)
@@ -103,7 +123,13 @@ impl fmt::Display for Program {
         for (i, bytes) in self.slots.iter().enumerate() {
             writeln!(f, "slot {i}: {bytes} bytes{}", if self.workspace[i] { ", workspace" } else { "" })?;
         }
+        for (i, rows) in self.textures.iter().enumerate() {
+            writeln!(f, "texture {i}: {rows} rows")?;
+        }
         for d in &self.dispatches {
+            for copy in &d.copies {
+                writeln!(f, "{:?} {}: copy {} to texture{}", d.segment, d.label, place(&copy.from), copy.texture)?;
+            }
             let key = &self.pipelines[d.pipeline];
             let operands: Vec<String> = d.bindings.iter().map(|(name, r)| format!("{name}={}", place(r))).collect();
             let groups = d.grid.workgroups(self.batch, 65_535);
@@ -117,6 +143,7 @@ impl fmt::Display for Program {
 fn place(range: &Range) -> String {
     match range.buffer {
         Buffer::Slot(i) => format!("slot{i}"),
+        Buffer::Texture(i) => format!("texture{i}"),
         Buffer::Store(arena, window) => format!("{arena:?}.{window}+{}", range.offset),
     }
 }

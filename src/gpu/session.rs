@@ -6,9 +6,9 @@
 use super::device::Device;
 use super::shader;
 use crate::compile::layout::Layout;
-use crate::compile::program::{Buffer, Dispatch, PipelineKey, Port, Program, Range};
+use crate::compile::program::{Buffer, Copy, Dispatch, PipelineKey, Port, Program, Range};
 use crate::error::Result;
-use crate::graph::{Arena, Grid, Segment, Step};
+use crate::graph::{Arena, Grid, Segment, Step, TEXTURE_WIDTH};
 use crate::tensor::{DType, Data, HostTensor};
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc;
@@ -28,6 +28,7 @@ struct Pipeline {
 struct Recorded {
     pipeline: usize,
     bind_group: wgpu::BindGroup,
+    copies: Vec<Copy>,
     grid: Grid,
     segment: Segment,
 }
@@ -36,6 +37,7 @@ struct Recorded {
 pub struct Bound {
     program: Program,
     slots: Vec<wgpu::Buffer>,
+    textures: Vec<wgpu::Texture>,
     steps: Vec<Recorded>,
 }
 
@@ -133,6 +135,28 @@ impl Session {
         Ok(buffer)
     }
 
+    /// A texture for copies of operands. WebGPU clears it, so its first row is zeros for good.
+    fn texture(&mut self, label: &str, rows: usize) -> Result<wgpu::Texture> {
+        let scope = self.device.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let texture = self.device.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some(label),
+            size: wgpu::Extent3d { width: TEXTURE_WIDTH as u32, height: rows as u32, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba32Float,
+            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        });
+        if let Some(e) = pollster::block_on(scope.pop()) {
+            let hint = "use a smaller batch or network (`pumice plan` says what fits), or another device";
+            return Err(self.device.error(format!("out of memory for {label} ({rows} rows): {e}"), hint));
+        }
+        self.device.check()?;
+        self.created += 1;
+        Ok(texture)
+    }
+
     /// Drops all persistent tensors, for another model on the same device. Compiled pipelines stay.
     pub fn clear(&mut self) {
         self.layout = Layout::default();
@@ -168,6 +192,12 @@ impl Session {
             slots.push(self.buffer(&format!("slot {i}"), size, storage)?);
             self.allocated += size;
         }
+        let mut textures = Vec::with_capacity(program.textures.len());
+        for (i, &rows) in program.textures.iter().enumerate() {
+            textures.push(self.texture(&format!("texture {i}"), rows)?);
+        }
+        self.allocated += program.texture_bytes();
+        let views: Vec<wgpu::TextureView> = textures.iter().map(|t| t.create_view(&Default::default())).collect();
         let start = Instant::now();
         let mut indices = Vec::with_capacity(program.pipelines.len());
         for key in &program.pipelines {
@@ -177,11 +207,12 @@ impl Session {
         let mut steps = Vec::with_capacity(program.dispatches.len());
         for dispatch in &program.dispatches {
             let pipeline = indices[dispatch.pipeline];
-            let bind_group = self.bind_group(pipeline, dispatch, &slots);
-            steps.push(Recorded { pipeline, bind_group, grid: dispatch.grid, segment: dispatch.segment });
+            let bind_group = self.bind_group(pipeline, dispatch, &slots, &views);
+            let copies = dispatch.copies.clone();
+            steps.push(Recorded { pipeline, bind_group, copies, grid: dispatch.grid, segment: dispatch.segment });
         }
         self.device.check()?;
-        Ok(Bound { program, slots, steps })
+        Ok(Bound { program, slots, textures, steps })
     }
 
     fn pipeline(&mut self, key: &PipelineKey) -> Result<usize> {
@@ -213,7 +244,13 @@ impl Session {
         Ok(self.pipelines.len() - 1)
     }
 
-    fn bind_group(&mut self, pipeline: usize, dispatch: &Dispatch, slots: &[wgpu::Buffer]) -> wgpu::BindGroup {
+    fn bind_group(
+        &mut self,
+        pipeline: usize,
+        dispatch: &Dispatch,
+        slots: &[wgpu::Buffer],
+        textures: &[wgpu::TextureView],
+    ) -> wgpu::BindGroup {
         let Pipeline { pipeline, bindings, key } = &self.pipelines[pipeline];
         let resource = |info: &shader::BindingInfo| {
             if info.name == "step" {
@@ -224,6 +261,7 @@ impl Session {
             let buffer = match range.buffer {
                 Buffer::Slot(i) => &slots[i],
                 Buffer::Store(arena, window) => &self.store[&(arena, window)],
+                Buffer::Texture(i) => return wgpu::BindingResource::TextureView(&textures[i]),
             };
             let size = std::num::NonZeroU64::new(range.size);
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: range.offset, size })
@@ -250,11 +288,17 @@ impl Session {
         );
         self.device.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&step.words()));
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
+        let max_groups = self.device.caps().max_groups;
+        let mut steps = bound.steps.iter().filter(|r| segments.contains(&r.segment)).peekable();
+        while let Some(first) = steps.peek() {
+            for copy in &first.copies {
+                self.copy(&mut encoder, bound, copy);
+            }
+            // One pass, but where copies come between.
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            let max_groups = self.device.caps().max_groups;
             let mut current = usize::MAX;
-            for recorded in bound.steps.iter().filter(|r| segments.contains(&r.segment)) {
+            let mut copied = true;
+            while let Some(recorded) = steps.next_if(|r| std::mem::take(&mut copied) || r.copies.is_empty()) {
                 if recorded.pipeline != current {
                     pass.set_pipeline(&self.pipelines[recorded.pipeline].pipeline);
                     current = recorded.pipeline;
@@ -265,6 +309,29 @@ impl Session {
             }
         }
         self.submit(encoder)
+    }
+
+    /// Copies a range into a texture behind its first row: whole rows, then what is left.
+    fn copy(&self, encoder: &mut wgpu::CommandEncoder, bound: &Bound, copy: &Copy) {
+        let buffer = self.place(Some(bound), &copy.from);
+        let texels = copy.from.size.div_ceil(16) as u32;
+        let width = TEXTURE_WIDTH as u32;
+        let (rows, rest) = (texels / width, texels % width);
+        let mut part = |row: u32, width: u32, height: u32| {
+            let offset = copy.from.offset + u64::from(row) * TEXTURE_WIDTH as u64 * 16;
+            let bytes_per_row = Some(TEXTURE_WIDTH as u32 * 16);
+            let layout = wgpu::TexelCopyBufferLayout { offset, bytes_per_row, rows_per_image: None };
+            let origin = wgpu::Origin3d { x: 0, y: 1 + row, z: 0 };
+            let place = wgpu::TexelCopyTextureInfo { origin, ..bound.textures[copy.texture].as_image_copy() };
+            let size = wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
+            encoder.copy_buffer_to_texture(wgpu::TexelCopyBufferInfo { buffer, layout }, place, size);
+        };
+        if rows > 0 {
+            part(0, width, rows);
+        }
+        if rest > 0 {
+            part(rows, rest, 1);
+        }
     }
 
     fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
@@ -302,6 +369,7 @@ impl Session {
         match range.buffer {
             Buffer::Slot(i) => &bound.expect("a pool buffer belongs to a program").slots[i],
             Buffer::Store(arena, window) => &self.store[&(arena, window)],
+            Buffer::Texture(_) => panic!("the host reads and writes buffers, not their copies"),
         }
     }
 

@@ -22,7 +22,7 @@ pub struct BindingInfo {
     pub name: String,
     /// Its `@binding`.
     pub binding: u32,
-    /// `None` for a uniform, else how the storage buffer is used.
+    /// `None` for a uniform, else how the storage buffer or texture is used.
     pub access: Option<Access>,
 }
 
@@ -158,6 +158,7 @@ pub fn reflect(source: &str, entry: &str) -> Result<Vec<BindingInfo>, String> {
                 Some(Access::Write)
             }
             naga::AddressSpace::Storage { .. } => Some(Access::Read),
+            naga::AddressSpace::Handle => Some(Access::Texture),
             _ => None,
         };
         list.push(BindingInfo { name: var.name.clone().unwrap_or_default(), binding: place.binding, access });
@@ -174,8 +175,8 @@ pub fn check_operands(infos: &[BindingInfo], operands: &[(&str, Access)]) -> Res
         let Some((_, access)) = operands.iter().find(|o| o.0 == info.name) else {
             return Err(format!("the entry point binds `{}`, the kernel does not", info.name));
         };
-        let writes = *access != Access::Read;
-        if writes != (info.access == Some(Access::Write)) {
+        let access = if *access == Access::ReadWrite { Access::Write } else { *access };
+        if info.access != Some(access) {
             return Err(format!("`{}` is {:?} in the WGSL and {access:?} in the kernel", info.name, info.access));
         }
     }

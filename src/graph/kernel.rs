@@ -64,7 +64,13 @@ pub enum Access {
     Write,
     /// `var<storage, read_write>`, elements read and written.
     ReadWrite,
+    /// `texture_storage_2d<rgba32float, read>`: a copy of the range made before the dispatch, four elements a texel, [`TEXTURE_WIDTH`]
+    /// texels a row, behind a first row of zeros (`lib/texel.wgsl`). Software adapters read textures several times faster than buffers.
+    Texture,
 }
+
+/// Texels of a row of the textures that operands are copied to.
+pub const TEXTURE_WIDTH: usize = 2048;
 
 /// Families of persistent tensors: each is a list of flat buffers, entries aligned to 256 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -121,13 +127,17 @@ pub struct Operand {
     pub target: Target,
 }
 
-/// How many invocations a kernel needs: `per_sample · N + fixed`, in workgroups of `group`.
+/// How many workgroups of `group` invocations a kernel needs: one for every `chunk` of `per_sample · N + fixed` items, `times` over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Grid {
-    /// Invocations a sample.
+    /// Items a sample.
     pub per_sample: u64,
-    /// Invocations besides.
+    /// Items besides.
     pub fixed: u64,
+    /// Items of one workgroup: one an invocation, but for [`Grid::tiles`].
+    pub chunk: u64,
+    /// Workgroups that share a chunk.
+    pub times: u64,
     /// Invocations of one workgroup (the WGSL's `WG`).
     pub group: u32,
 }
@@ -135,18 +145,24 @@ pub struct Grid {
 impl Grid {
     /// `items` invocations for every sample.
     pub fn per_sample(items: usize) -> Grid {
-        Grid { per_sample: items as u64, fixed: 0, group: 64 }
+        Grid { per_sample: items as u64, fixed: 0, chunk: 64, times: 1, group: 64 }
     }
 
     /// `items` invocations whatever N is.
     pub fn fixed(items: usize) -> Grid {
-        Grid { per_sample: 0, fixed: items as u64, group: 64 }
+        Grid { per_sample: 0, fixed: items as u64, chunk: 64, times: 1, group: 64 }
     }
 
     /// Another size of the workgroups.
     pub fn group(mut self, size: u32) -> Grid {
         self.group = size;
+        self.chunk = u64::from(size);
         self
+    }
+
+    /// `times` workgroups of `size` invocations for every `chunk` of `rows` rows a sample: tiles of a matrix.
+    pub fn tiles(rows: usize, chunk: usize, times: usize, size: u32) -> Grid {
+        Grid { per_sample: rows as u64, fixed: 0, chunk: chunk as u64, times: times as u64, group: size }
     }
 
     /// One invocation of every 64 leads: `groups` whole workgroups of 64 whatever N is, for kernels that reduce.
@@ -156,7 +172,8 @@ impl Grid {
 
     /// Workgroups in x and y for a batch of `n`: folded into two dimensions where one is too long. Kernels guard their index.
     pub fn workgroups(&self, n: usize, max_groups: u32) -> [u32; 3] {
-        let total = (self.per_sample * n as u64 + self.fixed).div_ceil(u64::from(self.group)).max(1);
+        let items = self.per_sample * n as u64 + self.fixed;
+        let total = (items.div_ceil(self.chunk) * self.times).max(1);
         let y = total.div_ceil(u64::from(max_groups));
         let x = total.div_ceil(y);
         assert!(y <= u64::from(max_groups), "a grid of {total} workgroups passes two dimensions of {max_groups}");
@@ -203,6 +220,11 @@ impl Kernel {
     /// Binds an operand that is read and written.
     pub fn read_write(self, name: &'static str, target: Target) -> Kernel {
         self.operand(name, Access::ReadWrite, target)
+    }
+
+    /// Binds an operand that is read from a copy in a texture; see [`Access::Texture`].
+    pub fn texture(self, name: &'static str, target: Target) -> Kernel {
+        self.operand(name, Access::Texture, target)
     }
 
     /// Sets an integer constant (`override NAME: u32`).

@@ -1,0 +1,318 @@
+// Convolution for software adapters (conv2d.wgsl has the formulas): implicit GEMMs whose operands come from textures, four elements a
+// load (lib/texel.wgsl), and are shared by the 8 lanes of a subgroup. One workgroup is one subgroup and computes one tile:
+//   forward:     8 MG pixels x 8 NG filters, a lane holding one filter of each 8; sums over taps and channels, four channels a step;
+//   grad_input:  8 MG pixels x 32 NG channels, a lane holding four channels of each 32; sums over taps and filters, four filters a step;
+//   grad_weight: 4 ML MG filters x 32 NG weights, a lane holding four weights of each 32; sums over a part of the pixels, one a step.
+// Rows are loaded one (grad_weight: four) a lane and handed round by subgroupShuffle from a constant lane. Rows and columns past the
+// end are those of the last real one, computed and stored again. Every tile is in named variables, there is no branch in the hot
+// loops, and the order of sums is fixed. Channels of x and w, and filters of dy, are padded with zeros to whole texels.
+#import step
+#import activation
+#import texel
+
+override H: u32 = 1u;
+override W: u32 = 1u;
+override OH: u32 = 1u;
+override OW: u32 = 1u;
+override R: u32 = 1u;
+override S: u32 = 1u;
+override STRIDE_H: u32 = 1u;
+override STRIDE_W: u32 = 1u;
+override DILATION_H: u32 = 1u;
+override DILATION_W: u32 = 1u;
+override PAD_H: u32 = 0u;   // cells before the first row
+override PAD_W: u32 = 0u;
+override GROUPS: u32 = 1u;
+override CG: u32 = 1u;      // channels of a group
+override KG: u32 = 1u;      // filters of a group that the weights hold
+override K: u32 = 1u;       // filters in all
+override FIRST_K: u32 = 0u; // the first filter that the weights hold
+override BIAS: u32 = 0u;    // 1: add b
+override ADD: u32 = 0u;     // grad_input: 1 adds to what dx holds
+override MG: u32 = 1u;
+override ML: u32 = 1u;
+override NG: u32 = 1u;
+override UNROLL: u32 = 1u;  // steps of the innermost loop in one iteration
+override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
+override STEP_W: u32 = 1u;
+override PARTS: u32 = 1u;   // grad_weight: partial sums
+
+const C: u32 = GROUPS * CG;
+const CT: u32 = (CG + 3u) / 4u;             // texels of a group's channels
+const KT: u32 = (KG + 3u) / 4u;             // texels of a group's filters
+const XT: u32 = GROUPS * CT;                // texels of a pixel of x
+const YT: u32 = (K + 3u) / 4u;              // texels of a pixel of dy
+const JT: u32 = R * S * CT;                 // texels of a filter
+const K_TILES: u32 = (KG + 8u * NG - 1u) / (8u * NG);
+const C_TILES: u32 = (CT + 8u * NG - 1u) / (8u * NG);
+const F_TILES: u32 = (KT + ML * MG - 1u) / (ML * MG);
+const J_TILES: u32 = (JT + 8u * NG - 1u) / (8u * NG);
+
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any buffer, ignored
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    let m0 = tile / (GROUPS * K_TILES) * (8u * MG);
+    let g = tile / K_TILES % GROUPS;
+    let k0 = tile % K_TILES * (8u * NG) + lane;
+    let pixels = OH * OW * step.n;
+    if m0 >= pixels {
+        return;
+    }
+#for m in 0..MG
+    let m_$m = min(m0 + 8u * $mu + lane, pixels - 1u);
+    let h_$m = i32(m_$m / OW % OH * STRIDE_H) - i32(PAD_H);
+    let w_$m = i32(m_$m % OW * STRIDE_W) - i32(PAD_W);
+    let image_$m = m_$m / (OH * OW) * H;
+#for l in 0..8
+#for n in 0..NG
+    var sum_$m_$l_$n = 0.0;
+#end
+#end
+#end
+#for n in 0..NG
+    let k_$n = g * KG + min(k0 + 8u * $nu, KG - 1u);
+    let f_$n = FIRST + k_$n * JT;
+#end
+    for (var tap = 0u; tap < R * S; tap += 1u) {
+        let r = i32(tap / S * DILATION_H);
+        let s = i32(tap % S * DILATION_W);
+#for m in 0..MG
+        let in_$m = u32(h_$m + r) < H && u32(w_$m + s) < W;
+        let at_$m = FIRST + ((image_$m + u32(h_$m + r)) * W + u32(w_$m + s)) * XT + g * CT;
+#end
+        for (var c = 0u; c < CT; c += UNROLL) {
+#for u in 0..UNROLL
+            {
+#for m in 0..MG
+                let a_$m = textureLoad(x, texel(select(ZERO, at_$m + c + $uu, in_$m)));
+#end
+#for n in 0..NG
+                let b_$n = textureLoad(w, texel(f_$n + tap * CT + c + $uu));
+#end
+#for m in 0..MG
+#for l in 0..8
+                {
+                    let p = subgroupShuffle(a_$m.x, $lu);
+                    let q = subgroupShuffle(a_$m.y, $lu);
+                    let r = subgroupShuffle(a_$m.z, $lu);
+                    let s = subgroupShuffle(a_$m.w, $lu);
+#for n in 0..NG
+                    sum_$m_$l_$n = sum_$m_$l_$n + p * b_$n.x + q * b_$n.y + r * b_$n.z + s * b_$n.w;
+#end
+                }
+#end
+#end
+            }
+#end
+        }
+    }
+#for n in 0..NG
+    let bias_$n = select(0.0, b[select(0u, FIRST_K + k_$n, BIAS != 0u)], BIAS != 0u);
+#end
+#for m in 0..MG
+#for l in 0..8
+#for n in 0..NG
+    y[min(m0 + 8u * $mu + $lu, pixels - 1u) * K + FIRST_K + k_$n] = activate(sum_$m_$l_$n + bias_$n);
+#end
+#end
+#end
+}
+
+@group(0) @binding(1) var dy: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
+const PHASES: u32 = STRIDE_H * STRIDE_W;
+const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
+const PW: u32 = (W + STRIDE_W - 1u) / STRIDE_W;
+
+// The first tap that meets input positions congruent to `phase`: taps t with (phase + pad - t dilation) divisible by the stride; `taps` if none.
+fn first_tap(phase: u32, dilation: u32, stride: u32, span: u32, taps: u32) -> u32 {
+    var t = 0u;
+    while t < min(span, taps) && (phase + dilation * taps * stride - t * dilation) % stride != 0u {
+        t += 1u;
+    }
+    return select(t, taps, t == span);
+}
+
+// The pixels of a tile are of one phase: those of equal remainders by the strides, which meet the same taps.
+@compute @workgroup_size(WG)
+fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    let c0 = tile % C_TILES * (8u * NG) + lane;
+    let g = tile / C_TILES % GROUPS;
+    let phase = tile / (C_TILES * GROUPS) % PHASES;
+    let m0 = tile / (C_TILES * GROUPS * PHASES) * (8u * MG);
+    let cells = PH * PW * step.n;
+    if m0 >= cells {
+        return;
+    }
+    let phase_h = phase / STRIDE_W;
+    let phase_w = phase % STRIDE_W;
+#for m in 0..MG
+    let m_$m = min(m0 + 8u * $mu + lane, cells - 1u);
+    let h_$m = i32(m_$m / PW % PH * STRIDE_H + phase_h + PAD_H);
+    let w_$m = i32(m_$m % PW * STRIDE_W + phase_w + PAD_W);
+    let image_$m = m_$m / (PH * PW) * OH;
+#for l in 0..8
+    let cell_$m_$l = min(m0 + 8u * $mu + $lu, cells - 1u);
+    let row_$m_$l = cell_$m_$l / PW % PH * STRIDE_H + phase_h;
+    let column_$m_$l = cell_$m_$l % PW * STRIDE_W + phase_w;
+    let to_$m_$l = ((cell_$m_$l / (PH * PW) * H + min(row_$m_$l, H - 1u)) * W + min(column_$m_$l, W - 1u)) * C + g * CG;
+    let real_$m_$l = (H % STRIDE_H == 0u || row_$m_$l < H) && (W % STRIDE_W == 0u || column_$m_$l < W);
+#end
+#end
+#for n in 0..NG
+    let c_$n = min(c0 + 8u * $nu, CT - 1u);
+#end
+#for m in 0..MG
+#for l in 0..8
+#for n in 0..NG
+    var sum_$m_$l_$n = vec4<f32>(0.0);
+#end
+#end
+#end
+    let first_r = first_tap(phase_h + PAD_H, DILATION_H, STRIDE_H, STEP_H, R);
+    let first_s = first_tap(phase_w + PAD_W, DILATION_W, STRIDE_W, STEP_W, S);
+    for (var r = first_r; r < R; r += STEP_H) {
+        for (var s = first_s; s < S; s += STEP_W) {
+#for m in 0..MG
+            let top_$m = h_$m - i32(r * DILATION_H);
+            let left_$m = w_$m - i32(s * DILATION_W);
+            let oh_$m = u32(top_$m) / STRIDE_H;
+            let ow_$m = u32(left_$m) / STRIDE_W;
+            let in_$m = top_$m >= 0 && oh_$m < OH && left_$m >= 0 && ow_$m < OW;
+            let at_$m = FIRST + ((image_$m + oh_$m) * OW + ow_$m) * YT + (FIRST_K / 4u + g * KT);
+#end
+            for (var k = 0u; k < KT; k += UNROLL) {
+#for u in 0..UNROLL
+                {
+#for m in 0..MG
+                    let a_$m = textureLoad(dy, texel(select(ZERO, at_$m + k + $uu, in_$m)));
+#end
+#for q in 0..4
+                    let filter_$q = FIRST + ((g * KG + min(4u * (k + $uu) + $qu, KG - 1u)) * (R * S) + r * S + s) * CT;
+#for n in 0..NG
+                    let b_$q_$n = textureLoad(w, texel(filter_$q + c_$n));
+#end
+#end
+#for m in 0..MG
+#for l in 0..8
+                    {
+                        let p = subgroupShuffle(a_$m.x, $lu);
+                        let q = subgroupShuffle(a_$m.y, $lu);
+                        let r = subgroupShuffle(a_$m.z, $lu);
+                        let s = subgroupShuffle(a_$m.w, $lu);
+#for n in 0..NG
+                        sum_$m_$l_$n = sum_$m_$l_$n + p * b_0_$n + q * b_1_$n + r * b_2_$n + s * b_3_$n;
+#end
+                    }
+#end
+#end
+                }
+#end
+            }
+        }
+    }
+#for m in 0..MG
+#for l in 0..8
+    if real_$m_$l {
+#for n in 0..NG
+#for q in 0..4
+        if CG % 4u == 0u || 4u * c_$n + $qu < CG {
+            let at = to_$m_$l + 4u * c_$n + $qu;
+            dx[at] = sum_$m_$l_$n[$q] + select(0.0, dx[at], ADD != 0u);
+        }
+#end
+#end
+    }
+#end
+#end
+}
+
+@group(0) @binding(2) var x_in: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+
+@compute @workgroup_size(WG)
+fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    let j0 = tile % J_TILES * (8u * NG) + lane;
+    let f0 = tile / J_TILES % F_TILES * (ML * MG);
+    let g = tile / (J_TILES * F_TILES) % GROUPS;
+    let part = tile / (J_TILES * F_TILES * GROUPS);
+    if part >= PARTS {
+        return;
+    }
+#for n in 0..NG
+    let j_$n = min(j0 + 8u * $nu, JT - 1u);
+    let h_$n = i32(j_$n / (S * CT) * DILATION_H) - i32(PAD_H);
+    let w_$n = i32(j_$n / CT % S * DILATION_W) - i32(PAD_W);
+    let c_$n = i32(FIRST + g * CT + j_$n % CT) + (h_$n * i32(W) + w_$n) * i32(XT);
+#end
+#for m in 0..MG
+    let f_$m = FIRST + FIRST_K / 4u + g * KT + min(f0 + ML * $mu + min(lane, ML - 1u), KT - 1u);
+#for l in 0..ML
+#for q in 0..4
+#for n in 0..NG
+    var sum_$m_$l_$q_$n = vec4<f32>(0.0);
+#end
+#end
+#end
+#end
+    let pixels = OH * OW * step.n;
+    let length = (pixels + PARTS - 1u) / PARTS;
+    let start = part * length;
+    let end = min(start + length, pixels);
+    for (var m = start; m < end; m += UNROLL) {
+#for u in 0..UNROLL
+        let m_$u = m + $uu;
+        let real_$u = m_$u < end;
+        let top_$u = i32(m_$u / OW % OH * STRIDE_H);
+        let left_$u = i32(m_$u % OW * STRIDE_W);
+        let base_$u = ((i32(m_$u / (OH * OW) * H) + top_$u) * i32(W) + left_$u) * i32(XT);
+#for m in 0..MG
+        let a_$u_$m = textureLoad(dy, texel(select(ZERO, f_$m + m_$u * YT, real_$u)));
+#end
+#for n in 0..NG
+        let in_$u_$n = real_$u && u32(top_$u + h_$n) < H && u32(left_$u + w_$n) < W;
+        let b_$u_$n = textureLoad(x_in, texel(select(ZERO, u32(base_$u + c_$n), in_$u_$n)));
+#end
+#end
+#for m in 0..MG
+#for l in 0..ML
+#for q in 0..4
+#for u in 0..UNROLL
+        let d_$u_$m_$l_$q = subgroupShuffle(a_$u_$m[$q], $lu);
+#end
+#for n in 0..NG
+#for u in 0..UNROLL
+        sum_$m_$l_$q_$n += d_$u_$m_$l_$q * b_$u_$n;
+#end
+#end
+#end
+#end
+#end
+    }
+#for m in 0..MG
+#for l in 0..ML
+#for q in 0..4
+    {
+        let k = 4u * min(f0 + ML * $mu + $lu, KT - 1u) + $qu;
+        if KG % 4u == 0u || k < KG {
+#for n in 0..NG
+#for i in 0..4
+            if CG % 4u == 0u || 4u * (j_$n % CT) + $iu < CG {
+                partial[((part * GROUPS + g) * KG + k) * (R * S * CG) + j_$n / CT * CG + 4u * (j_$n % CT) + $iu] = sum_$m_$l_$q_$n[$i];
+            }
+#end
+#end
+        }
+    }
+#end
+#end
+#end
+}
