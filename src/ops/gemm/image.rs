@@ -24,7 +24,7 @@ fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: ImageTile)
 
 /// Steps of a loop over `steps` in one iteration: more in small tiles, whose iterations would be all overhead.
 fn unroll(steps: usize, tile: ImageTile) -> usize {
-    let most = 16 / (tile.loads * tile.columns).max(1);
+    let most = 4 / (tile.loads * tile.columns).max(1);
     (1..=most.clamp(1, 4)).rev().find(|&u| steps.is_multiple_of(u)).unwrap_or(1)
 }
 
