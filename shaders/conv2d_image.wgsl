@@ -53,6 +53,11 @@ const J_TILES: u32 = (JT + 8u * NG - 1u) / (8u * NG);
 @group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any buffer, ignored
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
+// The functions keep the unrolled code short, of which naga's time is a square; drivers inline them.
+fn add_dot(sum: f32, a: vec4<f32>, b: vec4<f32>) -> f32 {
+    return sum + a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
+}
+
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
@@ -97,12 +102,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 #for m in 0..MG
 #for l in 0..8
                 {
-                    let p = subgroupShuffle(a_$m.x, $lu);
-                    let q = subgroupShuffle(a_$m.y, $lu);
-                    let r = subgroupShuffle(a_$m.z, $lu);
-                    let s = subgroupShuffle(a_$m.w, $lu);
+                    let row = subgroupShuffle(a_$m, $lu);
 #for n in 0..NG
-                    sum_$m_$l_$n = sum_$m_$l_$n + p * b_$n.x + q * b_$n.y + r * b_$n.z + s * b_$n.w;
+                    sum_$m_$l_$n = add_dot(sum_$m_$l_$n, row, b_$n);
 #end
                 }
 #end
@@ -116,9 +118,12 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 #end
 #for m in 0..MG
 #for l in 0..8
+    {
+        let row = min(m0 + 8u * $mu + $lu, pixels - 1u) * K + FIRST_K;
 #for n in 0..NG
-    y[min(m0 + 8u * $mu + $lu, pixels - 1u) * K + FIRST_K + k_$n] = activate(sum_$m_$l_$n + bias_$n);
+        y[row + k_$n] = activate(sum_$m_$l_$n + bias_$n);
 #end
+    }
 #end
 #end
 }
@@ -137,6 +142,19 @@ fn first_tap(phase: u32, dilation: u32, stride: u32, span: u32, taps: u32) -> u3
         t += 1u;
     }
     return select(t, taps, t == span);
+}
+
+fn add_product(sum: vec4<f32>, a: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>) -> vec4<f32> {
+    return sum + a.x * b0 + a.y * b1 + a.z * b2 + a.w * b3;
+}
+
+// Four channels from c on of the pixel that begins at `to`.
+fn put_dx(to: u32, c: u32, sum: vec4<f32>) {
+#for q in 0..4
+    if CG % 4u == 0u || c + $qu < CG {
+        dx[to + c + $qu] = sum[$q] + select(0.0, dx[to + c + $qu], ADD != 0u);
+    }
+#end
 }
 
 // The pixels of a tile are of one phase: those of equal remainders by the strides, which meet the same taps.
@@ -203,12 +221,9 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #for m in 0..MG
 #for l in 0..8
                     {
-                        let p = subgroupShuffle(a_$m.x, $lu);
-                        let q = subgroupShuffle(a_$m.y, $lu);
-                        let r = subgroupShuffle(a_$m.z, $lu);
-                        let s = subgroupShuffle(a_$m.w, $lu);
+                        let row = subgroupShuffle(a_$m, $lu);
 #for n in 0..NG
-                        sum_$m_$l_$n = sum_$m_$l_$n + p * b_0_$n + q * b_1_$n + r * b_2_$n + s * b_3_$n;
+                        sum_$m_$l_$n = add_product(sum_$m_$l_$n, row, b_0_$n, b_1_$n, b_2_$n, b_3_$n);
 #end
                     }
 #end
@@ -222,12 +237,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #for l in 0..8
     if real_$m_$l {
 #for n in 0..NG
-#for q in 0..4
-        if CG % 4u == 0u || 4u * c_$n + $qu < CG {
-            let at = to_$m_$l + 4u * c_$n + $qu;
-            dx[at] = sum_$m_$l_$n[$q] + select(0.0, dx[at], ADD != 0u);
-        }
-#end
+        put_dx(to_$m_$l, 4u * c_$n, sum_$m_$l_$n);
 #end
     }
 #end
@@ -236,6 +246,15 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 
 @group(0) @binding(2) var x_in: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+
+// Four channels from c on of the tap that begins at `to`.
+fn put_partial(to: u32, c: u32, sum: vec4<f32>) {
+#for q in 0..4
+    if CG % 4u == 0u || c + $qu < CG {
+        partial[to + c + $qu] = sum[$q];
+    }
+#end
+}
 
 @compute @workgroup_size(WG)
 fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -303,12 +322,9 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     {
         let k = 4u * min(f0 + ML * $mu + $lu, KT - 1u) + $qu;
         if KG % 4u == 0u || k < KG {
+            let row = ((part * GROUPS + g) * KG + k) * (R * S * CG);
 #for n in 0..NG
-#for i in 0..4
-            if CG % 4u == 0u || 4u * (j_$n % CT) + $iu < CG {
-                partial[((part * GROUPS + g) * KG + k) * (R * S * CG) + j_$n / CT * CG + 4u * (j_$n % CT) + $iu] = sum_$m_$l_$q_$n[$i];
-            }
-#end
+            put_partial(row + j_$n / CT * CG, 4u * (j_$n % CT), sum_$m_$l_$q_$n);
 #end
         }
     }

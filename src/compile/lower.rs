@@ -2,8 +2,8 @@
 
 use super::layout::Layout;
 use super::memory::{self, Plan};
-use super::stage;
 use super::program::{Buffer, Dispatch, PipelineKey, Port, Program, Range};
+use super::stage;
 use crate::error::{Error, Result};
 use crate::graph::{Arena, Caps, Graph, Kernel, KernelCx, Kind, Segment, Target, Value, name_salt};
 use std::collections::{BTreeSet, HashMap};
@@ -121,7 +121,15 @@ impl Lowering<'_> {
         let access = kernel.operands.iter().map(|o| o.access).collect();
         let (segment, label) = (self.graph.nodes[node].segment, self.graph.nodes[node].name.clone());
         let copies = Vec::new();
-        self.program.dispatches.push(Dispatch { copies, pipeline, bindings, access, grid: kernel.grid, segment, label });
+        self.program.dispatches.push(Dispatch {
+            copies,
+            pipeline,
+            bindings,
+            access,
+            grid: kernel.grid,
+            segment,
+            label,
+        });
         Ok(())
     }
 

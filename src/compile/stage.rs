@@ -34,7 +34,8 @@ pub fn stage(program: &mut Program) {
             }
         }
         let written = |t: &Texture| {
-            let writes = d.bindings.iter().zip(&d.access).filter(|(_, a)| matches!(a, Access::Write | Access::ReadWrite));
+            let writes =
+                d.bindings.iter().zip(&d.access).filter(|(_, a)| matches!(a, Access::Write | Access::ReadWrite));
             t.holds.is_some_and(|held| writes.into_iter().any(|(b, _)| overlap(&held, &b.1)))
         };
         for t in &mut textures {
@@ -94,12 +95,7 @@ mod tests {
     #[test]
     fn a_copy_serves_until_its_source_is_written_or_the_segment_ends() {
         let (f, b) = (Segment::Forward, Segment::Backward);
-        let list = [
-            dispatch(f, &[0, 1], 2),
-            dispatch(f, &[0, 3], 1),
-            dispatch(f, &[0, 1], 4),
-            dispatch(b, &[0, 1], 5),
-        ];
+        let list = [dispatch(f, &[0, 1], 2), dispatch(f, &[0, 3], 1), dispatch(f, &[0, 1], 4), dispatch(b, &[0, 1], 5)];
         let mut program = Program { dispatches: list.to_vec(), ..Program::default() };
         stage(&mut program);
         let copied: Vec<Vec<Buffer>> =

@@ -8,7 +8,7 @@ use super::activation::Activation;
 use super::conv2d::Geometry;
 use crate::graph::{KernelCx, Target};
 use std::ops::Range;
-use variant::{Direction, Shape, Variant, variant};
+use variant::{Channels, Direction, Shape, Variant, variant};
 
 /// y[m, k] = act(b[k] + Σ over taps (r, s, c) of x · w): rows are output pixels, columns filters.
 pub struct Forward {
@@ -63,7 +63,13 @@ impl Forward {
     pub fn shape(&self, batch: usize) -> Shape {
         let g = &self.geometry;
         let columns = self.span.len() / g.groups;
-        Shape { products: g.groups, rows: g.pixels() * batch, columns, depth: g.taps(), fours: fours(g, &self.span) }
+        Shape {
+            products: g.groups,
+            rows: g.pixels() * batch,
+            columns,
+            depth: g.taps(),
+            channels: channels(g, &self.span),
+        }
     }
 
     /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
@@ -86,7 +92,7 @@ impl GradInput {
             rows: h.input.div_ceil(h.stride) * w.input.div_ceil(w.stride) * batch,
             columns: g.group_channels(),
             depth: taps * self.span.len() / g.groups,
-            fours: fours(g, &self.span),
+            channels: channels(g, &self.span),
         }
     }
 
@@ -109,7 +115,7 @@ impl GradWeight {
             rows: self.span.len() / g.groups,
             columns: g.taps(),
             depth: g.pixels() * batch,
-            fours: fours(g, &self.span),
+            channels: channels(g, &self.span),
         }
     }
 
@@ -123,8 +129,12 @@ impl GradWeight {
     }
 }
 
-/// Whether channels and filters of a group come in fours.
-fn fours(g: &Geometry, span: &Range<usize>) -> bool {
+fn channels(g: &Geometry, span: &Range<usize>) -> Channels {
     let filters = [g.filters, span.start, span.len() / g.groups];
-    g.group_channels().is_multiple_of(4) && filters.iter().all(|n| n.is_multiple_of(4))
+    let fours = g.group_channels().is_multiple_of(4) && filters.iter().all(|n| n.is_multiple_of(4));
+    match (fours, g.groups == 1 && span.len() == g.filters) {
+        (true, _) => Channels::Fours,
+        (false, true) => Channels::Whole,
+        (false, false) => Channels::Parts,
+    }
 }

@@ -85,7 +85,7 @@ pub struct Axis {
 
 impl Axis {
     /// One window over one cell.
-    const POINT: Axis = Axis { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, before: 0, after: 0 };
+    pub const POINT: Axis = Axis { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, before: 0, after: 0 };
 
     /// Windows of `input`; `padding` None means "same". `ceil` rounds the count of windows up, as PyTorch's `ceil_mode`: the last one must
     /// still start in the input or the padding before it. None when the window does not fit.

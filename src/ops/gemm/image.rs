@@ -1,9 +1,11 @@
-//! Kernels of `conv2d_image.wgsl`: operands from textures, shared by the 8 lanes of a subgroup.
+//! Kernels of `conv2d_image.wgsl`: operands from textures, shared by the 8 lanes of a subgroup. Operands whose channels do not come in
+//! fours are packed first.
 
 use super::variant::ImageTile;
 use super::{Forward, GradInput, GradWeight};
-use crate::graph::{Grid, Kernel, KernelCx};
+use crate::graph::{Grid, Kernel, KernelCx, Target};
 use crate::ops::conv2d::Geometry;
+use crate::ops::window::{Axis, Window};
 use std::ops::Range;
 
 /// Lanes of a subgroup.
@@ -22,19 +24,80 @@ fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: ImageTile)
         .set("NG", tile.columns)
 }
 
-/// Steps of a loop over `steps` in one iteration: more in small tiles, whose iterations would be all overhead.
+/// Steps of a loop over `steps` in one iteration. One in large tiles: there, two make the compiler spill every product.
 fn unroll(steps: usize, tile: ImageTile) -> usize {
     let most = 4 / (tile.loads * tile.columns).max(1);
     (1..=most.clamp(1, 4)).rev().find(|&u| steps.is_multiple_of(u)).unwrap_or(1)
 }
 
+/// The same convolution of fewer texels: where a pixel fills less than one, the channels under a row of taps are put together.
+fn folded(g: &Geometry) -> Geometry {
+    let w = &g.window.w;
+    if g.channels >= 4 || w.kernel == 1 {
+        return *g;
+    }
+    let column = Axis { input: w.output, output: w.output, ..Axis::POINT };
+    Geometry { window: Window { w: column, ..g.window }, channels: g.channels * w.kernel, ..*g }
+}
+
+/// `rows` rows a sample, or in all where `fixed`, of `axis.input` pixels of `channels`, packed along `axis` into texels.
+fn pack(cx: &mut KernelCx, from: Target, rows: usize, fixed: bool, axis: &Axis, channels: usize) -> Target {
+    let texels = (axis.kernel * channels).div_ceil(4);
+    let items = rows * axis.output * texels;
+    let to = cx.scratch(if fixed { items } else { items * cx.batch } * 4);
+    let kernel = Kernel::new("pack", "pack")
+        .read("x", from)
+        .write("y", to.clone())
+        .set("W", axis.input)
+        .set("OW", axis.output)
+        .set("C", channels)
+        .set("S", axis.kernel)
+        .set("STRIDE_W", axis.stride)
+        .set("DILATION_W", axis.dilation)
+        .set("PAD_W", axis.before)
+        .set("TEXELS", texels)
+        .set(if fixed { "ROWS" } else { "SAMPLE_ROWS" }, rows)
+        .grid(if fixed { Grid::fixed(items) } else { Grid::per_sample(items) });
+    cx.push(kernel);
+    to
+}
+
+/// x in texels; `g` is as in the spec.
+fn pack_x(cx: &mut KernelCx, x: &Target, g: &Geometry) -> Target {
+    let (h, w) = (&g.window.h, &g.window.w);
+    if folded(g) != *g {
+        return pack(cx, x.clone(), h.input, false, w, g.channels);
+    }
+    pack_pixels(cx, x, h.input * w.input, g.channels)
+}
+
+/// `pixels` pixels a sample of `channels`, in texels.
+fn pack_pixels(cx: &mut KernelCx, from: &Target, pixels: usize, channels: usize) -> Target {
+    if channels.is_multiple_of(4) {
+        return from.clone();
+    }
+    let axis = Axis { input: pixels, output: pixels, ..Axis::POINT };
+    pack(cx, from.clone(), 1, false, &axis, channels)
+}
+
+/// The weights in texels; `g` is folded.
+fn pack_w(cx: &mut KernelCx, w: &Target, g: &Geometry) -> Target {
+    if g.group_channels().is_multiple_of(4) {
+        return w.clone();
+    }
+    let rows = g.filters * g.window.h.kernel * g.window.w.kernel;
+    pack(cx, w.clone(), rows, true, &Axis::POINT, g.channels)
+}
+
 /// Pushes the forward kernel.
 pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
-    let g = &job.geometry;
+    let g = &folded(&job.geometry);
     let columns = (job.span.len() / g.groups).div_ceil(8 * tile.columns) * g.groups;
+    let x = pack_x(cx, &job.x, &job.geometry);
+    let w = pack_w(cx, &job.w, g);
     let kernel = Kernel::new("conv2d_image", "forward")
-        .texture("x", job.x.clone())
-        .texture("w", job.w.clone())
+        .texture("x", x)
+        .texture("w", w)
         .read("b", job.b.clone().unwrap_or(job.x.clone()))
         .write("y", job.y.clone())
         .set("BIAS", usize::from(job.b.is_some()))
@@ -46,11 +109,14 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
 
 /// Pushes the kernel of the gradient by the input.
 pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
-    let (g, h, w) = (&job.geometry, &job.geometry.window.h, &job.geometry.window.w);
+    let g = &job.geometry;
+    let (h, w) = (&g.window.h, &g.window.w);
     let texels = g.group_channels().div_ceil(4);
     let cells = h.input.div_ceil(h.stride) * w.input.div_ceil(w.stride);
     let times = texels.div_ceil(8 * tile.columns) * g.groups * h.stride * w.stride;
-    let kernel = Kernel::new("conv2d_image", "grad_input").texture("dy", job.dy.clone()).texture("w", job.w.clone());
+    let dy = pack_pixels(cx, &job.dy, g.pixels(), g.filters);
+    let weights = pack_w(cx, &job.w, g);
+    let kernel = Kernel::new("conv2d_image", "grad_input").texture("dy", dy).texture("w", weights);
     let kernel = if job.add { kernel.read_write("dx", job.dx.clone()) } else { kernel.write("dx", job.dx.clone()) };
     let kernel = kernel
         .set("ADD", usize::from(job.add))
@@ -63,17 +129,19 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
 
 /// Pushes the kernel of the gradient by the weights, and the sum of its parts.
 pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
-    let g = &job.geometry;
-    let texels = g.taps() / 4;
+    let g = &folded(&job.geometry);
+    let texels = g.window.h.kernel * g.window.w.kernel * g.group_channels().div_ceil(4);
     let weights = job.span.len() * g.taps();
     let rows = (job.span.len() / g.groups).div_ceil(4 * tile.lanes * tile.loads);
     let tiles = texels.div_ceil(8 * tile.columns) * rows * g.groups;
     let pixels = g.pixels() * cx.batch;
     let parts = 16usize.div_ceil(tiles).min(pixels.div_ceil(64)).max(pixels.div_ceil(50_000));
+    let dy = pack_pixels(cx, &job.dy, g.pixels(), g.filters);
+    let x = pack_x(cx, &job.x, &job.geometry);
     let sums = if parts == 1 { job.dw.clone() } else { cx.scratch(parts * weights) };
     let kernel = Kernel::new("conv2d_image", "grad_weight")
-        .texture("dy", job.dy.clone())
-        .texture("x_in", job.x.clone())
+        .texture("dy", dy)
+        .texture("x_in", x)
         .write("partial", sums.clone())
         .set("ML", tile.lanes)
         .set("PARTS", parts)

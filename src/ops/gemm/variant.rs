@@ -24,8 +24,19 @@ pub struct Shape {
     pub columns: usize,
     /// Terms of a sum.
     pub depth: usize,
-    /// Channels and filters of a group come in fours.
-    pub fours: bool,
+    /// How channels and filters are laid out.
+    pub channels: Channels,
+}
+
+/// How channels and filters are laid out: what decides whether they can be loaded four at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channels {
+    /// Those of every group come in fours.
+    Fours,
+    /// They do not, in a convolution of one group.
+    Whole,
+    /// They do not, in groups or a window of the filters.
+    Parts,
 }
 
 /// A family of kernels, with what has been decided about its tiles.
@@ -48,12 +59,21 @@ pub struct ImageTile {
     pub columns: usize,
 }
 
+/// Multiply-adds from which packing operands into texels pays.
+const PACKED: usize = 1 << 20;
+
 /// The kernels for a product.
 pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
-    if caps.family == Family::Software && caps.subgroup == 8 && shape.fours && shape.depth >= 16 {
-        return Variant::Image(image(direction, shape));
+    let work = shape.rows * shape.columns * shape.depth;
+    let suits = match shape.channels {
+        Channels::Fours => shape.depth >= 16,
+        Channels::Whole => work >= PACKED,
+        Channels::Parts => false,
+    };
+    match caps.family {
+        Family::Software if caps.subgroup == 8 && suits => Variant::Image(image(direction, shape)),
+        _ => Variant::Plain,
     }
-    Variant::Plain
 }
 
 fn image(direction: Direction, shape: &Shape) -> ImageTile {
@@ -65,10 +85,8 @@ fn image(direction: Direction, shape: &Shape) -> ImageTile {
         Direction::GradInput => {
             ImageTile { loads: even(shape.rows.div_ceil(8), 4), lanes: 8, columns: even(shape.columns.div_ceil(32), 2) }
         }
-        Direction::GradWeight => ImageTile {
-            loads: 1,
-            lanes: even(shape.rows / 4, 8),
-            columns: even(shape.columns.div_ceil(32), 2),
-        },
+        Direction::GradWeight => {
+            ImageTile { loads: 1, lanes: even(shape.rows.div_ceil(4), 8), columns: even(shape.columns.div_ceil(32), 2) }
+        }
     }
 }
