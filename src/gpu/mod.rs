@@ -1,8 +1,10 @@
 //! The only place that knows wgpu: adapters, shaders, the store of persistent tensors, and the executor.
 
 pub mod device;
+pub mod profile;
 pub mod session;
 pub mod shader;
 
 pub use device::{AdapterLine, Device, adapters};
+pub use profile::{Clock, Span};
 pub use session::{Bound, Pending, Session};

@@ -25,18 +25,18 @@ struct Pipeline {
     bindings: Vec<shader::BindingInfo>,
 }
 
-struct Recorded {
+pub(super) struct Recorded {
     pipeline: usize,
     bind_group: wgpu::BindGroup,
     grid: Grid,
-    segment: Segment,
+    pub(super) segment: Segment,
 }
 
 /// A program bound to a session: its pool of buffers and its recorded dispatches.
 pub struct Bound {
     program: Program,
     slots: Vec<wgpu::Buffer>,
-    steps: Vec<Recorded>,
+    pub(super) steps: Vec<Recorded>,
 }
 
 impl Bound {
@@ -55,7 +55,7 @@ pub struct Pending {
 
 /// The executor.
 pub struct Session {
-    device: Device,
+    pub(super) device: Device,
     layout: Layout,
     store: HashMap<(Arena, usize), wgpu::Buffer>,
     step: wgpu::Buffer,
@@ -242,32 +242,42 @@ impl Session {
     /// # Errors
     /// What the driver reports, or a time-out.
     pub fn run(&mut self, bound: &Bound, segments: &[Segment], step: &Step) -> Result<()> {
-        assert!(
-            step.n as usize <= bound.program.batch,
-            "a batch of {} in a program for {}",
-            step.n,
-            bound.program.batch
-        );
-        self.device.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&step.words()));
+        self.write_step(bound, step);
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            let max_groups = self.device.caps().max_groups;
-            let mut current = usize::MAX;
-            for recorded in bound.steps.iter().filter(|r| segments.contains(&r.segment)) {
-                if recorded.pipeline != current {
-                    pass.set_pipeline(&self.pipelines[recorded.pipeline].pipeline);
-                    current = recorded.pipeline;
-                }
-                pass.set_bind_group(0, &recorded.bind_group, &[]);
-                let [x, y, z] = recorded.grid.workgroups(step.n as usize, max_groups);
-                pass.dispatch_workgroups(x, y, z);
-            }
-        }
+        let steps = bound.steps.iter().filter(|r| segments.contains(&r.segment));
+        self.encode(&mut encoder, steps, step.n as usize);
         self.submit(encoder)
     }
 
-    fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
+    /// Writes the step's uniform.
+    pub(super) fn write_step(&self, bound: &Bound, step: &Step) {
+        let (n, batch) = (step.n as usize, bound.program.batch);
+        assert!(n <= batch, "a batch of {n} in a program for {batch}");
+        self.device.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&step.words()));
+    }
+
+    /// Encodes dispatches one after the other into one pass.
+    pub(super) fn encode<'a>(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        steps: impl Iterator<Item = &'a Recorded>,
+        n: usize,
+    ) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        let max_groups = self.device.caps().max_groups;
+        let mut current = usize::MAX;
+        for recorded in steps {
+            if recorded.pipeline != current {
+                pass.set_pipeline(&self.pipelines[recorded.pipeline].pipeline);
+                current = recorded.pipeline;
+            }
+            pass.set_bind_group(0, &recorded.bind_group, &[]);
+            let [x, y, z] = recorded.grid.workgroups(n, max_groups);
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    pub(super) fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
         let index = self.device.queue.submit([encoder.finish()]);
         self.in_flight.push_back(index);
         while self.in_flight.len() > IN_FLIGHT {
@@ -277,7 +287,7 @@ impl Session {
         self.device.check()
     }
 
-    fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+    pub(super) fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let poll = wgpu::PollType::Wait { submission_index, timeout: Some(TIMEOUT) };
         match self.device.device.poll(poll) {
             Ok(_) => self.device.check(),
