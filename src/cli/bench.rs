@@ -74,6 +74,13 @@ fn text(bench: &Bench) -> String {
     if !bench.workloads.is_empty() {
         parts.push(workloads(bench).to_string());
     }
+    let end = &bench.roof_at_end;
+    if roof.drifted(end) {
+        let rates = format!("{:.1} GFLOP/s and {:.1} GB/s", end.alu_gflops, end.load_gbps);
+        parts.push(format!(
+            "At the end the roofs were {rates}: something else used the machine. Repeat what is to be compared.\n"
+        ));
+    }
     parts.join("\n")
 }
 

@@ -31,6 +31,7 @@ fn kernels_are_timed_against_roofs_and_an_earlier_run() {
     let first = pumice(dir, "bench matmul_60 --json").json();
     assert!(!first["adapter"].as_str().unwrap().is_empty());
     let (alu, load) = (positive(&first["roof"], "alu_gflops"), positive(&first["roof"], "load_gbps"));
+    positive(&first["roof_at_end"], "load_gbps");
     let case = &first["cases"][0];
     assert_eq!((&case["name"], first["cases"].as_array().unwrap().len()), (&Json::from("matmul_60"), 1));
     let (ms, gflops, gbps) = (positive(case, "ms"), positive(case, "gflops"), positive(case, "gbps"));

@@ -31,6 +31,8 @@ pub struct Bench {
     pub family: String,
     /// The adapter's roofs, measured before all else.
     pub roof: Roof,
+    /// The same measured again after all else.
+    pub roof_at_end: Roof,
     /// Kernels.
     pub cases: Vec<CaseTime>,
     /// Training steps.
@@ -44,6 +46,7 @@ impl Bench {
             "adapter": self.adapter,
             "family": self.family,
             "roof": self.roof.to_json(),
+            "roof_at_end": self.roof_at_end.to_json(),
             "cases": self.cases.iter().map(|c| c.to_json(&self.roof)).collect::<Vec<Json>>(),
             "workloads": self.workloads.iter().map(WorkloadTime::to_json).collect::<Vec<Json>>(),
         })
@@ -102,12 +105,15 @@ impl Plan {
             show(&row.name);
             cases.extend(row.time(&mut session)?);
         }
-        drop(session);
+        session.clear();
         let mut workloads = Vec::new();
         for workload in &self.workloads {
             show(workload.name);
             workloads.push(workload.time(open)?);
         }
-        Ok(Bench { adapter: caps.name, family: format!("{:?}", caps.family), roof, cases, workloads })
+        show("roofs again");
+        let roof_at_end = roof::measure_roof(&mut session)?;
+        let family = format!("{:?}", caps.family);
+        Ok(Bench { adapter: caps.name, family, roof, roof_at_end, cases, workloads })
     }
 }

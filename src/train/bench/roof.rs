@@ -6,7 +6,7 @@ use crate::compile::layout::Layout;
 use crate::compile::program::{Buffer, Dispatch, PipelineKey, Program, Range};
 use crate::error::Result;
 use crate::gpu::Session;
-use crate::graph::{Access, Caps, Family, Grid, Segment, Step};
+use crate::graph::{Access, Caps, Grid, Segment, Step};
 use serde_json::{Value as Json, json};
 
 /// Bytes of the buffer that is loaded, where the adapter binds so many: more than the caches of today's processors hold.
@@ -59,6 +59,12 @@ impl Roof {
         if alu >= load { (alu / seconds, Limit::Alu) } else { (load / seconds, Limit::Load) }
     }
 
+    /// Whether another measurement in the same run differs by more than a tenth: then something else used the machine meanwhile.
+    pub fn drifted(&self, other: &Roof) -> bool {
+        let far = |a: f64, b: f64| (a / b - 1.0).abs() > 0.1;
+        far(other.alu_gflops, self.alu_gflops) || far(other.load_gbps, self.load_gbps)
+    }
+
     /// The object `roof` of `bench --json`.
     pub fn to_json(&self) -> Json {
         json!({
@@ -69,7 +75,7 @@ impl Roof {
 
 /// Invocations of `alu`: hundreds of workgroups on a software adapter, as many as fill the largest GPU elsewhere.
 fn chains(caps: &Caps) -> usize {
-    if caps.family == Family::Software { 1 << 12 } else { 1 << 20 }
+    if caps.software { 1 << 12 } else { 1 << 20 }
 }
 
 /// The program of both kernels: a dispatch for each of [`ACCUMULATORS`], then for each of [`LOADS`].
