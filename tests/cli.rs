@@ -1,5 +1,7 @@
 //! The program as a user calls it: what it prints, what it writes, its exit codes, and what it says about bad input.
 
+#[path = "cli/bench.rs"]
+mod bench;
 mod common;
 #[path = "cli/corners.rs"]
 mod corners;
@@ -116,7 +118,11 @@ fn change(dir: &Path, from: &str, to: &str) {
 }
 
 fn models() -> Vec<PathBuf> {
-    let all = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models")).unwrap();
+    let folders = [
+        concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models"),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/bench"),
+    ];
+    let all = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     all.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "json")).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Every model of `assets/models` on the adapter: all of its nodes, forward and backward, against their references, and finite
+//! Every model of `assets/models`, those of the benchmarks included, on the adapter: all of its nodes, forward and backward, against their references, and finite
 //! differences of the smallest.
 
 mod common;
@@ -11,11 +11,12 @@ use std::path::PathBuf;
 
 fn models() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/models");
-    let entries = std::fs::read_dir(folder).expect("the folder is part of the project");
+    let folders = [folder.join("bench"), folder];
+    let entries = folders.iter().flat_map(|f| std::fs::read_dir(f).expect("the folder is part of the project"));
     let mut list: Vec<PathBuf> =
         entries.map(|e| e.expect("a readable folder").path()).filter(|p| p.is_file()).collect();
     list.sort();
-    assert!(list.len() >= 6, "only {} models", list.len());
+    assert!(list.len() >= 9, "only {} models", list.len());
     list
 }
 

@@ -10,13 +10,14 @@ use pumice::compile::{
     Training, fuse, lower, plan, program::Program, prune, training, training_graph, unfused_training_graph, update_of,
 };
 use pumice::gpu::device::Limits;
-use pumice::gpu::{Bound, Session};
+use pumice::gpu::{Bound, Clock, Session};
 use pumice::graph::{Arena, Caps, Fill, Graph, Segment, Step, Value};
 use pumice::spec::Source;
 use pumice::task::classify::{argmax, softmax};
 use pumice::tensor::{Data, HostTensor};
 use pumice::train::{parameters, problem::Problem, verify};
 use std::path::PathBuf;
+use std::time::Instant;
 
 const LENET: &str = "assets/models/lenet5_mnist.json";
 
@@ -323,5 +324,26 @@ fn accumulated_batches_equal_one_large_batch() {
         let several = weights[1][name].as_f32();
         let worst = one.as_f32().iter().zip(several).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
         assert!(worst < 1e-5, "{name} differs by {worst}");
+    }
+}
+
+#[test]
+fn every_dispatch_of_a_step_is_timed_with_timestamps_and_without() {
+    for (limits, clock) in [(Limits::Raised, None), (Limits::Default, Some(Clock::Host))] {
+        let Some(mut session) = common::session(limits) else { return };
+        assert!(clock.is_none_or(|c| c == session.clock()), "default limits ask for no timestamps");
+        let (_, step, _, _) = lenet(&mut session);
+        let begin = Instant::now();
+        let spans = session.profile(&step, &ALL, &Step { lr: 1e-3, ..Step::of(16) }).expect("a step");
+        let whole = begin.elapsed().as_secs_f64();
+        let order: Vec<usize> = spans.iter().map(|s| s.dispatch).collect();
+        assert_eq!(order, (0..step.program().dispatches.len()).collect::<Vec<usize>>());
+        assert!(
+            spans.iter().all(|s| s.seconds >= 0.0) && spans.is_sorted_by(|a, b| a.start + a.seconds <= b.start + 1e-6)
+        );
+        let sum: f64 = spans.iter().map(|s| s.seconds).sum();
+        assert!(sum > 0.0 && sum <= 1.02 * whole, "{sum} s of {whole} s");
+        let update = session.profile(&step, &[Segment::Update], &Step { lr: 1e-3, ..Step::of(16) }).expect("a step");
+        assert_eq!(update.len(), step.program().segment(Segment::Update).count());
     }
 }

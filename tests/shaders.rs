@@ -7,10 +7,11 @@ use pumice::compile::program::{PipelineKey, Program};
 use pumice::compile::{lower, training_graph, unfused_training_graph, update_of};
 use pumice::gpu::shader;
 use pumice::graph::Caps;
+use pumice::train::bench;
 use pumice::train::cases::cases;
 
 fn programs() -> Vec<(String, Program)> {
-    let mut list = Vec::new();
+    let mut list = vec![("roofs of `pumice bench`".to_string(), bench::roof_program(&Caps::default()))];
     for case in cases().unwrap_or_else(|e| panic!("{e}")) {
         let feeds = [Feed::Host, Feed::Resident { count: 3, order: "order", positions: 3 }];
         for feed in feeds {

@@ -2,6 +2,7 @@
 //! Exit codes: 0; 1 for a failure at run time; 2 for what the user must mend; 130 after Ctrl-C.
 
 mod args;
+mod bench;
 mod check;
 mod devices;
 mod eval;
@@ -10,6 +11,7 @@ mod numbers;
 mod output;
 mod plan;
 mod predict;
+mod profile;
 mod progress;
 mod resume;
 mod schema;
@@ -56,6 +58,8 @@ enum Command {
     Verify(verify::Args),
     /// Write loss, activations, gradients and updated parameters of one batch to a file.
     Trace(trace::Args),
+    /// Measure the adapter, kernels and training steps.
+    Bench(bench::Args),
     /// Print a WGSL file with its imports and default constants; without a name, list the files.
     Shader(shader::Args),
 }
@@ -81,6 +85,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Predict(args) => predict::run(&args, json),
         Command::Verify(args) => verify::run(&args, json),
         Command::Trace(args) => trace::run(&args, json),
+        Command::Bench(args) => bench::run(&args, json),
         Command::Shader(args) => shader::run(&args),
     };
     result.unwrap_or_else(|e| fail(&e))

@@ -34,6 +34,13 @@ pub fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
+/// Seconds as milliseconds, with as many digits as a clock gives: `0.0798`, `32.53`.
+pub fn ms(seconds: f64) -> String {
+    let ms = seconds * 1e3;
+    let digits = [(1.0, 4), (10.0, 3), (100.0, 2)].into_iter().find(|d| ms < d.0).map_or(1, |d| d.1);
+    format!("{ms:.digits$}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +50,7 @@ mod tests {
         assert_eq!((bytes(0), bytes(1023), bytes(1536)), ("0 bytes".into(), "1023 bytes".into(), "1.5 KiB".into()));
         assert_eq!((count(999), count(13_500_000)), ("999".into(), "13.5 M".into()));
         assert_eq!([0, 12, 123, 1234, 1_234_567].map(grouped), ["0", "12", "123", "1,234", "1,234,567"]);
+        assert_eq!([7.98e-5, 0.0012345, 0.03253, 1.2].map(ms), ["0.0798", "1.234", "32.53", "1200.0"]);
         assert_eq!(percent(0.97854), "97.85 %");
     }
 }

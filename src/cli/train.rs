@@ -2,7 +2,7 @@
 
 use super::args::{DeviceArgs, SpecArgs, count};
 use super::progress::Progress;
-use super::{Outcome, eval, expand, numbers, output, resume};
+use super::{Outcome, eval, expand, numbers, output, profile, resume};
 use crate::compile::model::Model;
 use crate::data::tensors::{self, Tensors};
 use crate::error::{Error, Result};
@@ -52,6 +52,12 @@ pub struct Args {
     /// Go on with a run of this spec; only --epochs may differ.
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
+    /// Measure some steps, and say how long each node takes.
+    #[arg(long)]
+    profile: bool,
+    /// Profile, and write a trace for chrome://tracing or ui.perfetto.dev.
+    #[arg(long, value_name = "FILE")]
+    profile_trace: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -87,7 +93,13 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         None => Run::create_numbered(&dir)?,
     };
     run.write_spec(&expand::text(&model))?;
+    if args.profile || args.profile_trace.is_some() {
+        trainer.start_profile();
+    }
     let reason = watched(&mut trainer, &run, args.steps, Progress::new(json, epochs, args.steps))?;
+    if let Some(found) = trainer.profile() {
+        profile::show(found, args.profile_trace.as_deref(), json)?;
+    }
     if ["steps", "stopped"].contains(&reason) {
         output::note(&resume_hint(args, &run, trainer.steps_done()));
         return Ok(ExitCode::from(if reason == "stopped" { INTERRUPTED } else { 0 }));

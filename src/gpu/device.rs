@@ -165,7 +165,9 @@ impl Device {
             wanted.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
             wanted.max_compute_workgroups_per_dimension = offered.max_compute_workgroups_per_dimension;
             wanted.max_storage_buffers_per_shader_stage = offered.max_storage_buffers_per_shader_stage;
-            features = adapter.features() & wgpu::Features::SUBGROUP;
+            // Timestamps are for profiles and cost nothing where none is written.
+            let stamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS;
+            features = adapter.features() & (wgpu::Features::SUBGROUP | stamps);
         }
         let name = adapter.get_info().name;
         let desc = wgpu::DeviceDescriptor {

@@ -1,8 +1,12 @@
 //! The only place that knows wgpu: adapters, shaders, the store of persistent tensors, and the executor.
 
 pub mod device;
+pub mod profile;
+pub mod read;
 pub mod session;
 pub mod shader;
 
 pub use device::{AdapterLine, Device, adapters};
-pub use session::{Bound, Pending, Session};
+pub use profile::{Clock, Span};
+pub use read::Pending;
+pub use session::{Bound, Session};

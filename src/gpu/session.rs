@@ -6,18 +6,17 @@
 use super::device::Device;
 use super::shader;
 use crate::compile::layout::Layout;
-use crate::compile::program::{Buffer, Copy, Dispatch, PipelineKey, Port, Program, Range};
+use crate::compile::program::{Buffer, Copy, Dispatch, PipelineKey, Program, Range};
 use crate::error::Result;
 use crate::graph::{Arena, Grid, Segment, Step, TEXTURE_WIDTH};
-use crate::tensor::{DType, Data, HostTensor};
+use crate::tensor::Data;
 use std::collections::{HashMap, VecDeque};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Submissions that may be under way before the host waits.
 const IN_FLIGHT: usize = 4;
 /// The longest wait for one submission: a step of a large network on a software adapter takes minutes.
-const TIMEOUT: Duration = Duration::from_secs(1800);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(1800);
 
 struct Pipeline {
     key: PipelineKey,
@@ -25,12 +24,12 @@ struct Pipeline {
     bindings: Vec<shader::BindingInfo>,
 }
 
-struct Recorded {
+pub(super) struct Recorded {
     pipeline: usize,
     bind_group: wgpu::BindGroup,
     copies: Vec<Copy>,
     grid: Grid,
-    segment: Segment,
+    pub(super) segment: Segment,
 }
 
 /// A program bound to a session: its pool of buffers and its recorded dispatches.
@@ -38,7 +37,7 @@ pub struct Bound {
     program: Program,
     slots: Vec<wgpu::Buffer>,
     textures: Vec<wgpu::Texture>,
-    steps: Vec<Recorded>,
+    pub(super) steps: Vec<Recorded>,
 }
 
 impl Bound {
@@ -48,21 +47,14 @@ impl Bound {
     }
 }
 
-/// A read that was asked for and may not have come yet.
-pub struct Pending {
-    staging: wgpu::Buffer,
-    size: u64,
-    done: mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
-}
-
 /// The executor.
 pub struct Session {
-    device: Device,
-    layout: Layout,
+    pub(super) device: Device,
+    pub(super) layout: Layout,
     store: HashMap<(Arena, usize), wgpu::Buffer>,
     step: wgpu::Buffer,
     pipelines: Vec<Pipeline>,
-    staging: Vec<wgpu::Buffer>,
+    pub(super) staging: Vec<wgpu::Buffer>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     created: usize,
     allocated: u64,
@@ -122,7 +114,7 @@ impl Session {
         (self.pipelines.len(), self.compile_time)
     }
 
-    fn buffer(&mut self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    pub(super) fn buffer(&mut self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let scope = self.device.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let desc = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let buffer = self.device.device.create_buffer(&desc);
@@ -280,21 +272,34 @@ impl Session {
     /// # Errors
     /// What the driver reports, or a time-out.
     pub fn run(&mut self, bound: &Bound, segments: &[Segment], step: &Step) -> Result<()> {
-        assert!(
-            step.n as usize <= bound.program.batch,
-            "a batch of {} in a program for {}",
-            step.n,
-            bound.program.batch
-        );
-        self.device.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&step.words()));
+        self.write_step(bound, step);
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let steps = bound.steps.iter().filter(|r| segments.contains(&r.segment));
+        self.encode(&mut encoder, bound, steps, step.n as usize);
+        self.submit(encoder)
+    }
+
+    /// Writes the step's uniform.
+    pub(super) fn write_step(&self, bound: &Bound, step: &Step) {
+        let (n, batch) = (step.n as usize, bound.program.batch);
+        assert!(n <= batch, "a batch of {n} in a program for {batch}");
+        self.device.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&step.words()));
+    }
+
+    /// Encodes dispatches one after the other, with the copies they need: into one pass, but where copies come between.
+    pub(super) fn encode<'a>(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        bound: &Bound,
+        steps: impl Iterator<Item = &'a Recorded>,
+        n: usize,
+    ) {
         let max_groups = self.device.caps().max_groups;
-        let mut steps = bound.steps.iter().filter(|r| segments.contains(&r.segment)).peekable();
+        let mut steps = steps.peekable();
         while let Some(first) = steps.peek() {
             for copy in &first.copies {
-                self.copy(&mut encoder, bound, copy);
+                self.copy(encoder, bound, copy);
             }
-            // One pass, but where copies come between.
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             let mut current = usize::MAX;
             let mut copied = true;
@@ -304,11 +309,10 @@ impl Session {
                     current = recorded.pipeline;
                 }
                 pass.set_bind_group(0, &recorded.bind_group, &[]);
-                let [x, y, z] = recorded.grid.workgroups(step.n as usize, max_groups);
+                let [x, y, z] = recorded.grid.workgroups(n, max_groups);
                 pass.dispatch_workgroups(x, y, z);
             }
         }
-        self.submit(encoder)
     }
 
     /// Copies a range into a texture behind its first row: whole rows, then what is left.
@@ -334,7 +338,7 @@ impl Session {
         }
     }
 
-    fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
+    pub(super) fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
         let index = self.device.queue.submit([encoder.finish()]);
         self.in_flight.push_back(index);
         while self.in_flight.len() > IN_FLIGHT {
@@ -344,7 +348,7 @@ impl Session {
         self.device.check()
     }
 
-    fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+    pub(super) fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let poll = wgpu::PollType::Wait { submission_index, timeout: Some(TIMEOUT) };
         match self.device.device.poll(poll) {
             Ok(_) => self.device.check(),
@@ -365,7 +369,7 @@ impl Session {
         self.wait(None)
     }
 
-    fn place<'a>(&'a self, bound: Option<&'a Bound>, range: &Range) -> &'a wgpu::Buffer {
+    pub(super) fn place<'a>(&'a self, bound: Option<&'a Bound>, range: &Range) -> &'a wgpu::Buffer {
         match range.buffer {
             Buffer::Slot(i) => &bound.expect("a pool buffer belongs to a program").slots[i],
             Buffer::Store(arena, window) => &self.store[&(arena, window)],
@@ -390,28 +394,6 @@ impl Session {
         }
     }
 
-    /// Reads a kept value of a program, for a batch of `n`.
-    ///
-    /// # Errors
-    /// What the driver reports, or a time-out.
-    pub fn read_output(&mut self, bound: &Bound, name: &str, n: usize) -> Result<HostTensor> {
-        let port =
-            bound.program.outputs.get(name).unwrap_or_else(|| panic!("the program keeps no value {name}")).clone();
-        self.read_port(bound, &port, n)
-    }
-
-    /// Reads a port of a program, for a batch of `n`.
-    ///
-    /// # Errors
-    /// What the driver reports, or a time-out.
-    pub fn read_port(&mut self, bound: &Bound, port: &Port, n: usize) -> Result<HostTensor> {
-        let bytes = port.ty.len(n) * port.ty.dtype.size();
-        let range = Range { size: port.ty.bytes(n) as u64, ..port.range };
-        let pending = self.start_read(Some(bound), &range)?;
-        let raw = self.take(pending)?;
-        Ok(HostTensor::new(&port.ty.shape(n), decode(port.ty.dtype, &raw[..bytes])))
-    }
-
     /// Writes a persistent tensor, or the tensor's counterpart in another arena of the same layout (an optimizer's moment).
     pub fn write_tensor(&self, name: &str, arena: Option<Arena>, data: &Data) {
         let entry = &self.layout.entries[name];
@@ -423,64 +405,6 @@ impl Session {
             let buffer = &self.store[&(arena.unwrap_or(entry.arena), part.window)];
             self.device.queue.write_buffer(buffer, part.offset, &bytes);
         }
-    }
-
-    /// Reads a persistent tensor, or its counterpart in another arena of the same layout.
-    ///
-    /// # Errors
-    /// What the driver reports, or a time-out.
-    pub fn read_tensor(&mut self, name: &str, arena: Option<Arena>) -> Result<HostTensor> {
-        let entry = self.layout.entries[name].clone();
-        let size = entry.ty.dtype.size();
-        let mut raw = Vec::with_capacity(entry.ty.items() * size);
-        for part in &entry.parts {
-            let bytes = (part.len * size) as u64;
-            let buffer = Buffer::Store(arena.unwrap_or(entry.arena), part.window);
-            let range = Range { buffer, offset: part.offset, size: bytes.next_multiple_of(4) };
-            let pending = self.start_read(None, &range)?;
-            raw.extend_from_slice(&self.take(pending)?[..bytes as usize]);
-        }
-        Ok(HostTensor::new(&entry.ty.dims, decode(entry.ty.dtype, &raw)))
-    }
-
-    /// Asks for bytes of a buffer behind all that was submitted; the host goes on meanwhile.
-    ///
-    /// # Errors
-    /// Out of memory for a staging buffer, or what the driver reports.
-    pub fn start_read(&mut self, bound: Option<&Bound>, range: &Range) -> Result<Pending> {
-        let fits = (0..self.staging.len()).filter(|&i| self.staging[i].size() >= range.size);
-        let fit = fits.min_by_key(|&i| self.staging[i].size());
-        let staging = match fit {
-            Some(i) => self.staging.swap_remove(i),
-            None => {
-                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                self.buffer("staging", range.size.next_power_of_two(), usage)?
-            }
-        };
-        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(self.place(bound, range), range.offset, &staging, 0, range.size);
-        self.submit(encoder)?;
-        let (send, done) = mpsc::channel();
-        staging.slice(..range.size).map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver is gone only when the read was given up.
-            let _ = send.send(result);
-        });
-        Ok(Pending { staging, size: range.size, done })
-    }
-
-    /// Creates the staging buffers that training reads through: the ring of losses and the largest tensor of a checkpoint.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub fn reserve_staging(&mut self, layout: &Layout) -> Result<()> {
-        let parts = layout.entries.values().filter(|e| e.saved).flat_map(|e| &e.parts);
-        let largest = parts.map(|p| p.len as u64 * 4).max().unwrap_or(4).next_power_of_two();
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        for size in [4096, 4096, largest] {
-            let buffer = self.buffer("staging", size, usage)?;
-            self.staging.push(buffer);
-        }
-        Ok(())
     }
 
     /// Elements of a persistent tensor.
@@ -495,44 +419,8 @@ impl Session {
         let size = ((part.len * entry.ty.dtype.size()) as u64).next_multiple_of(4);
         Range { buffer: Buffer::Store(entry.arena, part.window), offset: part.offset, size }
     }
-
-    /// Waits for a read and returns its bytes.
-    ///
-    /// # Errors
-    /// What the driver reports, or a time-out.
-    pub fn take(&mut self, pending: Pending) -> Result<Vec<u8>> {
-        let start = Instant::now();
-        loop {
-            match pending.done.try_recv() {
-                Ok(Ok(())) => break,
-                Ok(Err(e)) => {
-                    return Err(self.device.error(format!("reading back failed: {e}"), "go on with --resume"));
-                }
-                Err(_) if start.elapsed() > TIMEOUT => {
-                    return Err(self.device.error("reading back timed out", "go on with --resume"));
-                }
-                Err(_) => self.wait(None)?,
-            }
-        }
-        let view = pending.staging.slice(..pending.size).get_mapped_range();
-        let bytes = view
-            .map(|v| v.to_vec())
-            .map_err(|e| self.device.error(format!("reading back failed: {e}"), "go on with --resume"))?;
-        pending.staging.unmap();
-        self.staging.push(pending.staging);
-        Ok(bytes)
-    }
 }
 
 fn info_binding(info: &shader::BindingInfo) -> u32 {
     info.binding
-}
-
-fn decode(dtype: DType, bytes: &[u8]) -> Data {
-    match dtype {
-        DType::F32 => Data::F32(bytemuck::pod_collect_to_vec(bytes)),
-        DType::I32 => Data::I32(bytemuck::pod_collect_to_vec(bytes)),
-        DType::U32 => Data::U32(bytemuck::pod_collect_to_vec(bytes)),
-        DType::U8 => Data::U8(bytes.to_vec()),
-    }
 }

@@ -1,4 +1,5 @@
-//! The case table `assets/cases.json`: rows that speak model JSON. Tests verify every row; benchmarks time them.
+//! The case table `assets/cases.json`: rows that speak model JSON. Tests verify every row, and benchmarks can time them. Rows of the
+//! sizes that benchmarks are about are in a table of their own, `assets/bench.json`.
 
 use crate::compile::model::{self, Model, TrainSpec};
 use crate::error::{Error, Result};
@@ -7,6 +8,9 @@ use serde_json::{Value as Json, json};
 
 /// The table as it is compiled in.
 pub const TABLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/cases.json"));
+
+/// The rows of benchmarks as they are compiled in.
+pub const BENCH_TABLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/bench.json"));
 
 /// A row: a small network that exercises an op.
 #[derive(Debug)]
@@ -21,23 +25,37 @@ pub struct Case {
     pub training: bool,
     /// Too large for the f64 finite differences.
     pub large: bool,
+    /// How the ops begin that a benchmark times; none: all.
+    pub ops: Vec<String>,
 }
 
-/// Reads all rows.
+/// Reads all rows that tests verify.
 ///
 /// # Errors
 /// A row that is no valid network; its name stands in the place of the file.
 pub fn cases() -> Result<Vec<Case>> {
-    let wrong = |what: String| Error::usage(format!("assets/cases.json: {what}"), "mend the table");
-    let rows: Vec<Json> = serde_json::from_str(TABLE).map_err(|e| wrong(e.to_string()))?;
-    rows.into_iter().map(case).collect()
+    read(TABLE, "cases.json")
 }
 
-fn case(row: Json) -> Result<Case> {
+/// Reads the rows of benchmarks.
+///
+/// # Errors
+/// As [`cases`].
+pub fn bench_cases() -> Result<Vec<Case>> {
+    read(BENCH_TABLE, "bench.json")
+}
+
+fn read(table: &str, file: &str) -> Result<Vec<Case>> {
+    let wrong = |what: String| Error::usage(format!("assets/{file}: {what}"), "mend the table");
+    let rows: Vec<Json> = serde_json::from_str(table).map_err(|e| wrong(e.to_string()))?;
+    rows.into_iter().map(|row| case(row, file)).collect()
+}
+
+fn case(row: Json, file: &str) -> Result<Case> {
     let name = row["name"].as_str().unwrap_or("unnamed row").to_string();
     let loss = row.get("loss").cloned().unwrap_or(json!("mse"));
     let spec = json!({ "version": 1, "name": name, "input": row["input"], "layers": row["layers"], "loss": loss });
-    let source = Source { file: format!("cases.json[{name}]").into(), text: spec.to_string() };
+    let source = Source { file: format!("{file}[{name}]").into(), text: spec.to_string() };
     let mut train =
         json!({ "batch": row["batch"], "seed": 7, "optimizer": { "op": "sgd", "lr": 0.1, "momentum": 0.9 } });
     for (key, value) in row["train"].as_object().into_iter().flatten() {
@@ -47,6 +65,9 @@ fn case(row: Json) -> Result<Case> {
     let train = <TrainSpec as SpecStruct>::read(&Node::from_json(&train, &Default::default()), &[], &mut report);
     let train = report.finish(train)?;
     let model = model::load(source, &[])?;
-    let train = train.ok_or_else(|| Error::usage(format!("cases.json[{name}]: no batch"), "add \"batch\""))?;
-    Ok(Case { name, model, train, training: row["training"] != json!(false), large: row["large"] == json!(true) })
+    let train = train.ok_or_else(|| Error::usage(format!("{file}[{name}]: no batch"), "add \"batch\""))?;
+    let words = row["ops"].as_array().into_iter().flatten();
+    let ops = words.filter_map(|op| op.as_str().map(str::to_string)).collect();
+    let (training, large) = (row["training"] != json!(false), row["large"] == json!(true));
+    Ok(Case { name, model, train, training, large, ops })
 }

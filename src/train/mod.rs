@@ -1,10 +1,12 @@
-//! Training, evaluation, prediction, verification and tracing on a [`crate::gpu::Session`], and the run folder.
+//! Training, evaluation, prediction, verification, tracing and measuring on a [`crate::gpu::Session`], and the run folder.
 
+pub mod bench;
 pub mod cases;
 pub mod event;
 pub mod infer;
 pub mod parameters;
 pub mod problem;
+pub mod profile;
 pub mod run;
 pub mod trace;
 pub mod trainer;
@@ -13,5 +15,6 @@ pub mod verify;
 pub use event::{Control, Event};
 pub use infer::Inference;
 pub use problem::Problem;
+pub use profile::Profile;
 pub use run::Run;
 pub use trainer::Trainer;

@@ -2,6 +2,7 @@
 
 use super::event::{Control, Event};
 use super::problem::Problem;
+use super::profile::Profile;
 use super::run::Run;
 use super::{infer, parameters};
 use crate::compile::model::{Metric, Model, TrainSpec};
@@ -83,6 +84,7 @@ pub struct Trainer {
     unread: VecDeque<Submitted>,
     reading: Option<(Pending, Vec<Submitted>)>,
     epoch_start: Instant,
+    profile: Option<Profile>,
 }
 
 impl Trainer {
@@ -124,6 +126,7 @@ impl Trainer {
             unread: VecDeque::new(),
             reading: None,
             epoch_start: Instant::now(),
+            profile: None,
         })
     }
 
@@ -164,6 +167,16 @@ impl Trainer {
     /// The session.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
+    }
+
+    /// Measures some of the steps to come, node by node. The numbers they compute stay the same.
+    pub fn start_profile(&mut self) {
+        self.profile = Some(Profile::new(&self.session, &self.step));
+    }
+
+    /// What was measured since [`Trainer::start_profile`].
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
     }
 
     /// The data.
@@ -288,6 +301,20 @@ impl Trainer {
         Ok(None)
     }
 
+    /// Runs updates from one epoch into the next without validation or checkpoints, and waits for the last: what a benchmark measures.
+    pub(super) fn rehearse(&mut self, updates: usize) -> Result<()> {
+        for _ in 0..updates {
+            if self.progress.batches >= self.batches_per_epoch() {
+                self.progress.batches = 0;
+            }
+            if self.progress.batches == 0 {
+                self.begin_epoch();
+            }
+            self.update(u64::MAX)?;
+        }
+        self.session.finish()
+    }
+
     /// One update: the batches that share it, then the optimizer.
     fn update(&mut self, total: u64) -> Result<()> {
         let (batch, len) = (self.train.batch.0, self.problem.train.len());
@@ -315,7 +342,11 @@ impl Trainer {
                 accumulate: u32::from(index > first),
             };
             let segments = [Segment::Forward, Segment::Backward, Segment::Update];
-            self.session.run(&self.step, &segments[..if index + 1 == last { 3 } else { 2 }], &step)?;
+            let segments = &segments[..if index + 1 == last { 3 } else { 2 }];
+            match &mut self.profile {
+                Some(profile) => profile.run(&mut self.session, &self.step, segments, &step)?,
+                None => self.session.run(&self.step, segments, &step)?,
+            }
             self.submitted += 1;
             self.unread.push_back(Submitted { slot, n, group });
             if self.submitted.is_multiple_of(BLOCK) {

@@ -65,7 +65,7 @@ impl Verified {
 }
 
 /// Inputs of one step.
-type Feeds = BTreeMap<String, HostTensor>;
+pub(super) type Feeds = BTreeMap<String, HostTensor>;
 
 /// What to verify beyond every node of a training step.
 pub struct Options<'a> {
@@ -416,7 +416,7 @@ fn compare(
 }
 
 /// Random inputs: images about normal, targets of classes uniform, targets of values uniform.
-fn feeds(graph: &Graph, n: usize, seed: u64) -> Feeds {
+pub(super) fn feeds(graph: &Graph, n: usize, seed: u64) -> Feeds {
     let normal = |len: usize, name: &str| crate::graph::Fill::Normal(1.0).values(len, seed ^ 0xfeed, name);
     let mut feeds = Feeds::new();
     for node in graph.nodes.iter().filter(|node| matches!(node.kind, Kind::Input)) {

@@ -1,0 +1,53 @@
+// The two limits of an adapter, for `pumice bench`: how fast it multiplies and adds, and how fast it loads.
+// alu:  a = a · x + y, ITERATIONS · 16 times for each of ACC independent vec4 chains in registers.
+// load: the sum of LOADS vec4 of a buffer larger than the caches; neighbours read neighbouring elements.
+
+#import step
+
+override ACC: u32 = 4u;
+override ITERATIONS: u32 = 200u;
+override LOADS: u32 = 16u;
+// Invocations of the whole grid.
+override TOTAL: u32 = 4096u;
+
+@group(0) @binding(1) var<storage, read_write> chains4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> data4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> sum4: array<vec4<f32>>;
+
+// One invocation computes ACC chains from one element, and puts their sum into its place.
+@compute @workgroup_size(WG)
+fn alu(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let i = min(group_index(group, groups) * WG + local, TOTAL - 1u);
+    // Values near 1: neither infinities nor denormal numbers, which some processors handle slowly.
+    let x = vec4<f32>(0.999) - chains4[i] * 1e-6;
+    let y = vec4<f32>(0.001);
+#for a in 0..ACC
+    var a$a = x + vec4<f32>($a.0);
+#end
+    for (var k = 0u; k < ITERATIONS; k += 1u) {
+#for r in 0..16
+#for a in 0..ACC
+        a$a = a$a * x + y;
+#end
+#end
+    }
+    var total = vec4<f32>(0.0);
+#for a in 0..ACC
+    total += a$a;
+#end
+    chains4[i] = total;
+}
+
+// One invocation loads LOADS elements, TOTAL apart. The sum is stored where it has a value that it never has, so that nothing is
+// written and yet no load can be left out.
+@compute @workgroup_size(WG)
+fn load(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let i = min(group_index(group, groups) * WG + local, TOTAL - 1u);
+    var total = vec4<f32>(0.0);
+#for l in 0..LOADS
+    total += data4[i + $lu * TOTAL];
+#end
+    if (total.x == 12345.0) {
+        sum4[0] = total;
+    }
+}

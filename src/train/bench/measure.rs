@@ -1,0 +1,93 @@
+//! How a time is taken: warm, in samples long enough for the clock, as a median with its spread.
+
+use crate::error::Result;
+use std::time::{Duration, Instant};
+
+/// The least a sample lasts, so that the fixed cost of a submission and a wait, some 0.1 ms, does not count.
+const SAMPLE: Duration = Duration::from_millis(20);
+/// Samples of a measurement, and the fewest once it has taken long.
+const SAMPLES: usize = 7;
+const FEWEST: usize = 3;
+/// When a measurement has taken long.
+const LONG: Duration = Duration::from_secs(10);
+/// The most repetitions in one sample.
+const MOST: usize = 4096;
+
+/// Seconds of one repetition.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Times {
+    /// Of all samples, the one in the middle.
+    pub median: f64,
+    /// The shortest.
+    pub least: f64,
+    /// The longest.
+    pub most: f64,
+    /// How many samples.
+    pub samples: usize,
+}
+
+impl Times {
+    fn of(mut list: Vec<f64>) -> Times {
+        list.sort_by(f64::total_cmp);
+        // No clock is finer than a nanosecond, and rates divide by this.
+        let at = |i: usize| list[i].max(1e-9);
+        Times { median: at(list.len() / 2), least: at(0), most: at(list.len() - 1), samples: list.len() }
+    }
+
+    /// How the times are written in JSON, in milliseconds: the median under `key`, the others with a suffix.
+    pub fn add_to(&self, object: &mut serde_json::Value, key: &str) {
+        for (suffix, seconds) in [("", self.median), ("_min", self.least), ("_max", self.most)] {
+            object[format!("{key}{suffix}")] = serde_json::json!(seconds * 1e3);
+        }
+    }
+}
+
+/// Measures what `run` does: it repeats its work as often as it is told and returns the time that took.
+///
+/// # Errors
+/// Those of `run`.
+pub fn measure(run: &mut dyn FnMut(usize) -> Result<Duration>) -> Result<Times> {
+    let begin = Instant::now();
+    run(1)?;
+    let mut times = 1;
+    loop {
+        let took = run(times)?;
+        if took >= SAMPLE || times >= MOST {
+            break;
+        }
+        let wanted = SAMPLE.as_secs_f64() * 1.2 / took.as_secs_f64().max(1e-7);
+        // The first runs are slow: a factor of 16 at a time keeps a bad guess from a very long sample.
+        times = ((times as f64 * wanted).ceil() as usize).clamp(times + 1, 16 * times).min(MOST);
+    }
+    let mut list = Vec::with_capacity(SAMPLES);
+    while list.len() < SAMPLES && (list.len() < FEWEST || begin.elapsed() < LONG) {
+        list.push(run(times)?.as_secs_f64() / times as f64);
+    }
+    Ok(Times::of(list))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_long_enough_and_the_median_is_of_one_repetition() {
+        let mut asked = Vec::new();
+        let each = Duration::from_micros(90);
+        let times = measure(&mut |n| {
+            asked.push(n);
+            Ok(each * n as u32)
+        })
+        .unwrap();
+        assert!((times.median - 9e-5).abs() < 1e-12 && times.least <= times.median && times.median <= times.most);
+        let last = *asked.last().unwrap();
+        assert!((200..=400).contains(&last), "{asked:?}");
+        assert_eq!(asked.iter().filter(|&&n| n == last).count(), SAMPLES + 1);
+    }
+
+    #[test]
+    fn the_middle_sample_counts() {
+        let times = Times::of(vec![5.0, 1.0, 2.0, 9.0, 3.0]);
+        assert_eq!((times.median, times.least, times.most, times.samples), (3.0, 1.0, 9.0, 5));
+    }
+}
