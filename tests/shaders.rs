@@ -6,7 +6,7 @@ use pumice::compile::layout::Layout;
 use pumice::compile::program::{PipelineKey, Program};
 use pumice::compile::{lower, training_graph, unfused_training_graph, update_of};
 use pumice::gpu::shader;
-use pumice::graph::Caps;
+use pumice::graph::{Caps, Family};
 use pumice::train::cases::cases;
 
 fn programs() -> Vec<(String, Program)> {
@@ -20,11 +20,14 @@ fn programs() -> Vec<(String, Program)> {
                 // Rows with values as targets have no resident data set.
                 let wanted: &[&str] = if options.feed == Feed::Host { &["input"] } else { &[] };
                 let Ok(graph) = build(&case.model, &options, wanted, Some(&update)) else { continue };
-                let mut layout = Layout::default();
-                layout.add(&graph, &Caps::default()).expect("rows are small");
-                let lowered = lower::Options { batch: case.train.batch.0, reuse: true };
-                let program = lower::lower(&graph, &layout, &Caps::default(), lowered).expect("rows are small");
-                list.push((case.name.clone(), program));
+                for family in [Family::Gpu, Family::Software] {
+                    let caps = Caps { family, ..Caps::default() };
+                    let mut layout = Layout::default();
+                    layout.add(&graph, &caps).expect("rows are small");
+                    let lowered = lower::Options { batch: case.train.batch.0, reuse: true };
+                    let program = lower::lower(&graph, &layout, &caps, lowered).expect("rows are small");
+                    list.push((case.name.clone(), program));
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use super::activation::{Activation, ActivationOp};
 use super::batch_norm::{self, BatchNormKeys};
 use super::bias_add::BiasAdd;
 use super::elementwise::Width;
+use super::gemm::Forward;
 use super::tile::{chunk, grouped, tile};
 use super::window::{Padding, Window, picture, times};
 use super::{Layer, LayerCx, Registry};
@@ -118,6 +119,11 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// A dense layer: a convolution of one pixel.
+    pub fn dense(features: usize, units: usize) -> Geometry {
+        Geometry { window: Window::POINT, channels: features, filters: units, groups: 1 }
+    }
+
     /// Channels of one group.
     pub fn group_channels(&self) -> usize {
         self.channels / self.groups
@@ -144,12 +150,12 @@ impl Geometry {
     }
 
     /// Output pixels of one sample.
-    fn pixels(&self) -> usize {
+    pub fn pixels(&self) -> usize {
         self.window.h.output * self.window.w.output
     }
 
     /// Taps of one filter: R · S · C of one group.
-    fn taps(&self) -> usize {
+    pub fn taps(&self) -> usize {
         self.window.h.kernel * self.window.w.kernel * self.group_channels()
     }
 
@@ -267,6 +273,18 @@ impl Op for Conv2d {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let g = &self.geometry;
+        let job = Forward {
+            geometry: *g,
+            span: 0..g.filters,
+            x: cx.input(0),
+            w: cx.input(1),
+            b: self.bias.then(|| cx.input(2)),
+            y: cx.output(0),
+            activation: self.activation,
+        };
+        if job.push(cx) {
+            return;
+        }
         let (pixels, width) = (g.pixels(), g.width());
         let [tp, tk] = tile(pixels * cx.batch, g.group_filters(), [8, 8], cx.caps);
         let items = pixels.div_ceil(tp) * g.groups * g.group_filters().div_ceil(tk);

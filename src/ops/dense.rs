@@ -2,7 +2,9 @@
 
 use super::activation::{Activation, ActivationOp};
 use super::bias_add::BiasAdd;
+use super::conv2d::Geometry;
 use super::elementwise::Width;
+use super::gemm::{Forward, GradInput, GradWeight};
 use super::tile::{chunk, grouped, tile};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
@@ -148,6 +150,18 @@ impl Op for Dense {
         let width = Width::of(features);
         for window in cx.row_windows(units, features) {
             let w = cx.input_range(1, window.start * features, window.len() * features);
+            let job = Forward {
+                geometry: Geometry::dense(features, units),
+                span: window.clone(),
+                x: cx.input(0),
+                w: w.clone(),
+                b: self.bias.then(|| cx.input(2)),
+                y: cx.output(0),
+                activation: self.activation,
+            };
+            if job.push(cx) {
+                continue;
+            }
             let [tn, tu] = tile(cx.batch, window.len(), [8, 8], cx.caps);
             // For the planned batch, as a tile covers several samples: a short batch leaves some invocations idle.
             let items = window.len().div_ceil(tu) * cx.batch.div_ceil(tn);
@@ -224,11 +238,22 @@ impl Op for DenseGradInput {
         let items = inputs.div_ceil(ti) * cx.batch.div_ceil(tn);
         for window in cx.row_windows(units, features) {
             let w = cx.input_range(1, window.start * features, window.len() * features);
+            let first = window.start == 0;
+            let job = GradInput {
+                geometry: Geometry::dense(features, units),
+                span: window.clone(),
+                dy: cx.input(0),
+                w: w.clone(),
+                dx: cx.output(0),
+                add: !first,
+            };
+            if job.push(cx) {
+                continue;
+            }
             let kernel = Kernel::new("dense", width.pick("grad_input", "grad_input_vec4"))
                 .read("dy", cx.input(0))
                 .read(width.pick("w", "w4"), w);
             let name = width.pick("dx", "dx4");
-            let first = window.start == 0;
             let kernel = if first { kernel.write(name, cx.output(0)) } else { kernel.read_write(name, cx.output(0)) };
             let kernel = kernel
                 .set("IN", inputs)
@@ -286,8 +311,18 @@ impl Op for DenseGradWeight {
         let width = Width::of(features);
         let inputs = features / width.lanes();
         for window in cx.row_windows(units, features) {
-            let [tu, ti] = tile(window.len(), inputs, gradient_tile(width), cx.caps);
             let dw = cx.output_range(0, window.start * features, window.len() * features);
+            let job = GradWeight {
+                geometry: Geometry::dense(features, units),
+                span: window.clone(),
+                dy: cx.input(0),
+                x: cx.input(1),
+                dw: dw.clone(),
+            };
+            if job.push(cx) {
+                continue;
+            }
+            let [tu, ti] = tile(window.len(), inputs, gradient_tile(width), cx.caps);
             let kernel = Kernel::new("dense", width.pick("grad_weight", "grad_weight_vec4"))
                 .read("dy", cx.input(0))
                 .read(width.pick("x_in", "x_in4"), cx.input(1))

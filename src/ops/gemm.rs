@@ -1,10 +1,14 @@
 //! The three matrix products of a convolution, and of a dense layer, which is a convolution of one pixel: what is multiplied, and by
 //! which kernels. All are implicit GEMMs: no im2col matrix lies in memory.
 
+mod tiled;
+mod variant;
+
 use super::activation::Activation;
 use super::conv2d::Geometry;
-use crate::graph::Target;
+use crate::graph::{KernelCx, Target};
 use std::ops::Range;
+use variant::{Direction, Shape, Variant, variant};
 
 /// y[m, k] = act(b[k] + Σ over taps (r, s, c) of x · w): rows are output pixels, columns filters.
 pub struct Forward {
@@ -52,4 +56,62 @@ pub struct GradWeight {
     pub x: Target,
     /// dw `[span, R, S, C / groups]`.
     pub dw: Target,
+}
+
+impl Forward {
+    /// The matrices that are multiplied, for a batch of `batch`.
+    pub fn shape(&self, batch: usize) -> Shape {
+        let g = &self.geometry;
+        let columns = self.span.len() / g.groups;
+        Shape { products: g.groups, rows: g.pixels() * batch, columns, depth: g.taps() }
+    }
+
+    /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
+    pub fn push(self, cx: &mut KernelCx) -> bool {
+        match variant(Direction::Forward, &self.shape(cx.batch), cx.caps) {
+            Variant::Tiled(tile) => tiled::forward(cx, &self, tile),
+            Variant::Plain => return false,
+        }
+        true
+    }
+}
+
+impl GradInput {
+    /// The matrices that are multiplied, for a batch of `batch`: one for each phase, as if all taps were spread evenly over them.
+    pub fn shape(&self, batch: usize) -> Shape {
+        let (g, [h, w]) = (&self.geometry, [&self.geometry.window.h, &self.geometry.window.w]);
+        let taps = (h.kernel * w.kernel).div_ceil(h.tap_step() * w.tap_step());
+        Shape {
+            products: g.groups * h.stride * w.stride,
+            rows: h.input.div_ceil(h.stride) * w.input.div_ceil(w.stride) * batch,
+            columns: g.group_channels(),
+            depth: taps * self.span.len() / g.groups,
+        }
+    }
+
+    /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
+    pub fn push(self, cx: &mut KernelCx) -> bool {
+        match variant(Direction::GradInput, &self.shape(cx.batch), cx.caps) {
+            Variant::Tiled(tile) => tiled::grad_input(cx, &self, tile),
+            Variant::Plain => return false,
+        }
+        true
+    }
+}
+
+impl GradWeight {
+    /// The matrices that are multiplied, for a batch of `batch`.
+    pub fn shape(&self, batch: usize) -> Shape {
+        let g = &self.geometry;
+        Shape { products: g.groups, rows: self.span.len() / g.groups, columns: g.taps(), depth: g.pixels() * batch }
+    }
+
+    /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
+    pub fn push(self, cx: &mut KernelCx) -> bool {
+        match variant(Direction::GradWeight, &self.shape(cx.batch), cx.caps) {
+            Variant::Tiled(tile) => tiled::grad_weight(cx, &self, tile),
+            Variant::Plain => return false,
+        }
+        true
+    }
 }

@@ -84,6 +84,9 @@ pub struct Axis {
 }
 
 impl Axis {
+    /// One window over one cell.
+    const POINT: Axis = Axis { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, before: 0, after: 0 };
+
     /// Windows of `input`; `padding` None means "same". `ceil` rounds the count of windows up, as PyTorch's `ceil_mode`: the last one must
     /// still start in the input or the padding before it. None when the window does not fit.
     fn new(input: usize, [kernel, stride, dilation]: [usize; 3], padding: Option<usize>, ceil: bool) -> Option<Axis> {
@@ -102,6 +105,11 @@ impl Axis {
         Some(Axis { output, before: pad, after: pad, ..axis })
     }
 
+    /// Taps from one that meets an input cell to the next: the least count that moves the window by whole strides.
+    pub fn tap_step(&self) -> usize {
+        self.stride / gcd(self.stride, self.dilation)
+    }
+
     /// The input cell under `tap` of window `out`; None in the padding.
     pub fn cell(&self, out: usize, tap: usize) -> Option<usize> {
         (out * self.stride + tap * self.dilation).checked_sub(self.before).filter(|&i| i < self.input)
@@ -114,6 +122,11 @@ impl Axis {
     }
 }
 
+/// Greatest common divisor (Euclid).
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 /// Windows over a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -124,6 +137,9 @@ pub struct Window {
 }
 
 impl Window {
+    /// One window over one cell.
+    pub const POINT: Window = Window { h: Axis::POINT, w: Axis::POINT };
+
     /// The windows of `size` over `x`, `[N, H, W, C]`. `op` is for the message.
     ///
     /// # Errors

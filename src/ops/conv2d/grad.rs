@@ -1,5 +1,6 @@
 //! The gradients of a convolution by its input and by its filters.
 
+use super::super::gemm::{GradInput, GradWeight};
 use super::super::tile::{chunk, even, grouped, parts, tile};
 use super::{Geometry, position};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
@@ -30,6 +31,17 @@ impl Op for Conv2dGradInput {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let g = &self.geometry;
+        let job = GradInput {
+            geometry: *g,
+            span: 0..g.filters,
+            dy: cx.input(0),
+            w: cx.input(1),
+            dx: cx.output(0),
+            add: false,
+        };
+        if job.push(cx) {
+            return;
+        }
         let (h, w, width) = (&g.window.h, &g.window.w, g.width());
         // Cells of equal remainders by the strides form a phase and meet the same taps.
         let phases = h.stride * w.stride;
@@ -44,8 +56,8 @@ impl Op for Conv2dGradInput {
             .write(width.pick("dx", "dx4"), cx.output(0))
             .set("TP", tp)
             .set("TC", tc)
-            .set("STEP_H", h.stride / gcd(h.stride, h.dilation))
-            .set("STEP_W", w.stride / gcd(w.stride, w.dilation))
+            .set("STEP_H", h.tap_step())
+            .set("STEP_W", w.tap_step())
             .set("CHUNK", chunk(h.kernel * w.kernel, g.group_filters()))
             .grid(grouped(Grid::per_sample(items), cx.batch, cx.caps));
         cx.push(g.constants(kernel));
@@ -108,6 +120,16 @@ impl Op for Conv2dGradWeight {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let g = &self.geometry;
+        let job = GradWeight {
+            geometry: *g,
+            span: 0..g.filters,
+            dy: cx.input(0),
+            x: cx.input(1),
+            dw: cx.output(0),
+        };
+        if job.push(cx) {
+            return;
+        }
         let (width, taps) = (g.width(), g.taps());
         let columns = taps / width.lanes();
         let (tk, tj) = (even(g.group_filters(), 8), even(columns, if width.lanes() == 4 { 2 } else { 8 }));
@@ -164,9 +186,4 @@ impl Op for Conv2dGradWeight {
     fn any(&self) -> &dyn Any {
         self
     }
-}
-
-/// Greatest common divisor (Euclid).
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -1,0 +1,185 @@
+//! Which kernels compute a product: the one place that chooses, from shape and adapter only, so that a run repeats bit for bit.
+
+use crate::graph::{Caps, Family};
+
+/// The three products of a convolution.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// y from x and w.
+    Forward,
+    /// dx from dy and w.
+    GradInput,
+    /// dw from dy and x.
+    GradWeight,
+}
+
+/// A product as the matrices that are multiplied: out `[rows, columns]`, each a sum of `depth` terms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// Products of this shape that are computed together: groups, and phases of a strided `grad_input`.
+    pub products: usize,
+    /// Rows of one, for the planned batch.
+    pub rows: usize,
+    /// Columns of one.
+    pub columns: usize,
+    /// Terms of a sum.
+    pub depth: usize,
+}
+
+/// A family of kernels, with what has been decided about its tiles.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Variant {
+    /// `conv2d_tiled.wgsl`: tiles in workgroup memory.
+    Tiled(Tile),
+    /// `conv2d.wgsl` and `dense.wgsl`: tiles in registers, no barrier.
+    Plain,
+}
+
+/// A tile that a workgroup computes: `lanes` invocations along rows and columns, each `rows` x 4 outputs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tile {
+    /// Invocations along rows and along columns.
+    pub lanes: [usize; 2],
+    /// Rows of an invocation: 4 or 8.
+    pub rows: usize,
+}
+
+impl Tile {
+    /// Terms of the sums in one step of the loop.
+    pub const STEP: usize = 16;
+
+    /// Rows and columns of the workgroup.
+    pub fn size(&self) -> [usize; 2] {
+        [self.lanes[0] * self.rows, self.lanes[1] * 4]
+    }
+
+    /// Invocations of the workgroup.
+    pub fn invocations(&self) -> usize {
+        self.lanes[0] * self.lanes[1]
+    }
+
+    /// Workgroups that cover a shape, in one part.
+    pub fn workgroups(&self, shape: &Shape) -> usize {
+        let [rows, columns] = self.size();
+        shape.products * shape.rows.div_ceil(rows) * shape.columns.div_ceil(columns)
+    }
+
+    /// Into how many parts the sums are split where too few workgroups would be busy. Each part has at least [`LEAST_PART`] terms.
+    pub fn parts(&self, direction: Direction, shape: &Shape) -> usize {
+        if direction != Direction::GradWeight {
+            return 1;
+        }
+        let busy = (2 * BUSY).div_ceil(self.workgroups(shape)).min(shape.depth.div_ceil(LEAST_PART));
+        busy.max(shape.depth.div_ceil(MOST_TERMS))
+    }
+
+    /// Outputs of all workgroups, those past the end included.
+    fn padded(&self, shape: &Shape) -> usize {
+        let [rows, columns] = self.size();
+        self.workgroups(shape) * rows * columns
+    }
+}
+
+/// Workgroups that keep a GPU busy.
+const BUSY: usize = 128;
+
+/// Least terms of one part of a split sum: fewer, and the second stage costs more than it saves.
+const LEAST_PART: usize = 128;
+
+/// Most terms of a sum, so that loops stay under the limit of iterations (see [`super::super::tile`]).
+const MOST_TERMS: usize = 60_000 * Tile::STEP;
+
+/// All tiles; those before read less memory for each product, those behind leave more workgroups.
+const TILES: [Tile; 6] = [
+    Tile { lanes: [16, 16], rows: 8 }, // 128 x 64
+    Tile { lanes: [16, 16], rows: 4 }, // 64 x 64
+    Tile { lanes: [16, 8], rows: 4 },  // 64 x 32
+    Tile { lanes: [8, 8], rows: 4 },   // 32 x 32
+    Tile { lanes: [16, 4], rows: 4 },  // 64 x 16, for few columns
+    Tile { lanes: [4, 16], rows: 4 },  // 16 x 64, for few rows
+];
+
+/// The kernels for a product.
+///
+/// | adapter  | shape                                                   | kernels |
+/// | -------- | ------------------------------------------------------- | ------- |
+/// | GPU      | no tile is filled to a third, or sums of under 8 terms  | plain   |
+/// | GPU      | others                                                  | tiled   |
+/// | software | all                                                     | plain   |
+pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
+    match caps.family {
+        Family::Gpu => tile(direction, shape).map_or(Variant::Plain, Variant::Tiled),
+        Family::Software => Variant::Plain,
+    }
+}
+
+/// The first tile that wastes little more than the one that wastes least and keeps the adapter busy; else, of those, the one with the most
+/// workgroups.
+fn tile(direction: Direction, shape: &Shape) -> Option<Tile> {
+    let least = TILES.iter().map(|t| t.padded(shape)).min()?;
+    let real = shape.products * shape.rows * shape.columns;
+    let too_long = direction != Direction::GradWeight && shape.depth > MOST_TERMS;
+    if least > 3 * real || shape.depth < 8 || too_long {
+        return None;
+    }
+    let fits = || TILES.iter().filter(|t| 4 * t.padded(shape) <= 5 * least);
+    let groups = |t: &&Tile| t.workgroups(shape) * t.parts(direction, shape);
+    fits().find(|t| groups(t) >= BUSY).or_else(|| fits().rev().max_by_key(groups)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(direction: Direction, [rows, columns, depth]: [usize; 3]) -> Variant {
+        variant(direction, &Shape { products: 1, rows, columns, depth }, &Caps::default())
+    }
+
+    fn tiled(lanes: [usize; 2], rows: usize) -> Variant {
+        Variant::Tiled(Tile { lanes, rows })
+    }
+
+    #[test]
+    fn tiles_fit_the_default_limits_and_are_brought_evenly() {
+        let caps = Caps::default();
+        for tile in TILES {
+            let [rows, columns] = tile.size();
+            let invocations = tile.invocations();
+            assert!(invocations <= caps.max_invocations as usize);
+            assert!((rows + columns) * (Tile::STEP + 4) * 4 <= caps.workgroup_memory as usize, "{tile:?}");
+            assert_eq!(
+                [rows * Tile::STEP / 4 % invocations, columns * Tile::STEP / 4 % invocations],
+                [0, 0],
+                "{tile:?}"
+            );
+            assert_eq!(invocations % (rows / 4), 0, "{tile:?}");
+        }
+    }
+
+    #[test]
+    fn large_grids_take_large_tiles_and_small_ones_small_tiles() {
+        use Direction::{Forward, GradWeight};
+        assert_eq!(chosen(Forward, [100_352, 64, 576]), tiled([16, 16], 8));
+        assert_eq!(chosen(Forward, [8_192, 64, 576]), tiled([16, 16], 4));
+        assert_eq!(chosen(Forward, [2_048, 128, 1_152]), tiled([16, 8], 4));
+        assert_eq!(chosen(Forward, [64, 512, 4_608]), tiled([8, 8], 4));
+        assert_eq!(chosen(Forward, [50_000, 16, 150]), tiled([16, 4], 4));
+        assert_eq!(chosen(Forward, [16, 4_096, 25_088]), tiled([4, 16], 4));
+        assert_eq!(chosen(Forward, [1, 4_096, 25_088]), Variant::Plain);
+        assert_eq!(chosen(GradWeight, [64, 576, 100_352]), tiled([16, 16], 4));
+    }
+
+    #[test]
+    fn no_sum_passes_the_limit_of_iterations() {
+        for depth in [1_000, 1 << 20, 1 << 27] {
+            for tile in TILES {
+                let shape = Shape { products: 1, rows: 64, columns: 5_000, depth };
+                let parts = tile.parts(Direction::GradWeight, &shape);
+                assert!(depth.div_ceil(parts).div_ceil(Tile::STEP) < 65_000, "{depth} in {parts}");
+            }
+            let shape = Shape { products: 1, rows: 64, columns: 64, depth };
+            let plain = variant(Direction::Forward, &shape, &Caps::default()) == Variant::Plain;
+            assert_eq!(plain, depth > 1_000_000);
+        }
+    }
+}
