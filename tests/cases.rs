@@ -6,7 +6,7 @@ mod common;
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::{training_graph, unfused_training_graph, update_of};
 use pumice::gpu::device::Limits;
-use pumice::graph::{Family, Graph, Kind};
+use pumice::graph::{Caps, Family, Graph, Kind};
 use pumice::train::cases::{Case, cases};
 use pumice::train::verify;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +15,8 @@ fn all() -> Vec<Case> {
     cases().unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn run(limits: Limits, family: Option<Family>) {
-    let Some(mut session) = common::session(limits, family) else { return };
+fn run(limits: Limits, change: impl FnOnce(&mut Caps)) {
+    let Some(mut session) = common::session(limits, change) else { return };
     let mut wrong = Vec::new();
     for case in all() {
         let options = verify::Options { wanted: &["input"], training: case.training, ..Default::default() };
@@ -36,17 +36,17 @@ fn run(limits: Limits, family: Option<Family>) {
 
 #[test]
 fn every_node_equals_its_reference() {
-    run(Limits::Raised, None);
+    run(Limits::Raised, |_| {});
 }
 
 #[test]
 fn every_node_equals_its_reference_under_default_limits() {
-    run(Limits::Default, None);
+    run(Limits::Default, |_| {});
 }
 
 #[test]
 fn every_node_equals_its_reference_with_kernels_for_gpus() {
-    run(Limits::Default, Some(Family::Gpu));
+    run(Limits::Default, |caps| caps.family = Family::Gpu);
 }
 
 fn graphs(case: &Case) -> [Graph; 2] {
