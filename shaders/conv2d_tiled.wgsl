@@ -63,6 +63,22 @@ fn partial_store(at: u32, count: u32, value: vec4<f32>) {
 #end
 }
 
+override ITEMS: u32 = 1u; // numbers of a sample
+@group(0) @binding(1) var<storage, read> parts_in: array<f32>;
+
+// One invocation adds the PARTS partial sums of one number of y or dx, in order.
+@compute @workgroup_size(WG)
+fn sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < ITEMS * step.n {
+        var total = 0.0;
+        for (var part = 0u; part < PARTS; part += 1u) {
+            total += parts_in[part * PART + i];
+        }
+        y[i] = activate(total + select(0.0, b[select(0u, i % K, BIAS != 0u)], BIAS != 0u));
+    }
+}
+
 // One workgroup computes LM TM pixels of 4 LN filters.
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

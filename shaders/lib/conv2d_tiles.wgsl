@@ -1,13 +1,13 @@
 // The three matrix products of a convolution, out = A B, as implicit GEMMs for GPUs:
 //   forward      A = patches of x [pixels, J]        B = filters [J, KG]                out = y
 //   grad_input   A = patches of dy [cells, taps KG]  B = filters [taps KG, CG]          out = dx, one phase of the strides at a time
-//   grad_weight  A = dy [KG, pixels]                 B = patches of x [pixels, J]       out = dw, in PARTS sums over ranges of pixels
+//   grad_weight  A = dy [KG, pixels]                 B = patches of x [pixels, J]       out = dw
 // with J = R S CG taps of a filter; formulas and layouts as in conv2d.wgsl. A dense layer is a convolution of one pixel.
 //
 // A workgroup of LM x LN invocations computes BM rows x BN columns of out, an invocation TM rows x 4 columns in registers. In each step of
 // the loop it brings BK = 4 QF columns of A and rows of B to workgroup memory, in fours along what lies side by side in memory, and loads
 // those of the next step while it multiplies. What lies outside of a picture, a filter or the reduction is brought as 0; rows and columns past
-// the end are computed and not stored. All invocations run the same steps, so every barrier is met by all.
+// the end are computed and not stored. Where tiles are few, the reduction is cut into PARTS ranges, which another kernel adds in order. All invocations run the same steps, so every barrier is met by all.
 //
 // Why so. Of global memory a step needs 4 (BM + BN) BK bytes for 2 BM BN BK operations: 1/16 byte an operation at 64 x 64, 1/21 at 128 x 64, which
 // caches feed. Of workgroup memory an invocation reads 16 (TM + 4) bytes for 32 TM operations: 1 byte an operation at 4 x 4, 3/4 at 8 x 4, of
@@ -40,7 +40,9 @@ override BIAS: u32 = 0u;    // forward: 1 adds b
 override ADD: u32 = 0u;     // grad_input: 1 adds to what dx holds
 override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
 override STEP_W: u32 = 1u;
-override PARTS: u32 = 1u;   // grad_weight: partial sums
+override PARTS: u32 = 1u;   // partial sums, each over a range of the reduction
+override PART: u32 = 0u;    // forward, grad_input: numbers of one part, where y and dx are workspace for several
+override ROW_TILES: u32 = 1u; // forward, grad_input: tiles along the rows of the planned batch
 override LM: u32 = 16u;     // invocations along the rows of a tile
 override LN: u32 = 16u;     // and along its columns
 override TM: u32 = 4u;      // rows of an invocation
@@ -90,15 +92,28 @@ fn inside(corner: Corner, t: u32) -> bool {
     return h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
 }
 
+// A part's range of a reduction of `depth` steps, whole steps of the loop but for the end.
+struct Range {
+    start: u32,
+    length: u32,
+}
+
+fn range_of(part: u32, depth: u32) -> Range {
+    let length = (depth + PARTS * BK - 1u) / (PARTS * BK) * BK;
+    let start = min(min(part, PARTS) * length, depth);
+    return Range(start, min(length, depth - start));
+}
+
 // One workgroup computes a tile of y: pixels by filters of a group.
 fn forward_tile(tile: u32, lane: u32) {
     let block = tile % (GROUPS * K_COLUMNS);
     let g = block / K_COLUMNS;
     let k0 = block % K_COLUMNS * BN;
-    let first = tile / (GROUPS * K_COLUMNS) * BM;
+    let first = tile / (GROUPS * K_COLUMNS) % ROW_TILES * BM;
+    let part = tile / (GROUPS * K_COLUMNS * ROW_TILES);
     let pixels = OH * OW * step.n;
-    let depth = select(0u, J, first < pixels);
-    let q = lane % QF * 4u;
+    let range = range_of(part, select(0u, J, first < pixels));
+    let q = range.start + lane % QF * 4u;
     let line = lane / QF;
 #for f in 0..A_FOURS
     let corner_$f = corner(min(first + line + $f * FAR, pixels - 1u), g);
@@ -115,7 +130,7 @@ fn forward_tile(tile: u32, lane: u32) {
 #end
     let row = lane / LN;
     let column = lane % LN;
-    for (var q0 = 0u; q0 < depth; q0 += BK) {
+    for (var q0 = 0u; q0 < range.length; q0 += BK) {
         workgroupBarrier();
 #for f in 0..A_FOURS
         tile_a[(line + $f * FAR) * LINE + lane % QF] = a_$f;
@@ -154,8 +169,8 @@ fn forward_tile(tile: u32, lane: u32) {
 #for i in 0..TM
     let m_$i = first + row + $i * LM;
 #for j in 0..4
-    if m_$i < pixels && k_$j < KG {
-        y[m_$i * K + y_$j] = activate(sum_$i_$j + b_column_$j);
+    if part < PARTS && m_$i < pixels && k_$j < KG {
+        y[part * PART + m_$i * K + y_$j] = activate(sum_$i_$j + b_column_$j);
     }
 #end
 #end
@@ -219,14 +234,15 @@ fn grad_input_tile(tile: u32, lane: u32) {
     let block = tile % (GROUPS * C_COLUMNS);
     let g = block / C_COLUMNS;
     let c0 = block % C_COLUMNS * BN;
-    let phase = tile / (GROUPS * C_COLUMNS) % PHASES;
+    let phase = tile / (GROUPS * C_COLUMNS * ROW_TILES) % PHASES;
     let phase_h = phase / STRIDE_W;
     let phase_w = phase % STRIDE_W;
-    let first = tile / (GROUPS * C_COLUMNS * PHASES) * BM;
+    let first = tile / (GROUPS * C_COLUMNS) % ROW_TILES * BM;
+    let part = tile / (GROUPS * C_COLUMNS * ROW_TILES * PHASES);
     let cells = PH * PW * step.n;
     let taps = taps_of(phase_h, phase_w);
-    let depth = select(0u, taps.depth, first < cells);
-    let q = lane % QF * 4u;
+    let range = range_of(part, select(0u, taps.depth, first < cells));
+    let q = range.start + lane % QF * 4u;
     let line = lane / QF;
     let row = lane / LN;
     let column = lane % LN;
@@ -240,12 +256,12 @@ fn grad_input_tile(tile: u32, lane: u32) {
     var a_$f = dy_taps(cell_$f, taps, q);
 #end
 #for f in 0..B_FOURS
-    var b_$f = w_taps(taps, row + $f * LM, g, c0 + column * 4u);
+    var b_$f = w_taps(taps, range.start + row + $f * LM, g, c0 + column * 4u);
 #end
 #for i in 0..TM
     var sum_$i = vec4<f32>(0.0);
 #end
-    for (var q0 = 0u; q0 < depth; q0 += BK) {
+    for (var q0 = 0u; q0 < range.length; q0 += BK) {
         workgroupBarrier();
 #for f in 0..A_FOURS
         tile_a[(line + $f * FAR) * LINE + lane % QF] = a_$f;
@@ -258,7 +274,7 @@ fn grad_input_tile(tile: u32, lane: u32) {
         a_$f = dy_taps(cell_$f, taps, q0 + BK + q);
 #end
 #for f in 0..B_FOURS
-        b_$f = w_taps(taps, q0 + BK + row + $f * LM, g, c0 + column * 4u);
+        b_$f = w_taps(taps, range.start + q0 + BK + row + $f * LM, g, c0 + column * 4u);
 #end
 #for u in 0..QF
         {
@@ -280,8 +296,8 @@ fn grad_input_tile(tile: u32, lane: u32) {
         let m = first + row + $i * LM;
         let h = m / PW % PH * STRIDE_H + phase_h;
         let w = m % PW * STRIDE_W + phase_w;
-        if m < cells && h < H && w < W && c < CG {
-            dx_store(((m / (PH * PW) * H + h) * W + w) * C + g * CG + c, CG - c, sum_$i);
+        if part < PARTS && m < cells && h < H && w < W && c < CG {
+            dx_store(part * PART + ((m / (PH * PW) * H + h) * W + w) * C + g * CG + c, CG - c, sum_$i);
         }
     }
 #end
@@ -302,9 +318,9 @@ fn grad_weight_tile(tile: u32, lane: u32) {
     let g = block / K_ROWS;
     let k0 = block % K_ROWS * BM;
     let pixels = OH * OW * step.n;
-    let length = (pixels + PARTS * BK - 1u) / (PARTS * BK) * BK;
-    let start = min(part, PARTS) * length;
-    let end = min(start + length, pixels);
+    let range = range_of(part, pixels);
+    let start = range.start;
+    let end = start + range.length;
     let row = lane / LN;
     let column = lane % LN;
     let j = j0 + column * 4u;

@@ -1,9 +1,9 @@
 //! The products on GPUs: `conv2d_tiled.wgsl` and `conv2d_tiled_vec4.wgsl`, tiles in workgroup memory.
 
 use super::super::conv2d::Geometry;
-use super::variant::{Direction, Tile};
+use super::variant::{Direction, Shape, Tile};
 use super::{Forward, GradInput, GradWeight};
-use crate::graph::{Grid, Kernel, KernelCx};
+use crate::graph::{Grid, Kernel, KernelCx, Target};
 use std::ops::Range;
 
 /// Pushes y: a workgroup a tile of pixels by filters.
@@ -11,15 +11,28 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: Tile) {
     let g = &job.geometry;
     let fours = g.group_channels().is_multiple_of(4);
     let (shader, [x, w]) = if fours { ("conv2d_tiled_vec4", ["x4", "w4"]) } else { ("conv2d_tiled", ["x", "w"]) };
+    let shape = job.shape(cx.batch);
+    let parts = whole(g, &job.span).then(|| tile.parts(Direction::Forward, &shape)).unwrap_or(1);
+    let items = g.pixels() * g.filters;
+    let sums = if parts == 1 { job.y.clone() } else { cx.scratch(parts * items * cx.batch) };
+    // Of several parts, the sum adds the bias and activates.
+    let finish = |kernel: Kernel| {
+        let kernel = kernel.set("BIAS", usize::from(job.b.is_some()));
+        job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel))
+    };
+    let b = job.b.clone().unwrap_or_else(|| job.w.clone());
     let kernel = Kernel::new(shader, "forward")
         .read(x, job.x.clone())
         .read(w, job.w.clone())
-        .read("b", job.b.clone().unwrap_or_else(|| job.w.clone()))
-        .write("y", job.y.clone())
-        .set("BIAS", usize::from(job.b.is_some()));
-    let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
-    let workgroups = tile.workgroups(&job.shape(cx.batch));
-    cx.push(constants(kernel, g, &job.span, tile, workgroups));
+        .read("b", b.clone())
+        .write("y", sums.clone());
+    let kernel = if parts == 1 { finish(kernel) } else { kernel };
+    let kernel = split(kernel, tile, &shape, parts, items * cx.batch);
+    cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(&shape)));
+    if parts > 1 {
+        let kernel = sum(sums, parts, items, cx.batch).read("b", b).write("y", job.y.clone()).set("K", g.filters);
+        cx.push(finish(kernel));
+    }
 }
 
 /// Pushes dx: a workgroup a tile of the cells of one phase of the strides by channels.
@@ -28,14 +41,43 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: Tile) {
     let fours = in_fours(g, &job.span);
     let (shader, [dy, w, dx]) =
         if fours { ("conv2d_tiled_vec4", ["dy4", "w4", "dx4"]) } else { ("conv2d_tiled", ["dy", "w", "dx"]) };
+    let shape = job.shape(cx.batch);
+    let parts = whole(g, &job.span).then(|| tile.parts(Direction::GradInput, &shape)).unwrap_or(1);
+    let items = g.x_dims().iter().product();
+    let sums = if parts == 1 { job.dx.clone() } else { cx.scratch(parts * items * cx.batch) };
     let kernel = Kernel::new(shader, "grad_input").read(dy, job.dy.clone()).read(w, job.w.clone());
-    let kernel = if job.add { kernel.read_write(dx, job.dx.clone()) } else { kernel.write(dx, job.dx.clone()) };
+    let kernel = if job.add { kernel.read_write(dx, sums.clone()) } else { kernel.write(dx, sums.clone()) };
     let kernel = kernel
         .set("ADD", usize::from(job.add))
         .set("STEP_H", g.window.h.tap_step())
         .set("STEP_W", g.window.w.tap_step());
-    let workgroups = tile.workgroups(&job.shape(cx.batch));
-    cx.push(constants(kernel, g, &job.span, tile, workgroups));
+    let kernel = split(kernel, tile, &shape, parts, items * cx.batch);
+    cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(&shape)));
+    if parts > 1 {
+        let kernel = sum(sums.clone(), parts, items, cx.batch).read("b", sums).write("y", job.dx.clone());
+        cx.push(kernel);
+    }
+}
+
+/// Whether weights are bound whole, so that one product computes all of its output.
+fn whole(g: &Geometry, span: &Range<usize>) -> bool {
+    span.len() == g.filters
+}
+
+/// Sets how the reduction of y or dx is split: `part` numbers are one part of the workspace.
+fn split(kernel: Kernel, tile: Tile, shape: &Shape, parts: usize, part: usize) -> Kernel {
+    let part = if parts == 1 { 0 } else { part };
+    kernel.set("PARTS", parts).set("PART", part).set("ROW_TILES", shape.rows.div_ceil(tile.size()[0]))
+}
+
+/// The sum of the parts of y or dx, `items` numbers a sample.
+fn sum(sums: Target, parts: usize, items: usize, batch: usize) -> Kernel {
+    Kernel::new("conv2d_tiled", "sum")
+        .read("parts_in", sums)
+        .set("PARTS", parts)
+        .set("PART", items * batch)
+        .set("ITEMS", items)
+        .grid(Grid::per_sample(items))
 }
 
 /// Pushes dw: a workgroup a tile of filters by taps of one part of the sums, and where there are several, their sum in order.

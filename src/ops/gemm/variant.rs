@@ -64,13 +64,14 @@ impl Tile {
         shape.products * shape.rows.div_ceil(rows) * shape.columns.div_ceil(columns)
     }
 
-    /// Into how many parts the sums are split where too few workgroups would be busy. Each part has at least [`LEAST_PART`] terms.
+    /// Into how many parts the sums are split where too few workgroups would be busy, of at least [`LEAST_PART`] terms each.
     pub fn parts(&self, direction: Direction, shape: &Shape) -> usize {
-        if direction != Direction::GradWeight {
-            return 1;
-        }
-        let busy = (2 * BUSY).div_ceil(self.workgroups(shape)).min(shape.depth.div_ceil(LEAST_PART));
-        busy.max(shape.depth.div_ceil(MOST_TERMS))
+        let workgroups = self.workgroups(shape);
+        let wanted = match direction {
+            Direction::GradWeight => (2 * BUSY).div_ceil(workgroups),
+            _ => BUSY / workgroups,
+        };
+        wanted.min(shape.depth / LEAST_PART).max(shape.depth.div_ceil(MOST_TERMS)).max(1)
     }
 
     /// Outputs of all workgroups, those past the end included.
@@ -117,13 +118,16 @@ pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
 /// workgroups.
 fn tile(direction: Direction, shape: &Shape) -> Option<Tile> {
     let least = TILES.iter().map(|t| t.padded(shape)).min()?;
-    let real = shape.products * shape.rows * shape.columns;
+    // A window of units is never split, and so long a sum of y or dx is none that people train.
     let too_long = direction != Direction::GradWeight && shape.depth > MOST_TERMS;
+    let real = shape.products * shape.rows * shape.columns;
     if least > 3 * real || shape.depth < 8 || too_long {
         return None;
     }
     let fits = || TILES.iter().filter(|t| 4 * t.padded(shape) <= 5 * least);
-    let groups = |t: &&Tile| t.workgroups(shape) * t.parts(direction, shape);
+    // The sums of dw are the longest and their outputs the fewest, so splitting them is the rule and costs little.
+    let parts = |t: &Tile| if direction == Direction::GradWeight { t.parts(direction, shape) } else { 1 };
+    let groups = |t: &&Tile| t.workgroups(shape) * parts(t);
     fits().find(|t| groups(t) >= BUSY).or_else(|| fits().rev().max_by_key(groups)).copied()
 }
 
