@@ -12,7 +12,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: Tile) {
     let fours = g.group_channels().is_multiple_of(4);
     let (shader, [x, w]) = if fours { ("conv2d_tiled_vec4", ["x4", "w4"]) } else { ("conv2d_tiled", ["x", "w"]) };
     let shape = job.shape(cx.batch);
-    let parts = whole(g, &job.span).then(|| tile.parts(Direction::Forward, &shape)).unwrap_or(1);
+    let parts = if whole(g, &job.span) { tile.parts(Direction::Forward, &shape) } else { 1 };
     let items = g.pixels() * g.filters;
     let sums = if parts == 1 { job.y.clone() } else { cx.scratch(parts * items * cx.batch) };
     // Of several parts, the sum adds the bias and activates.
@@ -42,7 +42,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: Tile) {
     let (shader, [dy, w, dx]) =
         if fours { ("conv2d_tiled_vec4", ["dy4", "w4", "dx4"]) } else { ("conv2d_tiled", ["dy", "w", "dx"]) };
     let shape = job.shape(cx.batch);
-    let parts = whole(g, &job.span).then(|| tile.parts(Direction::GradInput, &shape)).unwrap_or(1);
+    let parts = if whole(g, &job.span) { tile.parts(Direction::GradInput, &shape) } else { 1 };
     let items = g.x_dims().iter().product();
     let sums = if parts == 1 { job.dx.clone() } else { cx.scratch(parts * items * cx.batch) };
     let kernel = Kernel::new(shader, "grad_input").read(dy, job.dy.clone()).read(w, job.w.clone());
