@@ -8,6 +8,7 @@
 // Pixels, filters and channels past the end are computed from the last real one and not stored.
 #import step
 #import activation
+#import taps
 
 override H: u32 = 1u;
 override W: u32 = 1u;
@@ -189,15 +190,6 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 const PHASES: u32 = STRIDE_H * STRIDE_W;
 const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
 const PW: u32 = (W + STRIDE_W - 1u) / STRIDE_W;
-
-// The first tap that meets input positions congruent to `phase`: taps t with (phase + pad - t dilation) divisible by the stride; `taps` if none.
-fn first_tap(phase: u32, dilation: u32, stride: u32, span: u32, taps: u32) -> u32 {
-    var t = 0u;
-    while t < min(span, taps) && (phase + dilation * taps * stride - t * dilation) % stride != 0u {
-        t += 1u;
-    }
-    return select(t, taps, t == span);
-}
 
 // The offset of an output pixel, moved inside where it lies outside.
 fn pixel(h: i32, w: i32) -> u32 {

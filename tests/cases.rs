@@ -1,12 +1,12 @@
 //! The case table on the adapter: every node of every row, forward and backward, against its f64 reference; once more under WebGPU's
-//! default limits. And without an adapter: the rows cover every op.
+//! default limits, and with the kernels for GPUs. And without an adapter: the rows cover every op.
 
 mod common;
 
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::{training_graph, unfused_training_graph, update_of};
 use pumice::gpu::device::Limits;
-use pumice::graph::{Graph, Kind};
+use pumice::graph::{Caps, Family, Graph, Kind};
 use pumice::train::cases::{Case, cases};
 use pumice::train::verify;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +15,8 @@ fn all() -> Vec<Case> {
     cases().unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn run(limits: Limits) {
-    let Some(mut session) = common::session(limits) else { return };
+fn run(limits: Limits, change: impl FnOnce(&mut Caps)) {
+    let Some(mut session) = common::session(limits, change) else { return };
     let mut wrong = Vec::new();
     for case in all() {
         let options = verify::Options { wanted: &["input"], training: case.training, ..Default::default() };
@@ -29,18 +29,24 @@ fn run(limits: Limits) {
         }
     }
     let (count, time) = session.compiled();
-    println!("{limits:?} limits: {count} pipelines compiled in {:.1} s", time.as_secs_f64());
+    let family = session.device().caps().family;
+    println!("{limits:?} limits, kernels for {family:?}: {count} pipelines compiled in {:.1} s", time.as_secs_f64());
     assert!(wrong.is_empty(), "{} nodes are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
 fn every_node_equals_its_reference() {
-    run(Limits::Raised);
+    run(Limits::Raised, |_| {});
 }
 
 #[test]
 fn every_node_equals_its_reference_under_default_limits() {
-    run(Limits::Default);
+    run(Limits::Default, |_| {});
+}
+
+#[test]
+fn every_node_equals_its_reference_with_kernels_for_gpus() {
+    run(Limits::Default, |caps| caps.family = Family::Gpu);
 }
 
 fn graphs(case: &Case) -> [Graph; 2] {

@@ -66,7 +66,7 @@ fn pumice(dir: &Path, args: &str) -> Ended {
 }
 
 fn gpu() -> bool {
-    common::session(Limits::Raised).is_some()
+    common::session(Limits::Raised, |_| {}).is_some()
 }
 
 /// A folder with a small network `net.json` and its data in `digits`: 45 training and 18 test images of 8 x 8, 3 classes.

@@ -22,7 +22,7 @@ fn models() -> Vec<PathBuf> {
 
 #[test]
 fn every_model_verifies() {
-    let Some(mut session) = common::session(Limits::Raised) else { return };
+    let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     for path in models() {
         let model = model::load(Source::open(&path).expect("a readable file"), &[]).unwrap_or_else(|e| panic!("{e}"));
         let mut train = model.train.clone().expect("every model has a section train");
@@ -58,7 +58,7 @@ fn accuracy(model: &str) -> f64 {
 /// The quick ones; all of them with `PUMICE_TEST_ALL=1` (`make test-all`).
 #[test]
 fn models_learn_the_bundled_digits() {
-    if common::session(Limits::Raised).is_none() {
+    if common::session(Limits::Raised, |_| {}).is_none() {
         return;
     }
     let quick = [("softmax_regression_mnist", 0.88)];

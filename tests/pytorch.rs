@@ -56,7 +56,7 @@ fn mistake(expected: &Tensors, found: &Tensors, name: &str) -> Option<String> {
 
 /// Traces one spec on a device of its own, and lists what differs from its fixture.
 fn compare(spec: &Path) -> Option<Vec<String>> {
-    let mut session = common::session(Limits::Raised)?;
+    let mut session = common::session(Limits::Raised, |_| {})?;
     let tensors = |kind: &str| {
         let path = spec.with_extension(format!("{kind}.safetensors"));
         let read = read_tensors(&path).unwrap_or_else(|e| panic!("{e}"));

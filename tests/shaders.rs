@@ -6,7 +6,7 @@ use pumice::compile::layout::Layout;
 use pumice::compile::program::{PipelineKey, Program};
 use pumice::compile::{lower, training_graph, unfused_training_graph, update_of};
 use pumice::gpu::shader;
-use pumice::graph::Caps;
+use pumice::graph::{Caps, Family};
 use pumice::train::bench;
 use pumice::train::cases::cases;
 
@@ -21,11 +21,14 @@ fn programs() -> Vec<(String, Program)> {
                 // Rows with values as targets have no resident data set.
                 let wanted: &[&str] = if options.feed == Feed::Host { &["input"] } else { &[] };
                 let Ok(graph) = build(&case.model, &options, wanted, Some(&update)) else { continue };
-                let mut layout = Layout::default();
-                layout.add(&graph, &Caps::default()).expect("rows are small");
-                let lowered = lower::Options { batch: case.train.batch.0, reuse: true };
-                let program = lower::lower(&graph, &layout, &Caps::default(), lowered).expect("rows are small");
-                list.push((case.name.clone(), program));
+                for (family, subgroup) in [(Family::Gpu, 0), (Family::Software, 0), (Family::Software, 8)] {
+                    let caps = Caps { family, subgroup, ..Caps::default() };
+                    let mut layout = Layout::default();
+                    layout.add(&graph, &caps).expect("rows are small");
+                    let lowered = lower::Options { batch: case.train.batch.0, reuse: true };
+                    let program = lower::lower(&graph, &layout, &caps, lowered).expect("rows are small");
+                    list.push((case.name.clone(), program));
+                }
             }
         }
     }
@@ -36,8 +39,13 @@ fn module_of(key: &PipelineKey, source: &str) -> (naga::Module, naga::valid::Mod
     let name = format!("{}.{}", key.shader, key.entry);
     let module =
         naga::front::wgsl::parse_str(source).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
+    // The kernels for software adapters are the only ones that ask for more than WebGPU's core.
+    let image = key.shader == "conv2d_image";
+    let capabilities = if image { naga::valid::Capabilities::SUBGROUP } else { naga::valid::Capabilities::empty() };
     let mut validator =
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
+    validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
+    validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
     let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
     (module, info)
 }
@@ -46,12 +54,14 @@ fn translate(key: &PipelineKey, module: &naga::Module, info: &naga::valid::Modul
     let name = format!("{}.{}", key.shader, key.entry);
     let stage = naga::ShaderStage::Compute;
     let spirv = naga::back::spv::PipelineOptions { entry_point: key.entry.into(), shader_stage: stage };
-    naga::back::spv::write_vec(module, info, &naga::back::spv::Options::default(), Some(&spirv))
+    let options = naga::back::spv::Options { lang_version: (1, 3), ..Default::default() };
+    naga::back::spv::write_vec(module, info, &options, Some(&spirv))
         .unwrap_or_else(|e| panic!("{name} to SPIR-V: {e}"));
     let options = naga::back::msl::Options { lang_version: (2, 4), ..Default::default() };
     naga::back::msl::write_string(module, info, &options, &naga::back::msl::PipelineOptions::default())
         .unwrap_or_else(|e| panic!("{name} to MSL: {e}"));
-    let options = naga::back::hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+    let shader_model = naga::back::hlsl::ShaderModel::V6_0;
+    let options = naga::back::hlsl::Options { fake_missing_bindings: true, shader_model, ..Default::default() };
     let pipeline = naga::back::hlsl::PipelineOptions { entry_point: Some((stage, key.entry.into())) };
     let mut text = String::new();
     naga::back::hlsl::Writer::new(&mut text, &options, &pipeline)

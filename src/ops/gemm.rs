@@ -2,6 +2,7 @@
 //! which kernels. All are implicit GEMMs: no im2col matrix lies in memory.
 
 mod image;
+mod tiled;
 mod variant;
 
 use super::activation::Activation;
@@ -76,6 +77,7 @@ impl Forward {
     pub fn push(self, cx: &mut KernelCx) -> bool {
         match variant(Direction::Forward, &self.shape(cx.batch), cx.caps) {
             Variant::Image(tile) => image::forward(cx, &self, tile),
+            Variant::Tiled(tile) => tiled::forward(cx, &self, tile),
             Variant::Plain => return false,
         }
         true
@@ -100,6 +102,7 @@ impl GradInput {
     pub fn push(self, cx: &mut KernelCx) -> bool {
         match variant(Direction::GradInput, &self.shape(cx.batch), cx.caps) {
             Variant::Image(tile) => image::grad_input(cx, &self, tile),
+            Variant::Tiled(tile) => tiled::grad_input(cx, &self, tile),
             Variant::Plain => return false,
         }
         true
@@ -123,6 +126,7 @@ impl GradWeight {
     pub fn push(self, cx: &mut KernelCx) -> bool {
         match variant(Direction::GradWeight, &self.shape(cx.batch), cx.caps) {
             Variant::Image(tile) => image::grad_weight(cx, &self, tile),
+            Variant::Tiled(tile) => tiled::grad_weight(cx, &self, tile),
             Variant::Plain => return false,
         }
         true

@@ -2,14 +2,16 @@
 
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Device, Session};
+use pumice::graph::Caps;
 
-/// A session on the adapter of `PUMICE_DEVICE`; None, with a printed SKIPPED, where there is none.
+/// A session on the adapter of `PUMICE_DEVICE`, planned for with what `change` makes of its limits; None, with a printed SKIPPED, where there
+/// is none.
 ///
 /// With `REQUIRE_GPU=1` a missing adapter is a failure.
-pub fn session(limits: Limits) -> Option<Session> {
+pub fn session(limits: Limits, change: impl FnOnce(&mut Caps)) -> Option<Session> {
     let choice = std::env::var("PUMICE_DEVICE").ok();
     match Device::open(choice.as_deref(), limits) {
-        Ok(device) => Some(Session::new(device)),
+        Ok(device) => Some(Session::new(device.with_caps(change))),
         Err(e) if std::env::var("REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("REQUIRE_GPU=1: {e}"),
         Err(e) => {
             println!("SKIPPED: {e}");

@@ -1,0 +1,137 @@
+//! The products on GPUs: `conv2d_tiled.wgsl` and `conv2d_tiled_vec4.wgsl`, tiles in workgroup memory.
+
+use super::super::conv2d::Geometry;
+use super::variant::{Direction, Shape, Tile};
+use super::{Forward, GradInput, GradWeight};
+use crate::graph::{Grid, Kernel, KernelCx, Target};
+use std::ops::Range;
+
+/// Pushes y: a workgroup a tile of pixels by filters.
+pub fn forward(cx: &mut KernelCx, job: &Forward, tile: Tile) {
+    let g = &job.geometry;
+    let fours = g.group_channels().is_multiple_of(4);
+    let (shader, [x, w]) = if fours { ("conv2d_tiled_vec4", ["x4", "w4"]) } else { ("conv2d_tiled", ["x", "w"]) };
+    let shape = job.shape(cx.batch);
+    let parts = if whole(g, &job.span) { tile.parts(Direction::Forward, &shape) } else { 1 };
+    let items = g.pixels() * g.filters;
+    let sums = if parts == 1 { job.y.clone() } else { cx.scratch(parts * items * cx.batch) };
+    // Of several parts, the sum adds the bias and activates.
+    let finish = |kernel: Kernel| {
+        let kernel = kernel.set("BIAS", usize::from(job.b.is_some()));
+        job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel))
+    };
+    let b = job.b.clone().unwrap_or_else(|| job.w.clone());
+    let kernel = Kernel::new(shader, "forward")
+        .read(x, job.x.clone())
+        .read(w, job.w.clone())
+        .read("b", b.clone())
+        .write("y", sums.clone());
+    let kernel = if parts == 1 { finish(kernel) } else { kernel };
+    let kernel = split(kernel, tile, &shape, parts, items * cx.batch);
+    cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(&shape)));
+    if parts > 1 {
+        let kernel = sum(sums, parts, items, cx.batch).read("b", b).write("y", job.y.clone()).set("K", g.filters);
+        cx.push(finish(kernel));
+    }
+}
+
+/// Pushes dx: a workgroup a tile of the cells of one phase of the strides by channels.
+pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: Tile) {
+    let g = &job.geometry;
+    let fours = in_fours(g, &job.span);
+    let (shader, [dy, w, dx]) =
+        if fours { ("conv2d_tiled_vec4", ["dy4", "w4", "dx4"]) } else { ("conv2d_tiled", ["dy", "w", "dx"]) };
+    let shape = job.shape(cx.batch);
+    let parts = if whole(g, &job.span) { tile.parts(Direction::GradInput, &shape) } else { 1 };
+    let items = g.x_dims().iter().product();
+    let sums = if parts == 1 { job.dx.clone() } else { cx.scratch(parts * items * cx.batch) };
+    let kernel = Kernel::new(shader, "grad_input").read(dy, job.dy.clone()).read(w, job.w.clone());
+    let kernel = if job.add { kernel.read_write(dx, sums.clone()) } else { kernel.write(dx, sums.clone()) };
+    let kernel = kernel
+        .set("ADD", usize::from(job.add))
+        .set("STEP_H", g.window.h.tap_step())
+        .set("STEP_W", g.window.w.tap_step());
+    let kernel = split(kernel, tile, &shape, parts, items * cx.batch);
+    cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(&shape)));
+    if parts > 1 {
+        let kernel = sum(sums.clone(), parts, items, cx.batch).read("b", sums).write("y", job.dx.clone());
+        cx.push(kernel);
+    }
+}
+
+/// Whether weights are bound whole, so that one product computes all of its output.
+fn whole(g: &Geometry, span: &Range<usize>) -> bool {
+    span.len() == g.filters
+}
+
+/// Sets how the reduction of y or dx is split: `part` numbers are one part of the workspace.
+fn split(kernel: Kernel, tile: Tile, shape: &Shape, parts: usize, part: usize) -> Kernel {
+    let part = if parts == 1 { 0 } else { part };
+    kernel.set("PARTS", parts).set("PART", part).set("ROW_TILES", shape.rows.div_ceil(tile.size()[0]))
+}
+
+/// The sum of the parts of y or dx, `items` numbers a sample.
+fn sum(sums: Target, parts: usize, items: usize, batch: usize) -> Kernel {
+    Kernel::new("conv2d_tiled", "sum")
+        .read("parts_in", sums)
+        .set("PARTS", parts)
+        .set("PART", items * batch)
+        .set("ITEMS", items)
+        .grid(Grid::per_sample(items))
+}
+
+/// Pushes dw: a workgroup a tile of filters by taps of one part of the sums, and where there are several, their sum in order.
+pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: Tile) {
+    let g = &job.geometry;
+    let shape = job.shape(cx.batch);
+    let parts = tile.parts(Direction::GradWeight, &shape);
+    let weights = job.span.len() * g.taps();
+    let sums = if parts == 1 { job.dw.clone() } else { cx.scratch(parts * weights) };
+    let fours = in_fours(g, &job.span);
+    let (shader, [dy, x, partial]) =
+        if fours { ("conv2d_tiled_vec4", ["dy4", "x4", "partial4"]) } else { ("conv2d_tiled", ["dy", "x", "partial"]) };
+    let kernel = Kernel::new(shader, "grad_weight")
+        .read(dy, job.dy.clone())
+        .read(x, job.x.clone())
+        .write(partial, sums.clone())
+        .set("PARTS", parts);
+    cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(&shape)));
+    if parts > 1 {
+        let kernel = Kernel::new("conv2d", "grad_weight_sum")
+            .read("parts_in", sums)
+            .write("dw", job.dw.clone())
+            .set("WEIGHTS", weights)
+            .set("PARTS", parts)
+            .grid(Grid::fixed(weights));
+        cx.push(kernel);
+    }
+}
+
+/// Whether channels and the filters of dy and w lie in whole fours.
+fn in_fours(g: &Geometry, span: &Range<usize>) -> bool {
+    let filters = [g.filters, span.start, span.len() / g.groups, g.group_channels()];
+    filters.iter().all(|n| n.is_multiple_of(4))
+}
+
+/// Sets sizes, tile and grid.
+fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: Tile, workgroups: usize) -> Kernel {
+    let ([rows, columns], invocations) = (tile.size(), tile.invocations());
+    let fours = |lines: usize| lines * Tile::STEP / 4 / invocations;
+    g.window
+        .constants(kernel)
+        .set("DILATION_H", g.window.h.dilation)
+        .set("DILATION_W", g.window.w.dilation)
+        .set("GROUPS", g.groups)
+        .set("CG", g.group_channels())
+        .set("KG", span.len() / g.groups)
+        .set("K", g.filters)
+        .set("FIRST", span.start)
+        .set("LM", tile.lanes[0])
+        .set("LN", tile.lanes[1])
+        .set("TM", tile.rows)
+        .set("TM4", tile.rows / 4)
+        .set("QF", Tile::STEP / 4)
+        .set("A_FOURS", fours(rows))
+        .set("B_FOURS", fours(columns))
+        .grid(Grid::fixed(workgroups * invocations).group(invocations as u32))
+}
