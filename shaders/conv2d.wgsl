@@ -35,6 +35,7 @@ override STEP_H: u32 = 1u; // grad_input: every STEP_H-th row of taps meets the 
 override STEP_W: u32 = 1u;
 override PARTS: u32 = 1u;  // grad_weight: partial sums
 override WEIGHTS: u32 = 1u; // of all filters
+override BIASES: u32 = 1u;
 
 const C: u32 = GROUPS * CG;
 const K: u32 = GROUPS * KG;
@@ -447,6 +448,27 @@ fn grad_weight_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
 
 @group(0) @binding(1) var<storage, read> parts_in: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
+
+@group(0) @binding(3) var<storage, read> bias_parts_in: array<f32>;
+@group(0) @binding(4) var<storage, read_write> db: array<f32>;
+
+// One invocation adds the partial sums of one weight or, behind them, of one bias, in order.
+@compute @workgroup_size(WG)
+fn grad_weight_bias_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    var sum = 0.0;
+    if i < WEIGHTS {
+        for (var part = 0u; part < PARTS; part += 1u) {
+            sum += parts_in[part * WEIGHTS + i];
+        }
+        dw[i] = sum;
+    } else if i < WEIGHTS + BIASES {
+        for (var part = 0u; part < PARTS; part += 1u) {
+            sum += bias_parts_in[part * BIASES + i - WEIGHTS];
+        }
+        db[i - WEIGHTS] = sum;
+    }
+}
 
 // One invocation adds the partial sums of one weight, in order.
 @compute @workgroup_size(WG)

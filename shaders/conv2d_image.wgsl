@@ -1,7 +1,8 @@
 // Convolution for software adapters (conv2d.wgsl has the formulas): implicit GEMMs whose operands come from textures, four elements a
 // load (lib/texel.wgsl), and are shared by the 8 lanes of a subgroup. One workgroup is one subgroup and computes one tile:
 //   forward:     8 MG pixels x 8 NG filters, a lane holding one filter of each 8; sums over taps and channels, four channels a step;
-//   grad_input:  8 MG pixels x 32 NG channels, a lane holding four channels of each 32; sums over taps and filters, four filters a step;
+//   grad_input:  8 MG pixels x 32 NG channels, a lane holding four channels of each 32; sums over taps and filters, four filters a step
+//                (where channels are few, RL lanes share the same ones and each holds one row in RL);
 //   grad_weight: 4 ML MG filters x 32 NG weights, a lane holding four weights of each 32; sums over a part of the pixels, one a step.
 // Rows are loaded one (grad_weight: four) a lane and handed round by subgroupShuffle from a constant lane. Rows and columns past the
 // end are those of the last real one, computed and stored again. Every tile is in named variables, there is no branch in the hot
@@ -27,11 +28,12 @@ override CG: u32 = 1u;      // channels of a group
 override KG: u32 = 1u;      // filters of a group that the weights hold
 override K: u32 = 1u;       // filters in all
 override FIRST_K: u32 = 0u; // the first filter that the weights hold
-override BIAS: u32 = 0u;    // 1: add b
+override BIAS: u32 = 0u;    // 1: add b; grad_weight: sum dy too
 override ADD: u32 = 0u;     // grad_input: 1 adds to what dx holds
 override MG: u32 = 1u;
 override ML: u32 = 1u;
 override NG: u32 = 1u;
+override CL: u32 = 8u;      // grad_input: lanes that hold different columns, and rows of a lane for each load
 override UNROLL: u32 = 1u;  // steps of the innermost loop in one iteration
 override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
 override STEP_W: u32 = 1u;
@@ -44,7 +46,8 @@ const XT: u32 = GROUPS * CT;                // texels of a pixel of x
 const YT: u32 = (K + 3u) / 4u;              // texels of a pixel of dy
 const JT: u32 = R * S * CT;                 // texels of a filter
 const K_TILES: u32 = (KG + 8u * NG - 1u) / (8u * NG);
-const C_TILES: u32 = (CT + 8u * NG - 1u) / (8u * NG);
+const RL: u32 = 8u / CL;                    // lanes that hold the same columns for different rows
+const C_TILES: u32 = (CT + CL * NG - 1u) / (CL * NG);
 const F_TILES: u32 = (KT + ML * MG - 1u) / (ML * MG);
 const J_TILES: u32 = (JT + 8u * NG - 1u) / (8u * NG);
 
@@ -161,7 +164,7 @@ fn put_dx(to: u32, c: u32, sum: vec4<f32>) {
 @compute @workgroup_size(WG)
 fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
-    let c0 = tile % C_TILES * (8u * NG) + lane;
+    let c0 = tile % C_TILES * (CL * NG) + lane % CL;
     let g = tile / C_TILES % GROUPS;
     let phase = tile / (C_TILES * GROUPS) % PHASES;
     let m0 = tile / (C_TILES * GROUPS * PHASES) * (8u * MG);
@@ -171,13 +174,16 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     }
     let phase_h = phase / STRIDE_W;
     let phase_w = phase % STRIDE_W;
+#for l in 0..CL
+    let from_$l = select($lu, $lu * RL + lane / CL, RL > 1u); // constant but where lanes share columns
+#end
 #for m in 0..MG
     let m_$m = min(m0 + 8u * $mu + lane, cells - 1u);
     let h_$m = i32(m_$m / PW % PH * STRIDE_H + phase_h + PAD_H);
     let w_$m = i32(m_$m % PW * STRIDE_W + phase_w + PAD_W);
     let image_$m = m_$m / (PH * PW) * OH;
-#for l in 0..8
-    let cell_$m_$l = min(m0 + 8u * $mu + $lu, cells - 1u);
+#for l in 0..CL
+    let cell_$m_$l = min(m0 + 8u * $mu + from_$l, cells - 1u);
     let row_$m_$l = cell_$m_$l / PW % PH * STRIDE_H + phase_h;
     let column_$m_$l = cell_$m_$l % PW * STRIDE_W + phase_w;
     let to_$m_$l = ((cell_$m_$l / (PH * PW) * H + min(row_$m_$l, H - 1u)) * W + min(column_$m_$l, W - 1u)) * C + g * CG;
@@ -185,10 +191,10 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #end
 #end
 #for n in 0..NG
-    let c_$n = min(c0 + 8u * $nu, CT - 1u);
+    let c_$n = min(c0 + CL * $nu, CT - 1u);
 #end
 #for m in 0..MG
-#for l in 0..8
+#for l in 0..CL
 #for n in 0..NG
     var sum_$m_$l_$n = vec4<f32>(0.0);
 #end
@@ -219,9 +225,9 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #end
 #end
 #for m in 0..MG
-#for l in 0..8
+#for l in 0..CL
                     {
-                        let row = subgroupShuffle(a_$m, $lu);
+                        let row = subgroupShuffle(a_$m, from_$l);
 #for n in 0..NG
                         sum_$m_$l_$n = add_product(sum_$m_$l_$n, row, b_0_$n, b_1_$n, b_2_$n, b_3_$n);
 #end
@@ -234,7 +240,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
         }
     }
 #for m in 0..MG
-#for l in 0..8
+#for l in 0..CL
     if real_$m_$l {
 #for n in 0..NG
         put_dx(to_$m_$l, 4u * c_$n, sum_$m_$l_$n);
@@ -246,6 +252,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 
 @group(0) @binding(2) var x_in: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // without a bias nothing is written
 
 // Four channels from c on of the tap that begins at `to`.
 fn put_partial(to: u32, c: u32, sum: vec4<f32>) {
@@ -273,6 +280,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     let c_$n = i32(FIRST + g * CT + j_$n % CT) + (h_$n * i32(W) + w_$n) * i32(XT);
 #end
 #for m in 0..MG
+    var bias_$m = vec4<f32>(0.0);
     let f_$m = FIRST + FIRST_K / 4u + g * KT + min(f0 + ML * $mu + min(lane, ML - 1u), KT - 1u);
 #for l in 0..ML
 #for q in 0..4
@@ -295,6 +303,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
         let base_$u = ((i32(m_$u / (OH * OW) * H) + top_$u) * i32(W) + left_$u) * i32(XT);
 #for m in 0..MG
         let a_$u_$m = textureLoad(dy, texel(select(ZERO, f_$m + m_$u * YT, real_$u)));
+        bias_$m += a_$u_$m;
 #end
 #for n in 0..NG
         let in_$u_$n = real_$u && u32(top_$u + h_$n) < H && u32(left_$u + w_$n) < W;
@@ -331,4 +340,16 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
 #end
 #end
+    if BIAS != 0u && tile % J_TILES == 0u && lane < ML {
+#for m in 0..MG
+        {
+            let k = 4u * min(f0 + ML * $mu + lane, KT - 1u);
+#for q in 0..4
+            if KG % 4u == 0u || k + $qu < KG {
+                bias_partial[(part * GROUPS + g) * KG + k + $qu] = bias_$m[$q];
+            }
+#end
+        }
+#end
+    }
 }

@@ -1,7 +1,8 @@
-//! Joins a node with its only user where the ops know how ([`crate::graph::Op::absorb`]). Knows no op by name.
+//! Joins a node with its only user, and nodes that read the same, where the ops know how ([`crate::graph::Op::absorb`],
+//! [`crate::graph::Op::join`]). Knows no op by name.
 
 use super::prune::prune;
-use crate::graph::{Graph, Kind};
+use crate::graph::{Graph, Kind, Value};
 use std::collections::HashSet;
 
 /// Fuses until nothing more fits. Kept values are never swallowed.
@@ -32,7 +33,46 @@ pub fn fuse(mut graph: Graph) -> Graph {
         graph.nodes[user].inputs = inputs;
         graph.nodes[user].kind = Kind::Op(fused);
     }
+    join(&mut graph);
     prune(graph)
+}
+
+/// Merges nodes that read the same first input. The merged node stands in the place of the one that takes the other in.
+fn join(graph: &mut Graph) {
+    for a in 0..graph.nodes.len() {
+        let users = users(graph);
+        let Some(op) = graph.nodes[a].op().cloned() else { continue };
+        let Some(&first) = graph.nodes[a].inputs.first() else { continue };
+        for &(b, _) in &users[first.node] {
+            let (node, other) = (&graph.nodes[a], &graph.nodes[b]);
+            // Whoever reads the other must come behind the merged node.
+            let fits = b != a && other.inputs == [first] && other.segment == node.segment;
+            let Some(joined) =
+                other.op().filter(|_| fits && users[b].iter().all(|u| u.0 > a)).and_then(|o| op.join(o.as_ref()))
+            else {
+                continue;
+            };
+            let behind = graph.nodes[a].outputs.len();
+            let outputs = graph.nodes[b].outputs.clone();
+            graph.nodes[a].outputs.extend(outputs);
+            graph.nodes[a].kind = Kind::Op(joined);
+            redirect(graph, b, a, behind);
+            break;
+        }
+    }
+}
+
+/// Makes all that read node `from` read the outputs of `to` from `behind` on.
+fn redirect(graph: &mut Graph, from: usize, to: usize, behind: usize) {
+    let map = |v: &mut Value| {
+        if v.node == from {
+            *v = Value { node: to, out: behind + v.out };
+        }
+    };
+    graph.nodes.iter_mut().for_each(|n| n.inputs.iter_mut().for_each(map));
+    graph.loss.iter_mut().for_each(map);
+    graph.keep.iter_mut().for_each(|k| map(&mut k.1));
+    graph.gradients.iter_mut().for_each(|g| map(&mut g.value));
 }
 
 /// Who reads each node: (node, input position).

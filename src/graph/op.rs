@@ -105,7 +105,14 @@ pub trait Op: Debug + Send + Sync + 'static {
         None
     }
 
-    /// For [`Op::absorb`] to see what `next` is.
+    /// Fusion of two that read the same: the op that computes this op's outputs and behind them those of `other`, whose only input
+    /// is this op's first.
+    fn join(&self, other: &dyn Op) -> Option<Arc<dyn Op>> {
+        let _ = other;
+        None
+    }
+
+    /// For [`Op::absorb`] and [`Op::join`] to see what the other is.
     fn any(&self) -> &dyn Any;
 }
 

@@ -1,7 +1,7 @@
 //! Bias: y[…, c] = x[…, c] + b[c], and the bias gradient, a sum over everything but channels.
 
 use super::Registry;
-use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::tensor::TensorType;
 use std::any::Any;
 
@@ -76,6 +76,29 @@ pub struct BiasAddGradBias {
 /// Partial sums of the first stage.
 const PARTS: usize = 64;
 
+/// Pushes the kernels of `db[c] = Σ dy[…, c]` for dy, input 0, of `rows` rows a sample.
+pub fn push_grad_bias(cx: &mut KernelCx, rows: usize, channels: usize, db: Target) {
+    let parts = PARTS.min(rows * cx.batch);
+    let partial = cx.scratch(parts * channels);
+    cx.push(
+        Kernel::new("bias_add", "grad_bias_partial")
+            .read("dy", cx.input(0))
+            .write("parts_out", partial.clone())
+            .set("ROWS", rows)
+            .set("C", channels)
+            .set("PARTS", parts)
+            .grid(Grid::fixed(parts * channels)),
+    );
+    cx.push(
+        Kernel::new("bias_add", "grad_bias")
+            .read("parts_in", partial)
+            .write("db", db)
+            .set("C", channels)
+            .set("PARTS", parts)
+            .grid(Grid::fixed(channels)),
+    );
+}
+
 impl Op for BiasAddGradBias {
     fn name(&self) -> &'static str {
         "bias_add_grad_bias"
@@ -91,26 +114,8 @@ impl Op for BiasAddGradBias {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let rows = cx.inputs[0].items() / self.channels;
-        let parts = PARTS.min(rows * cx.batch);
-        let partial = cx.scratch(parts * self.channels);
-        cx.push(
-            Kernel::new("bias_add", "grad_bias_partial")
-                .read("dy", cx.input(0))
-                .write("parts_out", partial.clone())
-                .set("ROWS", rows)
-                .set("C", self.channels)
-                .set("PARTS", parts)
-                .grid(Grid::fixed(parts * self.channels)),
-        );
-        cx.push(
-            Kernel::new("bias_add", "grad_bias")
-                .read("parts_in", partial)
-                .write("db", cx.output(0))
-                .set("C", self.channels)
-                .set("PARTS", parts)
-                .grid(Grid::fixed(self.channels)),
-        );
+        let (rows, db) = (cx.inputs[0].items() / self.channels, cx.output(0));
+        push_grad_bias(cx, rows, self.channels, db);
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {

@@ -1,7 +1,7 @@
 //! Dense layer: y[n, u] = act(b[u] + Σ x[n, i] · w[u, i]). Weights over the adapter's binding limit are worked through in windows of units.
 
 use super::activation::{Activation, ActivationOp};
-use super::bias_add::BiasAdd;
+use super::bias_add::{BiasAdd, BiasAddGradBias, push_grad_bias};
 use super::conv2d::Geometry;
 use super::elementwise::Width;
 use super::gemm::{Forward, GradInput, GradWeight};
@@ -141,7 +141,7 @@ impl Op for Dense {
         assert!(!self.bias && self.activation.is_none(), "gradients come before fusing");
         let Some(dy) = douts[0] else { return vec![None; 2] };
         let dx = b.one(DenseGradInput, &[dy, inputs[1]]);
-        let dw = b.one(DenseGradWeight, &[dy, inputs[0]]);
+        let dw = b.one(DenseGradWeight { bias: false }, &[dy, inputs[0]]);
         vec![Some(dx), Some(dw)]
     }
 
@@ -291,7 +291,10 @@ impl Op for DenseGradInput {
 
 /// Inputs dy `[N, units]`, x `[N, in]`; output dw `[units, in]`: dw[u, i] = Σ dy[n, u] · x[n, i].
 #[derive(Debug)]
-pub struct DenseGradWeight;
+pub struct DenseGradWeight {
+    /// Whether a second output is the gradient of the bias, db `[units]`: the sums of dy (by fusion).
+    pub bias: bool,
+}
 
 impl Op for DenseGradWeight {
     fn name(&self) -> &'static str {
@@ -299,7 +302,8 @@ impl Op for DenseGradWeight {
     }
 
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        Ok(vec![TensorType::f32(&[inputs[0].items(), inputs[1].items()])])
+        let db = self.bias.then(|| TensorType::f32(&[inputs[0].items()]));
+        Ok(std::iter::once(TensorType::f32(&[inputs[0].items(), inputs[1].items()])).chain(db).collect())
     }
 
     fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
@@ -310,7 +314,10 @@ impl Op for DenseGradWeight {
         let (units, features) = (cx.inputs[0].items(), cx.inputs[1].items());
         let width = Width::of(features);
         let inputs = features / width.lanes();
-        for window in cx.row_windows(units, features) {
+        let windows = cx.row_windows(units, features);
+        // The kernels that multiply the one window there is may sum dy besides.
+        let mut db = self.bias.then(|| cx.output(1));
+        for window in windows.iter().cloned() {
             let dw = cx.output_range(0, window.start * features, window.len() * features);
             let job = GradWeight {
                 geometry: Geometry::dense(features, units),
@@ -318,8 +325,10 @@ impl Op for DenseGradWeight {
                 dy: cx.input(0),
                 x: cx.input(1),
                 dw: dw.clone(),
+                db: db.clone().filter(|_| windows.len() == 1),
             };
             if job.push(cx) {
+                db = db.filter(|_| windows.len() > 1);
                 continue;
             }
             let [tu, ti] = tile(window.len(), inputs, gradient_tile(width), cx.caps);
@@ -337,11 +346,17 @@ impl Op for DenseGradWeight {
                 .grid(grouped(Grid::fixed(window.len().div_ceil(tu) * inputs.div_ceil(ti)), cx.batch, cx.caps));
             cx.push(kernel);
         }
+        if let Some(db) = db {
+            push_grad_bias(cx, 1, units, db);
+        }
     }
 
-    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
         let (dy, x) = (&cx.inputs[0], &cx.inputs[1]);
         let (units, features) = (dy.shape[1], x.shape[1]);
+        if output == 1 {
+            return indices.iter().map(|&u| dy.data[u..].iter().step_by(units).sum()).collect();
+        }
         let product = |i: usize, n: usize| dy.data[n * units + i / features] * x.data[n * features + i % features];
         indices.iter().map(|&i| (0..cx.n).map(|n| product(i, n)).sum()).collect()
     }
@@ -352,6 +367,11 @@ impl Op for DenseGradWeight {
 
     fn flops(&self, inputs: &[&TensorType], _: &[&TensorType]) -> u64 {
         2 * (inputs[0].items() * inputs[1].items()) as u64
+    }
+
+    fn join(&self, other: &dyn Op) -> Option<Arc<dyn Op>> {
+        let fits = !self.bias && other.any().is::<BiasAddGradBias>();
+        fits.then(|| Arc::new(DenseGradWeight { bias: true }) as Arc<dyn Op>)
     }
 
     fn any(&self) -> &dyn Any {

@@ -6,6 +6,7 @@ mod tiled;
 mod variant;
 
 use super::activation::Activation;
+use super::bias_add::push_grad_bias;
 use super::conv2d::Geometry;
 use crate::graph::{KernelCx, Target};
 use std::ops::Range;
@@ -57,6 +58,8 @@ pub struct GradWeight {
     pub x: Target,
     /// dw `[span, R, S, C / groups]`.
     pub dw: Target,
+    /// db `[K]`, the sums of dy, where they are wanted; the span is then all filters.
+    pub db: Option<Target>,
 }
 
 impl Forward {
@@ -126,7 +129,12 @@ impl GradWeight {
     pub fn push(self, cx: &mut KernelCx) -> bool {
         match variant(Direction::GradWeight, &self.shape(cx.batch), cx.caps) {
             Variant::Image(tile) => image::grad_weight(cx, &self, tile),
-            Variant::Tiled(tile) => tiled::grad_weight(cx, &self, tile),
+            Variant::Tiled(tile) => {
+                tiled::grad_weight(cx, &self, tile);
+                if let Some(db) = self.db {
+                    push_grad_bias(cx, self.geometry.pixels(), self.geometry.filters, db);
+                }
+            }
             Variant::Plain => return false,
         }
         true

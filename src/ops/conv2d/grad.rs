@@ -1,11 +1,13 @@
 //! The gradients of a convolution by its input and by its filters.
 
+use super::super::bias_add::{BiasAddGradBias, push_grad_bias};
 use super::super::gemm::{GradInput, GradWeight};
 use super::super::tile::{chunk, even, grouped, parts, tile};
 use super::{Geometry, position};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
 use std::any::Any;
+use std::sync::Arc;
 
 /// Inputs dy `[N, OH, OW, K]`, w `[K, R, S, C / groups]`; output dx `[N, H, W, C]`: dx of a cell sums dy · w over the windows that hold it.
 #[derive(Clone, Debug)]
@@ -101,6 +103,8 @@ impl Op for Conv2dGradInput {
 pub struct Conv2dGradWeight {
     /// All sizes.
     pub geometry: Geometry,
+    /// Whether a second output is the gradient of the bias, db `[K]`: the sums of dy (by fusion).
+    pub bias: bool,
 }
 
 impl Op for Conv2dGradWeight {
@@ -111,7 +115,8 @@ impl Op for Conv2dGradWeight {
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
         assert_eq!(inputs[0].dims, self.geometry.y_dims());
         assert_eq!(inputs[1].dims, self.geometry.x_dims());
-        Ok(vec![TensorType::f32(&self.geometry.w_dims())])
+        let db = self.bias.then(|| TensorType::f32(&[self.geometry.filters]));
+        Ok(std::iter::once(TensorType::f32(&self.geometry.w_dims())).chain(db).collect())
     }
 
     fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
@@ -126,9 +131,14 @@ impl Op for Conv2dGradWeight {
             dy: cx.input(0),
             x: cx.input(1),
             dw: cx.output(0),
+            db: self.bias.then(|| cx.output(1)),
         };
         if job.push(cx) {
             return;
+        }
+        if self.bias {
+            let db = cx.output(1);
+            push_grad_bias(cx, g.pixels(), g.filters, db);
         }
         let (width, taps) = (g.width(), g.taps());
         let columns = taps / width.lanes();
@@ -156,8 +166,12 @@ impl Op for Conv2dGradWeight {
         }
     }
 
-    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
         let g = &self.geometry;
+        if output == 1 {
+            let dy = &cx.inputs[0].data;
+            return indices.iter().map(|&k| dy[k..].iter().step_by(g.filters).sum()).collect();
+        }
         let (dy, x) = (&cx.inputs[0].data, &cx.inputs[1].data);
         let one = |&index: &usize| {
             let [k, r, s, c] = position(index, g.w_dims());
@@ -181,6 +195,11 @@ impl Op for Conv2dGradWeight {
 
     fn flops(&self, _: &[&TensorType], _: &[&TensorType]) -> u64 {
         self.geometry.flops()
+    }
+
+    fn join(&self, other: &dyn Op) -> Option<Arc<dyn Op>> {
+        let fits = !self.bias && other.any().is::<BiasAddGradBias>();
+        fits.then(|| Arc::new(Conv2dGradWeight { bias: true, ..self.clone() }) as Arc<dyn Op>)
     }
 
     fn any(&self) -> &dyn Any {

@@ -113,13 +113,14 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
     let (h, w) = (&g.window.h, &g.window.w);
     let texels = g.group_channels().div_ceil(4);
     let cells = h.input.div_ceil(h.stride) * w.input.div_ceil(w.stride);
-    let times = texels.div_ceil(8 * tile.columns) * g.groups * h.stride * w.stride;
+    let times = texels.div_ceil(tile.lanes * tile.columns) * g.groups * h.stride * w.stride;
     let dy = pack_pixels(cx, &job.dy, g.pixels(), g.filters);
     let weights = pack_w(cx, &job.w, g);
     let kernel = Kernel::new("conv2d_image", "grad_input").texture("dy", dy).texture("w", weights);
     let kernel = if job.add { kernel.read_write("dx", job.dx.clone()) } else { kernel.write("dx", job.dx.clone()) };
     let kernel = kernel
         .set("ADD", usize::from(job.add))
+        .set("CL", tile.lanes)
         .set("STEP_H", h.tap_step())
         .set("STEP_W", w.tap_step())
         .set("UNROLL", unroll((job.span.len() / g.groups).div_ceil(4), tile))
@@ -138,23 +139,35 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
     let parts = 16usize.div_ceil(tiles).min(pixels.div_ceil(64)).max(pixels.div_ceil(50_000));
     let dy = pack_pixels(cx, &job.dy, g.pixels(), g.filters);
     let x = pack_x(cx, &job.x, &job.geometry);
+    let filters = job.span.len();
     let sums = if parts == 1 { job.dw.clone() } else { cx.scratch(parts * weights) };
+    let bias_sums = match &job.db {
+        Some(db) if parts == 1 => db.clone(),
+        Some(_) => cx.scratch(parts * filters),
+        None => cx.scratch(1),
+    };
     let kernel = Kernel::new("conv2d_image", "grad_weight")
         .texture("dy", dy)
         .texture("x_in", x)
         .write("partial", sums.clone())
+        .write("bias_partial", bias_sums.clone())
+        .set("BIAS", usize::from(job.db.is_some()))
         .set("ML", tile.lanes)
         .set("PARTS", parts)
         .set("UNROLL", 2)
         .grid(Grid::fixed(tiles * parts * LANES as usize).group(LANES));
     cx.push(constants(kernel, g, &job.span, tile));
-    if parts > 1 {
-        let kernel = Kernel::new("conv2d", "grad_weight_sum")
-            .read("parts_in", sums)
-            .write("dw", job.dw.clone())
-            .set("WEIGHTS", weights)
-            .set("PARTS", parts)
-            .grid(Grid::fixed(weights));
-        cx.push(kernel);
+    if parts == 1 {
+        return;
     }
+    let entry = if job.db.is_some() { "grad_weight_bias_sum" } else { "grad_weight_sum" };
+    let sum = Kernel::new("conv2d", entry).read("parts_in", sums).write("dw", job.dw.clone());
+    let (sum, items) = match &job.db {
+        Some(db) => {
+            let sum = sum.read("bias_parts_in", bias_sums).write("db", db.clone()).set("BIASES", filters);
+            (sum, weights + filters)
+        }
+        None => (sum, weights),
+    };
+    cx.push(sum.set("WEIGHTS", weights).set("PARTS", parts).grid(Grid::fixed(items)));
 }

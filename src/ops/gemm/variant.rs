@@ -121,7 +121,7 @@ const TILES: [Tile; 6] = [
 pub struct ImageTile {
     /// Loads of rows.
     pub loads: usize,
-    /// Lanes of such a load that hold rows.
+    /// Forward and `grad_weight`: lanes of such a load that hold rows. `grad_input`: lanes that hold columns of their own.
     pub lanes: usize,
     /// Loads of columns.
     pub columns: usize,
@@ -164,7 +164,12 @@ fn image_tile(direction: Direction, shape: &Shape) -> ImageTile {
     let rows = even(shape.rows.div_ceil(8), 4);
     match direction {
         Direction::Forward => ImageTile { loads: rows, lanes: 8, columns: even(shape.columns.div_ceil(8), 8) },
-        Direction::GradInput => ImageTile { loads: rows, lanes: 8, columns: even(shape.columns.div_ceil(32), 2) },
+        Direction::GradInput => {
+            // Lanes without a column of their own take rows.
+            let lanes = shape.columns.div_ceil(4).next_power_of_two().min(8);
+            let loads = even(shape.rows.div_ceil(8), 4 * 8 / lanes);
+            ImageTile { loads, lanes, columns: even(shape.columns.div_ceil(32), 2) }
+        }
         Direction::GradWeight => {
             let lanes = even(shape.rows.div_ceil(4), 8);
             ImageTile { loads: 1, lanes, columns: even(shape.columns.div_ceil(32), 2) }
