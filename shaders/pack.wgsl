@@ -1,7 +1,7 @@
 // Packs the cells under each window of a row, channels of one after those of the other, into whole texels (lib/texel.wgsl):
 //   y[row, o, s C + c] = x[row, o STRIDE_W + s DILATION_W - PAD_W, c], 0 in the padding and behind the last of S C.
 // With S = 1 it only pads channels to a multiple of four. x [rows, W, C], y [rows, OW, 4 TEXELS].
-// One invocation computes one texel.
+// One invocation computes RUN texels of one pixel: all, or one.
 #import step
 
 override W: u32 = 1u;
@@ -12,6 +12,7 @@ override STRIDE_W: u32 = 1u;
 override DILATION_W: u32 = 1u;
 override PAD_W: u32 = 0u;
 override TEXELS: u32 = 1u;
+override RUN: u32 = 1u;
 override ROWS: u32 = 0u;        // rows besides those of samples
 override SAMPLE_ROWS: u32 = 0u; // rows of a sample
 
@@ -27,11 +28,17 @@ fn element(row: u32, o: u32, t: u32) -> f32 {
 @compute @workgroup_size(WG)
 fn pack(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
-    if i >= (SAMPLE_ROWS * step.n + ROWS) * OW * TEXELS {
+    if i >= (SAMPLE_ROWS * step.n + ROWS) * OW * (TEXELS / RUN) {
         return;
     }
-    let row = i / (OW * TEXELS);
-    let o = i / TEXELS % OW;
-    let t = i % TEXELS * 4u;
-    y[i] = vec4<f32>(element(row, o, t), element(row, o, t + 1u), element(row, o, t + 2u), element(row, o, t + 3u));
+    let pixel = i / (TEXELS / RUN);
+    let row = pixel / OW;
+    let o = pixel % OW;
+    let first = i % (TEXELS / RUN) * 4u;
+#for t in 0..RUN
+    {
+        let t = first + 4u * $tu;
+        y[i * RUN + $tu] = vec4<f32>(element(row, o, t), element(row, o, t + 1u), element(row, o, t + 2u), element(row, o, t + 3u));
+    }
+#end
 }

@@ -5,7 +5,7 @@ use super::memory::{self, Plan};
 use super::program::{Buffer, Dispatch, PipelineKey, Port, Program, Range};
 use super::stage;
 use crate::error::{Error, Result};
-use crate::graph::{Arena, Caps, Graph, Kernel, KernelCx, Kind, Segment, Target, Value, name_salt};
+use crate::graph::{Arena, Caps, Graph, Kernel, KernelCx, Kind, Segment, Shared, Target, Value, name_salt};
 use std::collections::{BTreeSet, HashMap};
 
 /// How a program is laid out.
@@ -26,6 +26,7 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: Options) -> R
     let windows: Vec<usize> = layout.windows(Arena::Weights).iter().map(|b| (b / 4) as usize).collect();
     let mut kernels: Vec<Vec<Kernel>> = Vec::with_capacity(graph.nodes.len());
     let mut scratch: Vec<Vec<usize>> = Vec::with_capacity(graph.nodes.len());
+    let mut shared = Vec::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         let mut cx = KernelCx {
             inputs: node.inputs.iter().map(|&v| graph.ty(v)).collect(),
@@ -38,6 +39,8 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: Options) -> R
             output_values: (0..node.outputs.len()).map(|out| Value { node: i, out }).collect(),
             scratch: Vec::new(),
             kernels: Vec::new(),
+            shared: &mut shared,
+            node: i,
         };
         if let Some(op) = node.op() {
             op.kernels(&mut cx);
@@ -46,9 +49,9 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: Options) -> R
         scratch.push(cx.scratch);
     }
     let stored = stored_values(graph);
-    let plan = memory::plan(graph, options.batch, &|v| stored.contains_key(&v), &scratch, options.reuse);
+    let plan = memory::plan(graph, options.batch, &|v| stored.contains_key(&v), &scratch, &shared, options.reuse);
     let mut lowering =
-        Lowering { graph, layout, plan, stored, scratch, batch: options.batch, program: Program::default() };
+        Lowering { graph, layout, plan, stored, scratch, shared, batch: options.batch, program: Program::default() };
     for (i, list) in kernels.into_iter().enumerate() {
         for kernel in list {
             lowering.dispatch(i, kernel, caps)?;
@@ -99,6 +102,7 @@ struct Lowering<'a> {
     plan: Plan,
     stored: HashMap<Value, (String, Option<Arena>)>,
     scratch: Vec<Vec<usize>>,
+    shared: Vec<Shared>,
     batch: usize,
     program: Program,
 }
@@ -158,6 +162,10 @@ impl Lowering<'_> {
             Target::Window { arena, window } => {
                 let size = self.layout.windows(arena)[window];
                 Range { buffer: Buffer::Store(arena, window), offset: 0, size }
+            }
+            Target::Shared(i) => {
+                let size = (self.shared[i].len as u64 * 4).max(4);
+                Range { buffer: Buffer::Slot(self.plan.shared[i]), offset: 0, size }
             }
             Target::Scratch(i) => {
                 let size = (self.scratch[node][i] as u64 * 4).max(4);

@@ -4,7 +4,7 @@
 //! separate buffers and a node's outputs and workspace are placed before its inputs are released.
 
 use super::layout::ALIGN;
-use crate::graph::{Graph, Kind, Value};
+use crate::graph::{Graph, Kind, Shared, Value};
 use std::collections::HashMap;
 
 /// The value that holds another's elements: itself, unless its op is a view.
@@ -26,6 +26,8 @@ pub struct Plan {
     pub values: HashMap<Value, usize>,
     /// Slots of each node's workspace.
     pub scratch: Vec<Vec<usize>>,
+    /// Slots of the workspace that nodes share.
+    pub shared: Vec<usize>,
     free: Vec<usize>,
 }
 
@@ -51,13 +53,15 @@ impl Plan {
     }
 }
 
-/// Plans the pool. `in_store` says which root values live in the store instead; `scratch` gives each node's workspace in elements;
+/// Plans the pool. `in_store` says which root values live in the store instead; `scratch` gives each node's workspace in elements,
+/// `shared` that of several nodes, in the order of the first of them;
 /// `reuse` off gives every value a buffer of its own, so that all can be read after the step.
 pub fn plan(
     graph: &Graph,
     batch: usize,
     in_store: &dyn Fn(Value) -> bool,
     scratch: &[Vec<usize>],
+    shared: &[Shared],
     reuse: bool,
 ) -> Plan {
     let mut last: HashMap<Value, usize> = HashMap::new();
@@ -86,9 +90,15 @@ pub fn plan(
                 plan.values.insert(value, slot);
             }
         }
+        for space in shared.iter().filter(|s| s.nodes[0] == i) {
+            let slot = plan.take(space.len as u64 * 4, reuse, true);
+            plan.shared.push(slot);
+        }
         let spaces: Vec<usize> = scratch[i].iter().map(|&len| plan.take(len as u64 * 4, reuse, true)).collect();
         plan.free.extend(&spaces);
         plan.scratch.push(spaces);
+        let ended = shared.iter().zip(&plan.shared).filter(|(s, _)| s.nodes[1] == i).map(|(_, &slot)| slot);
+        plan.free.extend(ended.collect::<Vec<usize>>());
         let own = (0..node.outputs.len()).map(|out| Value { node: i, out });
         let mut ended: Vec<Value> = node.inputs.iter().map(|&v| root(graph, v)).chain(own).collect();
         ended.sort();

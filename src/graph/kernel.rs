@@ -114,6 +114,8 @@ pub enum Target {
     },
     /// Space that lives as long as the node: index into [`KernelCx::scratch`].
     Scratch(usize),
+    /// Space that several nodes share, from the first to the last of them: see [`KernelCx::share`].
+    Shared(usize),
 }
 
 /// One operand of a kernel, by its name in the WGSL.
@@ -245,6 +247,17 @@ impl Kernel {
     }
 }
 
+/// What several nodes compute alike, once for all of them.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// How, without its output.
+    pub kernel: Kernel,
+    /// 32-bit elements.
+    pub len: usize,
+    /// The first and the last node.
+    pub nodes: [usize; 2],
+}
+
 /// What [`super::Op::kernels`] sees and fills.
 pub struct KernelCx<'a> {
     /// Types of the inputs.
@@ -263,6 +276,8 @@ pub struct KernelCx<'a> {
     pub(crate) output_values: Vec<Value>,
     pub(crate) scratch: Vec<usize>,
     pub(crate) kernels: Vec<Kernel>,
+    pub(crate) shared: &'a mut Vec<Shared>,
+    pub(crate) node: usize,
 }
 
 impl KernelCx<'_> {
@@ -290,6 +305,19 @@ impl KernelCx<'_> {
     pub fn scratch(&mut self, len: usize) -> Target {
         self.scratch.push(len);
         Target::Scratch(self.scratch.len() - 1)
+    }
+
+    /// What `kernel` writes to its operand `output`: `len` 32-bit elements that depend on values of the graph alone. Another node that
+    /// asks for the same gets what the first one computed.
+    pub fn share(&mut self, kernel: Kernel, output: &'static str, len: usize) -> Target {
+        if let Some(i) = self.shared.iter().position(|s| s.kernel == kernel) {
+            self.shared[i].nodes[1] = self.node;
+            return Target::Shared(i);
+        }
+        let target = Target::Shared(self.shared.len());
+        self.kernels.push(kernel.clone().write(output, target.clone()));
+        self.shared.push(Shared { kernel, len, nodes: [self.node; 2] });
+        target
     }
 
     /// Adds a dispatch.

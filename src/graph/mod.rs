@@ -11,7 +11,9 @@ pub mod walk;
 
 pub use builder::{Builder, oversize};
 pub use init::{Fill, Init, name_salt, pytorch_default};
-pub use kernel::{Access, Arena, Caps, Family, Grid, Kernel, KernelCx, Operand, TEXTURE_WIDTH, Target, row_windows};
+pub use kernel::{
+    Access, Arena, Caps, Family, Grid, Kernel, KernelCx, Operand, Shared, TEXTURE_WIDTH, Target, row_windows,
+};
 pub use op::{Op, RefCx, RefTensor, ShapeError};
 pub use step::{RING, Step};
 

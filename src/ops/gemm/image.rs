@@ -24,10 +24,10 @@ fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: ImageTile)
         .set("NG", tile.columns)
 }
 
-/// Steps of a loop over `steps` in one iteration. One in large tiles: there, two make the compiler spill every product.
-fn unroll(steps: usize, tile: ImageTile) -> usize {
-    let most = 4 / (tile.loads * tile.columns).max(1);
-    (1..=most.clamp(1, 4)).rev().find(|&u| steps.is_multiple_of(u)).unwrap_or(1)
+/// Steps of a loop over `steps` in one iteration, beside `sums` sums of a lane: more where sums are few, as an iteration costs the
+/// more the more of them it carries; but beside many, two steps make the compiler spill every product.
+fn unroll(steps: usize, sums: usize) -> usize {
+    (1..=(128 / sums).clamp(1, 4)).rev().find(|&u| steps.is_multiple_of(u)).unwrap_or(1)
 }
 
 /// The same convolution of fewer texels: where a pixel fills less than one, the channels under a row of taps are put together.
@@ -43,11 +43,11 @@ fn folded(g: &Geometry) -> Geometry {
 /// `rows` rows a sample, or in all where `fixed`, of `axis.input` pixels of `channels`, packed along `axis` into texels.
 fn pack(cx: &mut KernelCx, from: Target, rows: usize, fixed: bool, axis: &Axis, channels: usize) -> Target {
     let texels = (axis.kernel * channels).div_ceil(4);
-    let items = rows * axis.output * texels;
-    let to = cx.scratch(if fixed { items } else { items * cx.batch } * 4);
+    // The texels of a pixel by one invocation, where they are few: the loop over them is unrolled.
+    let run = if texels <= 8 { texels } else { 1 };
+    let items = rows * axis.output * texels.div_ceil(run);
     let kernel = Kernel::new("pack", "pack")
         .read("x", from)
-        .write("y", to.clone())
         .set("W", axis.input)
         .set("OW", axis.output)
         .set("C", channels)
@@ -56,10 +56,11 @@ fn pack(cx: &mut KernelCx, from: Target, rows: usize, fixed: bool, axis: &Axis, 
         .set("DILATION_W", axis.dilation)
         .set("PAD_W", axis.before)
         .set("TEXELS", texels)
+        .set("RUN", run)
         .set(if fixed { "ROWS" } else { "SAMPLE_ROWS" }, rows)
         .grid(if fixed { Grid::fixed(items) } else { Grid::per_sample(items) });
-    cx.push(kernel);
-    to
+    let elements = 4 * texels * axis.output * rows;
+    cx.share(kernel, "y", if fixed { elements } else { elements * cx.batch })
 }
 
 /// x in texels; `g` is as in the spec.
@@ -101,7 +102,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
         .read("b", job.b.clone().unwrap_or(job.x.clone()))
         .write("y", job.y.clone())
         .set("BIAS", usize::from(job.b.is_some()))
-        .set("UNROLL", unroll(g.group_channels().div_ceil(4), tile))
+        .set("UNROLL", unroll(g.group_channels().div_ceil(4), 8 * tile.loads * tile.columns))
         .grid(Grid::tiles(g.pixels(), 8 * tile.loads, columns, LANES));
     let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
     cx.push(constants(kernel, g, &job.span, tile));
@@ -123,7 +124,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
         .set("CL", tile.lanes)
         .set("STEP_H", h.tap_step())
         .set("STEP_W", w.tap_step())
-        .set("UNROLL", unroll((job.span.len() / g.groups).div_ceil(4), tile))
+        .set("UNROLL", unroll((job.span.len() / g.groups).div_ceil(4), 4 * tile.loads * tile.lanes * tile.columns))
         .grid(Grid::tiles(cells, 8 * tile.loads, times, LANES));
     cx.push(constants(kernel, g, &job.span, tile));
 }
