@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::graph::{Arena, Grid, Segment, Step, TEXTURE_WIDTH};
 use crate::tensor::Data;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Submissions that may be under way before the host waits.
@@ -190,12 +191,7 @@ impl Session {
         }
         self.allocated += program.texture_bytes();
         let views: Vec<wgpu::TextureView> = textures.iter().map(|t| t.create_view(&Default::default())).collect();
-        let start = Instant::now();
-        let mut indices = Vec::with_capacity(program.pipelines.len());
-        for key in &program.pipelines {
-            indices.push(self.pipeline(key)?);
-        }
-        self.compile_time += start.elapsed();
+        let indices = self.compile(&program.pipelines)?;
         let mut steps = Vec::with_capacity(program.dispatches.len());
         for dispatch in &program.dispatches {
             let pipeline = indices[dispatch.pipeline];
@@ -207,33 +203,31 @@ impl Session {
         Ok(Bound { program, slots, textures, steps })
     }
 
-    fn pipeline(&mut self, key: &PipelineKey) -> Result<usize> {
-        if let Some(i) = self.pipelines.iter().position(|p| p.key == *key) {
-            return Ok(i);
-        }
-        let source = shader::expand(key);
-        let name = format!("{}.{}", key.shader, key.entry);
-        let refuse =
-            |e: String| self.device.error(format!("shader {name} does not compile: {e}"), "report this with the spec");
-        let bindings = shader::reflect(&source, key.entry).map_err(refuse)?;
-        let device = &self.device.device;
-        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let source = wgpu::ShaderSource::Wgsl(source.into());
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(&name), source });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&name),
-            layout: None,
-            module: &module,
-            entry_point: Some(key.entry),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
+    /// The pipelines of these keys; those that are not there yet are compiled, on all cores.
+    fn compile(&mut self, keys: &[PipelineKey]) -> Result<Vec<usize>> {
+        let start = Instant::now();
+        let missing: Vec<&PipelineKey> = keys.iter().filter(|k| !self.pipelines.iter().any(|p| p.key == **k)).collect();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let next = AtomicUsize::new(0);
+        let device = &self.device;
+        let work = || {
+            let mut made = Vec::new();
+            while let Some(&key) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                made.push(pipeline(device, key)?);
+            }
+            Ok(made)
+        };
+        let made: Vec<Result<Vec<Pipeline>>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..cores.min(missing.len())).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
-        if let Some(e) = pollster::block_on(scope.pop()) {
-            return Err(refuse(e.to_string()));
+        for list in made {
+            self.pipelines.extend(list?);
         }
-        self.created += 2;
-        self.pipelines.push(Pipeline { key: key.clone(), pipeline, bindings });
-        Ok(self.pipelines.len() - 1)
+        self.created += 2 * missing.len();
+        self.compile_time += start.elapsed();
+        let index = |key: &PipelineKey| self.pipelines.iter().position(|p| p.key == *key).expect("it was compiled");
+        Ok(keys.iter().map(index).collect())
     }
 
     fn bind_group(
@@ -418,6 +412,33 @@ impl Session {
         let part = &entry.parts[0];
         let size = ((part.len * entry.ty.dtype.size()) as u64).next_multiple_of(4);
         Range { buffer: Buffer::Store(entry.arena, part.window), offset: part.offset, size }
+    }
+}
+
+/// Compiles one pipeline.
+fn pipeline(device: &Device, key: &PipelineKey) -> Result<Pipeline> {
+    let source = shader::expand(key);
+    let name = format!("{}.{}", key.shader, key.entry);
+    let refuse = |e: String| device.error(format!("shader {name} does not compile: {e}"), "report this with the spec");
+    let bindings = shader::reflect(&source, key.entry).map_err(refuse)?;
+    let scope = device.device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let source = wgpu::ShaderSource::Wgsl(source.into());
+    let module = device.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(&name), source });
+    let pipeline = device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(&name),
+        layout: None,
+        module: &module,
+        entry_point: Some(key.entry),
+        // Kernels write each cell of workgroup memory before they read it.
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    });
+    match pollster::block_on(scope.pop()) {
+        Some(e) => Err(refuse(e.to_string())),
+        None => Ok(Pipeline { key: key.clone(), pipeline, bindings }),
     }
 }
 
