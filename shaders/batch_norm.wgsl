@@ -1,10 +1,11 @@
 // Batch normalisation (Ioffe and Szegedy 2015) over all positions m of all samples, channels innermost:
-//   mean[c], variance[c] (biased) of x; y = (x - mean) · weight / sqrt(variance + EPSILON) + bias
+//   mean[c], variance[c] (biased) of x; y = act((x - mean) · weight / sqrt(variance + EPSILON) + bias)
 //   dbias = Σ dy; dweight = Σ dy · x̂ with x̂ = (x - mean) / sqrt(variance + EPSILON)
 //   dx = weight / sqrt(variance + EPSILON) · (dy - dbias / M - x̂ · dweight / M), M the count of positions
 // With running statistics, which do not depend on x, dx = dy · weight / sqrt(variance + EPSILON).
 // Sums are made in PARTS partial ones, then in order. In the vec4 entry points CV counts vec4s of channels.
 #import step
+#import activation
 
 override ROWS: u32 = 1u;  // positions of one sample
 override C: u32 = 1u;     // channels
@@ -73,7 +74,7 @@ fn normalise(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
         let offset = bias[c];
         for (var m = first; m < min(first + TILE, ROWS); m += 1u) {
             let at = (sample + m) * CV + c;
-            y[at] = (x[at] - centre) * scale + offset;
+            y[at] = activate((x[at] - centre) * scale + offset);
         }
     }
 }
@@ -261,7 +262,7 @@ fn normalise_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         let offset = bias4[c];
         for (var m = first; m < min(first + TILE, ROWS); m += 1u) {
             let at = (sample + m) * CV + c;
-            y4[at] = (x4[at] - centre) * scale + offset;
+            y4[at] = activate4((x4[at] - centre) * scale + offset);
         }
     }
 }

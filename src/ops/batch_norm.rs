@@ -1,12 +1,14 @@
 //! Batch normalisation (Ioffe and Szegedy 2015) with PyTorch's running statistics, as a layer and as the key `norm` of others.
 
+use super::activation::{Activation, ActivationOp};
 use super::elementwise::Width;
 use super::{Layer, LayerCx, Registry};
-use crate::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::spec::{NonNegative, Positive, SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
+use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<BatchNormKeys>("batch_norm", "Normalises each channel over the batch.");
@@ -64,10 +66,10 @@ pub fn build(keys: &BatchNormKeys, cx: &mut LayerCx, prefix: &str, x: Value) -> 
     let epsilon = keys.epsilon.get();
     if !cx.training {
         let inputs = [x, running_mean, running_var, weight, bias];
-        return Ok(cx.b.op(BatchNormInference { epsilon }, &inputs)?[0]);
+        return Ok(cx.b.op(BatchNormInference { epsilon, activation: None }, &inputs)?[0]);
     }
     let positions = cx.b.ty(x).items() / dims[0];
-    let outputs = cx.b.op(BatchNorm { epsilon }, &[x, weight, bias])?;
+    let outputs = cx.b.op(BatchNorm { epsilon, activation: None }, &[x, weight, bias])?;
     let update = BatchNormUpdate { momentum: keys.momentum.get(), positions };
     cx.b.op(update, &[outputs[1], outputs[2], running_mean, running_var])?;
     Ok(outputs[0])
@@ -132,10 +134,17 @@ impl Plan {
     }
 }
 
-/// Pushes y = (x - mean) · weight / sqrt(variance + ε) + bias.
-fn push_normalise(cx: &mut KernelCx, plan: Plan, epsilon: f64, operands: [crate::graph::Target; 5]) {
+/// Pushes y = f((x - mean) · weight / sqrt(variance + ε) + bias).
+fn push_normalise(
+    cx: &mut KernelCx,
+    plan: Plan,
+    epsilon: f64,
+    activation: Option<Activation>,
+    operands: [Target; 5],
+) {
     let names = [["x", "x4"], ["mean", "mean4"], ["variance", "variance4"], ["weight", "weight4"], ["bias", "bias4"]];
     let kernel = plan.whole("normalise", "normalise_vec4", epsilon);
+    let kernel = activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
     let kernel =
         names.into_iter().zip(operands).fold(kernel, |k, (n, target)| k.read(plan.width.pick(n[0], n[1]), target));
     cx.push(kernel.write(plan.width.pick("y", "y4"), cx.output(0)));
@@ -151,12 +160,14 @@ fn statistics(x: &[f64], channels: usize) -> (Vec<f64>, Vec<f64>) {
     (mean, variance)
 }
 
-/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`; outputs y of x's type, mean `[C]` and biased variance `[C]` of this batch.
+/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`; outputs y = f(…) of x's type, mean `[C]` and biased variance `[C]` of this batch.
 /// Only y is differentiable, through the statistics too.
 #[derive(Debug)]
 pub struct BatchNorm {
     /// Added to the variance.
     pub epsilon: f64,
+    /// Applied to y (by fusion).
+    pub activation: Option<Activation>,
 }
 
 impl Op for BatchNorm {
@@ -178,6 +189,7 @@ impl Op for BatchNorm {
         outputs: &[Value],
         douts: &[Option<Value>],
     ) -> Vec<Option<Value>> {
+        assert!(self.activation.is_none(), "gradients come before fusing");
         assert!(douts[1].is_none() && douts[2].is_none(), "batch statistics are for running statistics only");
         let Some(dy) = douts[0] else { return vec![None; 3] };
         let op = BatchNormGrad { epsilon: self.epsilon, running: false };
@@ -192,7 +204,7 @@ impl Op for BatchNorm {
         let kernel = plan.channel("stats").read("parts_in", scratch);
         cx.push(kernel.write("mean_out", cx.output(1)).write("variance_out", cx.output(2)));
         let operands = [cx.input(0), cx.output(1), cx.output(2), cx.input(1), cx.input(2)];
-        push_normalise(cx, plan, self.epsilon, operands);
+        push_normalise(cx, plan, self.epsilon, self.activation, operands);
     }
 
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
@@ -201,7 +213,8 @@ impl Op for BatchNorm {
         let one = |&i: &usize| match output {
             0 => {
                 let c = i % weight.len();
-                (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c]
+                let y = (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c];
+                self.activation.map_or(y, |a| a.eval(y))
             }
             1 => mean[i],
             _ => variance[i],
@@ -224,6 +237,11 @@ impl Op for BatchNorm {
             _ => variance[i] + 2.0 * variance[i].sqrt() * largest[i],
         };
         Some(indices.iter().map(one).collect())
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let next = next.any().downcast_ref::<ActivationOp>().filter(|_| self.activation.is_none() && position == 0)?;
+        Some(Arc::new(BatchNorm { activation: Some(next.activation), ..*self }))
     }
 
     fn any(&self) -> &dyn Any {
@@ -417,6 +435,8 @@ impl Op for BatchNormUpdate {
 pub struct BatchNormInference {
     /// Added to the variance.
     pub epsilon: f64,
+    /// Applied to y (by fusion).
+    pub activation: Option<Activation>,
 }
 
 impl Op for BatchNormInference {
@@ -439,14 +459,15 @@ impl Op for BatchNormInference {
     fn kernels(&self, cx: &mut KernelCx) {
         let plan = Plan::of(cx.inputs[0], cx.batch);
         let operands = [0, 1, 2, 3, 4].map(|i| cx.input(i));
-        push_normalise(cx, plan, self.epsilon, operands);
+        push_normalise(cx, plan, self.epsilon, self.activation, operands);
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let [x, mean, variance, weight, bias] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
         let one = |&i: &usize| {
             let c = i % mean.len();
-            (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c]
+            let y = (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c];
+            self.activation.map_or(y, |a| a.eval(y))
         };
         indices.iter().map(one).collect()
     }
@@ -459,6 +480,11 @@ impl Op for BatchNormInference {
             (x[i].abs() + mean[c].abs()) * scale + bias[c].abs()
         };
         Some(indices.iter().map(one).collect())
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let next = next.any().downcast_ref::<ActivationOp>().filter(|_| self.activation.is_none() && position == 0)?;
+        Some(Arc::new(BatchNormInference { activation: Some(next.activation), ..*self }))
     }
 
     fn any(&self) -> &dyn Any {
