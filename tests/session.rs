@@ -118,7 +118,9 @@ fn fused_equals_unfused() {
                 {{"op": "conv2d", "filters": 8, "kernel": 3, "activation": "{activation}"}},
                 {{"op": "max_pool2d", "size": 2, "stride": 1}},
                 {{"op": "conv2d", "filters": 5, "kernel": 3, "stride": 2, "bias": false, "activation": "{activation}"}},
-                {{"op": "conv2d", "filters": 4, "kernel": 3, "bias": false, "norm": "batch", "activation": "{activation}"}},
+                {{"op": "conv2d", "filters": 4, "kernel": 3, "bias": false, "norm": "batch", "activation": "{activation}", "name": "a"}},
+                {{"op": "conv2d", "filters": 4, "kernel": 3, "bias": false, "norm": "batch", "name": "b"}},
+                {{"op": "add", "from": ["b", "a"], "activation": "{activation}"}},
                 {{"op": "avg_pool2d", "size": 2, "ceil_mode": true}}, {{"op": "flatten"}}, {{"op": "dense", "units": 12, "activation": "{activation}"}}, {{"op": "dense", "units": 5}}]}}"#
         );
         let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
