@@ -1,10 +1,11 @@
 // Batch normalisation (Ioffe and Szegedy 2015) over all positions m of all samples, channels innermost:
-//   mean[c], variance[c] (biased) of x; y = (x - mean) · weight / sqrt(variance + EPSILON) + bias
+//   mean[c], variance[c] (biased) of x; y = act((x - mean) · weight / sqrt(variance + EPSILON) + bias [+ residual])
 //   dbias = Σ dy; dweight = Σ dy · x̂ with x̂ = (x - mean) / sqrt(variance + EPSILON)
 //   dx = weight / sqrt(variance + EPSILON) · (dy - dbias / M - x̂ · dweight / M), M the count of positions
 // With running statistics, which do not depend on x, dx = dy · weight / sqrt(variance + EPSILON).
 // Sums are made in PARTS partial ones, then in order. In the vec4 entry points CV counts vec4s of channels.
 #import step
+#import activation
 
 override ROWS: u32 = 1u;  // positions of one sample
 override C: u32 = 1u;     // channels
@@ -13,6 +14,7 @@ override PARTS: u32 = 1u; // partial sums
 override TILES: u32 = 1u; // invocations that share the positions of one sample
 override EPSILON: f32 = 1e-5;
 override MOMENTUM: f32 = 0.1;
+override RESIDUAL: u32 = 0u; // 1: y has `residual` added
 
 const TILE = 8u; // positions of one invocation where nothing is summed
 
@@ -59,6 +61,7 @@ fn stats_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
 @group(0) @binding(4) var<storage, read> weight: array<f32>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(7) var<storage, read> residual: array<f32>; // without one x again, ignored
 
 // One invocation computes one channel of y at TILE positions of one sample.
 @compute @workgroup_size(WG)
@@ -73,7 +76,8 @@ fn normalise(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
         let offset = bias[c];
         for (var m = first; m < min(first + TILE, ROWS); m += 1u) {
             let at = (sample + m) * CV + c;
-            y[at] = (x[at] - centre) * scale + offset;
+            let other = select(0.0, residual[select(0u, at, RESIDUAL != 0u)], RESIDUAL != 0u);
+            y[at] = activate((x[at] - centre) * scale + offset + other);
         }
     }
 }
@@ -247,6 +251,7 @@ fn stats_partial_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
 @group(0) @binding(4) var<storage, read> weight4: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> bias4: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> y4: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> residual4: array<vec4<f32>>;
 
 // One invocation computes four channels of y at TILE positions of one sample.
 @compute @workgroup_size(WG)
@@ -261,7 +266,8 @@ fn normalise_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         let offset = bias4[c];
         for (var m = first; m < min(first + TILE, ROWS); m += 1u) {
             let at = (sample + m) * CV + c;
-            y4[at] = (x4[at] - centre) * scale + offset;
+            let other = select(vec4<f32>(0.0), residual4[select(0u, at, RESIDUAL != 0u)], RESIDUAL != 0u);
+            y4[at] = activate4((x4[at] - centre) * scale + offset + other);
         }
     }
 }

@@ -1,6 +1,6 @@
 // Convolution (cross-correlation, as ONNX Conv) of x [N, H, W, C] with filters w [K, R, S, CG] in GROUPS groups of CG channels and KG filters:
 //   y[n, oh, ow, k]     = act(b[k] + sum over r, s, c of x[n, ih, iw, g CG + c] * w[k, r, s, c]),  g = k / KG,
-//   dx[n, ih, iw, c]    = sum over r, s, k of dy[n, oh, ow, k] * w[k, r, s, c]  of c's group,
+//   dx[n, ih, iw, c]    = sum over r, s, k of dy[n, oh, ow, k] * w[k, r, s, c]  of c's group, times f' of y_in where x = f(…) = y_in,
 //   dw[k, r, s, c]      = sum over n, oh, ow of dy[n, oh, ow, k] * x[n, ih, iw, g CG + c],
 // where ih = oh STRIDE_H + r DILATION_H - PAD_H and iw alike. Cells outside of x are 0.
 // One invocation computes a tile of outputs in registers: TP pixels by TK filters (forward), TP pixels by TC channels (grad_input),
@@ -187,6 +187,8 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
+@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
 
 const PHASES: u32 = STRIDE_H * STRIDE_W;
 const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
@@ -257,7 +259,8 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #for p in 0..TP
 #for c in 0..TC
     if first + $p < cells && h_$p < H && w_$p < W && c0 + $c < CG {
-        dx[((n_$p * H + h_$p) * W + w_$p) * C + g * CG + c_$c] = sum_$p_$c;
+        let at = ((n_$p * H + h_$p) * W + w_$p) * C + g * CG + c_$c;
+        dx[at] = sum_$p_$c * activate_grad(y_in[select(0u, at, ACTIVATION != 0u)]);
     }
 #end
 #end
@@ -323,7 +326,8 @@ fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
 #for p in 0..TP
 #for c in 0..TC
     if first + $p < cells && h_$p < H && w_$p < W && c0 + $c < CG {
-        dx4[((n_$p * H + h_$p) * W + w_$p) * C + g * CG + c_$c] = sum_$p_$c;
+        let at = ((n_$p * H + h_$p) * W + w_$p) * C + g * CG + c_$c;
+        dx4[at] = sum_$p_$c * activate_grad4(y_in4[select(0u, at, ACTIVATION != 0u)]);
     }
 #end
 #end

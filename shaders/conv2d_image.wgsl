@@ -133,6 +133,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 
 @group(0) @binding(1) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read> y_in: array<f32>; // without an activation before any buffer, ignored
 
 const PHASES: u32 = STRIDE_H * STRIDE_W;
 const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
@@ -151,11 +152,16 @@ fn add_product(sum: vec4<f32>, a: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>, b2: v
     return sum + a.x * b0 + a.y * b1 + a.z * b2 + a.w * b3;
 }
 
+// The factor of number `at` of dx.
+fn derivative(at: u32) -> f32 {
+    return activate_grad(y_in[select(0u, at, ACTIVATION != 0u)]);
+}
+
 // Four channels from c on of the pixel that begins at `to`.
 fn put_dx(to: u32, c: u32, sum: vec4<f32>) {
 #for q in 0..4
     if CG % 4u == 0u || c + $qu < CG {
-        dx[to + c + $qu] = sum[$q] + select(0.0, dx[to + c + $qu], ADD != 0u);
+        dx[to + c + $qu] = (sum[$q] + select(0.0, dx[to + c + $qu], ADD != 0u)) * derivative(to + c + $qu);
     }
 #end
 }
@@ -241,9 +247,12 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     }
 #for m in 0..MG
 #for l in 0..CL
-    if real_$m_$l {
+    // What is stored again must not be added again.
+    if real_$m_$l && (ADD == 0u || m0 + 8u * $mu + from_$l < cells) {
 #for n in 0..NG
-        put_dx(to_$m_$l, 4u * c_$n, sum_$m_$l_$n);
+        if ADD == 0u || c0 + CL * $nu < CT {
+            put_dx(to_$m_$l, 4u * c_$n, sum_$m_$l_$n);
+        }
 #end
     }
 #end

@@ -7,6 +7,7 @@
 @group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any other operand, ignored
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
 @group(0) @binding(6) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(7) var<storage, read_write> partial: array<f32>;
 
@@ -47,10 +48,15 @@ fn dy_taps(cell: Cell, taps: Taps, q: u32) -> vec4<f32> {
     return vec4<f32>(dy_one(cell, taps, q), dy_one(cell, taps, q + 1u), dy_one(cell, taps, q + 2u), dy_one(cell, taps, q + 3u));
 }
 
+// The factor of number `at` of dx.
+fn derivative(at: u32) -> f32 {
+    return activate_grad(y_in[select(0u, at, ACTIVATION != 0u)]);
+}
+
 fn dx_store(at: u32, count: u32, value: vec4<f32>) {
 #for l in 0..4
     if $l < count {
-        dx[at + $l] = value[$l] + select(0.0, dx[at + $l], ADD != 0u);
+        dx[at + $l] = (value[$l] + select(0.0, dx[at + $l], ADD != 0u)) * derivative(at + $l);
     }
 #end
 }
@@ -66,16 +72,30 @@ fn partial_store(at: u32, count: u32, value: vec4<f32>) {
 override ITEMS: u32 = 1u; // numbers of a sample
 @group(0) @binding(1) var<storage, read> parts_in: array<f32>;
 
-// One invocation adds the PARTS partial sums of one number of y or dx, in order.
+// The PARTS partial sums of number `i` of y or dx, added in order.
+fn total(i: u32) -> f32 {
+    var total = 0.0;
+    for (var part = 0u; part < PARTS; part += 1u) {
+        total += parts_in[part * PART + i];
+    }
+    return total;
+}
+
+// One invocation adds the partial sums of one number of y.
 @compute @workgroup_size(WG)
 fn sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     if i < ITEMS * step.n {
-        var total = 0.0;
-        for (var part = 0u; part < PARTS; part += 1u) {
-            total += parts_in[part * PART + i];
-        }
-        y[i] = activate(total + select(0.0, b[select(0u, i % K, BIAS != 0u)], BIAS != 0u));
+        y[i] = activate(total(i) + select(0.0, b[select(0u, i % K, BIAS != 0u)], BIAS != 0u));
+    }
+}
+
+// One invocation adds the partial sums of one number of dx.
+@compute @workgroup_size(WG)
+fn sum_dx(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < ITEMS * step.n {
+        dx[i] = total(i) * derivative(i);
     }
 }
 

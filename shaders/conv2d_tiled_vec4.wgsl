@@ -7,6 +7,7 @@
 @group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any other operand, ignored
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<storage, read> dy4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> y_in4: array<vec4<f32>>; // without an activation before any other operand, ignored
 @group(0) @binding(6) var<storage, read_write> dx4: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> partial4: array<vec4<f32>>;
 
@@ -34,7 +35,8 @@ fn dy_taps(cell: Cell, taps: Taps, q: u32) -> vec4<f32> {
 }
 
 fn dx_store(at: u32, count: u32, value: vec4<f32>) {
-    dx4[at / 4u] = value + select(vec4<f32>(0.0), dx4[at / 4u], ADD != 0u);
+    let derivative = activate_grad4(y_in4[select(0u, at / 4u, ACTIVATION != 0u)]);
+    dx4[at / 4u] = (value + select(vec4<f32>(0.0), dx4[at / 4u], ADD != 0u)) * derivative;
 }
 
 fn partial_store(at: u32, count: u32, value: vec4<f32>) {

@@ -1,6 +1,6 @@
 // Dense layer: x [N, IN], w [UNITS, IN], b [UNITS]:
 //   y[n, u]  = act(b[u] + sum over i of x[n, i] * w[u, i]),
-//   dx[n, i] = sum over u of dy[n, u] * w[u, i],
+//   dx[n, i] = sum over u of dy[n, u] * w[u, i], times f' of y_in where x = f(…) = y_in,
 //   dw[u, i] = sum over n of dy[n, u] * x[n, i].
 // w and dw are bound in windows of COUNT units from unit FIRST on, so that they may pass the limit of a binding.
 // One invocation computes a tile of outputs in registers. `…_vec4` entries move four numbers along IN at once; IN and TI are in fours there.
@@ -122,6 +122,8 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
+@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
 
 // One invocation computes TI inputs of TN samples, for the units of one window.
 @compute @workgroup_size(WG)
@@ -159,7 +161,8 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #for n in 0..TN
 #for i in 0..TI
     if n0 + $n < step.n && i0 + $i < IN {
-        dx[n_$n * IN + i_$i] = sum_$n_$i;
+        let at = n_$n * IN + i_$i;
+        dx[at] = sum_$n_$i * activate_grad(y_in[select(0u, at, ACTIVATION != 0u)]);
     }
 #end
 #end
@@ -201,7 +204,8 @@ fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
 #for n in 0..TN
 #for i in 0..TI
     if n0 + $n < step.n && i0 + $i < IN {
-        dx4[n_$n * IN + i_$i] = sum_$n_$i;
+        let at = n_$n * IN + i_$i;
+        dx4[at] = sum_$n_$i * activate_grad4(y_in4[select(0u, at, ACTIVATION != 0u)]);
     }
 #end
 #end

@@ -1,7 +1,8 @@
-// add: y = a + b, mul: y = a · b with NumPy's broadcasting; copy: y = a; reduce_sum: y = Σ x over the broadcast dimensions.
+// add: y = act(a + b), or of gradients y = (a + b) · f' of y_in; mul: y = a · b with NumPy's broadcasting; copy: y = a; reduce_sum: y = Σ x over the broadcast dimensions.
 // Shapes are collapsed to D0 × D1 × D2 × D3 × D4 with D4 innermost and D0 of any length. An operand's stride is 0
 // in dimensions over which it is broadcast. In the vec4 entry points D4, strides and ITEMS count vec4s.
 #import step
+#import activation
 
 override ITEMS: u32 = 1u;   // elements of y, in one sample when y is batched
 override BATCHED: u32 = 1u; // 1 when y is batched
@@ -43,7 +44,18 @@ fn index_b(i: u32) -> u32 {
 fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     if i < count() {
-        y[i] = a[index_a(i)] + b[index_b(i)];
+        y[i] = activate(a[index_a(i)] + b[index_b(i)]);
+    }
+}
+
+@group(0) @binding(4) var<storage, read> y_in: array<f32>;
+
+// One invocation computes one element of y, a sum of gradients.
+@compute @workgroup_size(WG)
+fn add_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < count() {
+        y[i] = (a[index_a(i)] + b[index_b(i)]) * activate_grad(y_in[i]);
     }
 }
 
@@ -74,7 +86,18 @@ fn copy(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 fn add_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     if i < count() {
-        y4[i] = a4[index_a(i)] + b4[index_b(i)];
+        y4[i] = activate4(a4[index_a(i)] + b4[index_b(i)]);
+    }
+}
+
+@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
+
+// One invocation computes four elements of y, sums of gradients.
+@compute @workgroup_size(WG)
+fn add_gradients_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < count() {
+        y4[i] = (a4[index_a(i)] + b4[index_b(i)]) * activate_grad4(y_in4[i]);
     }
 }
 

@@ -1,9 +1,10 @@
 // Pooling of x [N, H, W, C] by windows of R x S cells, STRIDE_H and STRIDE_W apart, PAD_H and PAD_W cells before the first one outside of x:
 //   max: y = the largest cell, NaN above all, and of equal ones the first in row order; argmax = its index inside the sample, (h W + w) C + c
 //   avg: y = mean of the window's cells, of real ones only unless INCLUDE_PAD counts padding as zeros
-// and the gradients, gathered: dx of a cell sums over the windows that hold it.
+// and the gradients, gathered: dx of a cell sums over the windows that hold it, times f' of y_in where x = f(…) = y_in.
 // C is in fours for the `…_vec4` entries. Loops run over real cells and windows only; steps past the end repeat the last one without effect.
 #import step
+#import activation
 
 override H: u32 = 1u;
 override W: u32 = 1u;
@@ -178,6 +179,8 @@ fn avg_forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
 @group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> argmax_in4: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
+@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
 
 // One invocation computes one element of dx.
 @compute @workgroup_size(WG)
@@ -203,7 +206,7 @@ fn max_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         }
     }
     if raw < count {
-        dx[i] = sum;
+        dx[i] = sum * activate_grad(y_in[select(0u, i, ACTIVATION != 0u)]);
     }
 }
 
@@ -231,7 +234,7 @@ fn max_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wor
         }
     }
     if raw < count {
-        dx4[i] = sum;
+        dx4[i] = sum * activate_grad4(y_in4[select(0u, i, ACTIVATION != 0u)]);
     }
 }
 
@@ -258,7 +261,7 @@ fn avg_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         }
     }
     if raw < count {
-        dx[i] = sum;
+        dx[i] = sum * activate_grad(y_in[select(0u, i, ACTIVATION != 0u)]);
     }
 }
 
@@ -285,6 +288,6 @@ fn avg_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wor
         }
     }
     if raw < count {
-        dx4[i] = sum;
+        dx4[i] = sum * activate_grad4(y_in4[select(0u, i, ACTIVATION != 0u)]);
     }
 }

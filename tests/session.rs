@@ -116,8 +116,12 @@ fn fused_equals_unfused() {
         let spec = format!(
             r#"{{"version": 1, "input": {{"height": 9, "width": 7, "channels": 3}}, "loss": "cross_entropy", "layers": [
                 {{"op": "conv2d", "filters": 8, "kernel": 3, "activation": "{activation}"}},
-                {{"op": "conv2d", "filters": 4, "kernel": 3, "bias": false, "activation": "{activation}"}},
-                {{"op": "flatten"}}, {{"op": "dense", "units": 12, "activation": "{activation}"}}, {{"op": "dense", "units": 5}}]}}"#
+                {{"op": "max_pool2d", "size": 2, "stride": 1}},
+                {{"op": "conv2d", "filters": 5, "kernel": 3, "stride": 2, "bias": false, "activation": "{activation}"}},
+                {{"op": "conv2d", "filters": 4, "kernel": 3, "bias": false, "norm": "batch", "activation": "{activation}", "name": "a"}},
+                {{"op": "conv2d", "filters": 4, "kernel": 3, "bias": false, "norm": "batch", "name": "b"}},
+                {{"op": "add", "from": ["b", "a"], "activation": "{activation}"}},
+                {{"op": "avg_pool2d", "size": 2, "ceil_mode": true}}, {{"op": "flatten"}}, {{"op": "dense", "units": 12, "activation": "{activation}"}}, {{"op": "dense", "units": 5}}]}}"#
         );
         let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
         let model = text(&spec);
@@ -125,7 +129,15 @@ fn fused_equals_unfused() {
         let plain = prune::prune(unfused_training_graph(&model, &options, &["input"], None).expect("it builds"));
         let count =
             |g: &Graph, name: &str| g.nodes.iter().filter(|n| n.op().is_some_and(|op| op.name() == name)).count();
-        let swallowed = ["bias_add", "activation", "log_softmax", "nll_loss", "log_softmax_grad", "nll_loss_grad"];
+        let swallowed = [
+            "bias_add",
+            "activation",
+            "log_softmax",
+            "nll_loss",
+            "log_softmax_grad",
+            "nll_loss_grad",
+            "activation_grad",
+        ];
         for op in swallowed {
             assert!(count(&plain, op) > 0, "{op} is in the unfused graph");
             assert_eq!(count(&fused, op), 0, "{op} is fused");
@@ -174,14 +186,16 @@ fn a_weight_over_the_binding_limit_is_bound_in_windows() {
 
 #[test]
 fn windows_of_units_suit_every_family_of_kernels() {
-    for family in [Family::Gpu, Family::Software] {
+    let kinds =
+        [(Family::Gpu, Limits::Default), (Family::Software, Limits::Default), (Family::Software, Limits::Raised)];
+    for (family, limits) in kinds {
         let change = |caps: &mut Caps| (caps.family, caps.max_binding) = (family, 64 << 10);
-        let Some(mut session) = common::session(Limits::Default, change) else { return };
-        // Windows of 128 and 4 units, and of 27 and 13 where a row takes 2.4 kB.
-        for (features, units) in [(100, 132), (601, 40)] {
+        let Some(mut session) = common::session(limits, change) else { return };
+        // Windows of 128 and 4 units, of 128, 128 and 44, and of 27 and 13 where a row takes 2.4 kB.
+        for (features, units) in [(100, 132), (100, 300), (601, 40)] {
             let spec = format!(
                 r#"{{"version": 1, "input": {{"features": {features}}}, "loss": "mse", "train": {{"optimizer": {{"op": "sgd"}}}},
-                    "layers": [{{"op": "dense", "units": {units}, "activation": "tanh"}}]}}"#
+                    "layers": [{{"op": "activation", "kind": "tanh"}}, {{"op": "dense", "units": {units}, "activation": "tanh"}}]}}"#
             );
             must_verify(&mut session, &spec, 22);
         }

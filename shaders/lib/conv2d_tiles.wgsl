@@ -1,6 +1,6 @@
 // The three matrix products of a convolution, out = A B, as implicit GEMMs for GPUs:
 //   forward      A = patches of x [pixels, J]        B = filters [J, KG]                out = y
-//   grad_input   A = patches of dy [cells, taps KG]  B = filters [taps KG, CG]          out = dx, one phase of the strides at a time
+//   grad_input   A = patches of dy [cells, taps KG]  B = filters [taps KG, CG]          out = dx, one phase of the strides at a time, times f' of y_in
 //   grad_weight  A = dy [KG, pixels]                 B = patches of x [pixels, J]       out = dw
 // with J = R S CG taps of a filter; formulas and layouts as in conv2d.wgsl. A dense layer is a convolution of one pixel.
 //

@@ -57,7 +57,7 @@ pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
 fn sum(b: &mut Builder, parts: Option<Vec<Value>>) -> Option<Value> {
     let mut parts = parts?.into_iter();
     let first = parts.next()?;
-    Some(parts.fold(first, |total, part| b.one(Add, &[total, part])))
+    Some(parts.fold(first, |total, part| b.one(Add::default(), &[total, part])))
 }
 
 /// Which nodes depend on one of `targets`.

@@ -120,7 +120,7 @@ impl Build<'_> {
         let (scale, shift) =
             (self.b.state("data/scale", list.clone(), 1.0, false), self.b.state("data/shift", list, 0.0, false));
         let scaled = self.b.one(Mul, &[x, scale]);
-        Some(self.b.one(Add, &[scaled, shift]))
+        Some(self.b.one(Add::default(), &[scaled, shift]))
     }
 
     fn layer(&mut self, node: &LayerNode, inputs: &[Value]) -> Option<Value> {
@@ -181,7 +181,7 @@ impl Build<'_> {
                 }
             };
             let mean = self.b.one(MeanLoss { weight: term.weight }, &[each]);
-            total = Some(total.map_or(mean, |t| self.b.one(Add, &[t, mean])));
+            total = Some(total.map_or(mean, |t| self.b.one(Add::default(), &[t, mean])));
         }
         let (Some(loss), Some(target)) = (total, target) else { return };
         let class = self.b.ty(target).dtype == DType::I32;

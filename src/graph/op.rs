@@ -98,8 +98,9 @@ pub trait Op: Debug + Send + Sync + 'static {
         &[]
     }
 
-    /// Fusion: the op that computes `next(self(inputs))` at once, where `next` is the only user of this op's only output and reads
-    /// it as its input `position`. The fused op's inputs are this op's, then `next`'s others in their order.
+    /// Fusion: the op that computes `next(self(inputs))` at once, where `next` is the only user of this op's first output and reads
+    /// it as its input `position`. The fused op's inputs are this op's, then `next`'s others in their order; its outputs are `next`'s, then
+    /// this op's further ones.
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
         let _ = (next, position);
         None

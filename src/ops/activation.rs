@@ -4,7 +4,7 @@
 use super::elementwise::Width;
 use super::softmax::Softmax;
 use super::{Layer, LayerCx, Registry};
-use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::spec::{Field, Kind, Node, NonNegative, Report, number, spec_struct, spec_words};
 use crate::tensor::TensorType;
 use serde_json::{Map, Value as Json, json};
@@ -234,11 +234,33 @@ impl Op for ActivationOp {
     }
 }
 
-/// Inputs y, dy `[N, …]`; output dx = dy · f'(x) of the same type.
+/// Inputs y, dy `[N, …]`; output dx = dy · f'(x) of the same type. Ops that compute dy absorb it: their last input is then y, by whose f'
+/// they multiply their output.
 #[derive(Debug)]
 pub struct ActivationGrad {
     /// The function.
     pub activation: Activation,
+}
+
+impl ActivationGrad {
+    /// The function of `next` where that is an [`ActivationGrad`] and reads the absorbing op's output as its dy.
+    pub fn of(next: &dyn Op, position: usize) -> Option<Activation> {
+        next.any().downcast_ref::<ActivationGrad>().filter(|_| position == 1).map(|grad| grad.activation)
+    }
+}
+
+/// A kernel that multiplies its output by the derivative of `before`, an activation and its output y, which it binds as `name`. Without one
+/// the factor is 1, and `other`, any operand that is read, is bound and ignored.
+pub fn scale(kernel: Kernel, name: &'static str, before: Option<&(Activation, Target)>, other: &Target) -> Kernel {
+    match before {
+        Some((activation, y)) => activation.constants(kernel.read(name, y.clone())),
+        None => kernel.read(name, other.clone()),
+    }
+}
+
+/// The factor of element `i` of a gradient that absorbed the derivative of `activation`, whose output is the last input; else 1.
+pub fn factor(activation: Option<Activation>, cx: &RefCx, i: usize) -> f64 {
+    activation.map_or(1.0, |a| a.grad_from_y(cx.inputs.last().expect("it has inputs").data[i]))
 }
 
 impl Op for ActivationGrad {

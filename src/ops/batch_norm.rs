@@ -1,12 +1,18 @@
 //! Batch normalisation (Ioffe and Szegedy 2015) with PyTorch's running statistics, as a layer and as the key `norm` of others.
 
-use super::elementwise::Width;
+mod grad;
+
+pub use grad::BatchNormGrad;
+
+use super::activation::{Activation, ActivationOp};
+use super::elementwise::{Add, Width};
 use super::{Layer, LayerCx, Registry};
-use crate::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::spec::{NonNegative, Positive, SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
+use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<BatchNormKeys>("batch_norm", "Normalises each channel over the batch.");
@@ -64,10 +70,10 @@ pub fn build(keys: &BatchNormKeys, cx: &mut LayerCx, prefix: &str, x: Value) -> 
     let epsilon = keys.epsilon.get();
     if !cx.training {
         let inputs = [x, running_mean, running_var, weight, bias];
-        return Ok(cx.b.op(BatchNormInference { epsilon }, &inputs)?[0]);
+        return Ok(cx.b.op(BatchNormInference { epsilon, then: Then::default() }, &inputs)?[0]);
     }
     let positions = cx.b.ty(x).items() / dims[0];
-    let outputs = cx.b.op(BatchNorm { epsilon }, &[x, weight, bias])?;
+    let outputs = cx.b.op(BatchNorm { epsilon, then: Then::default() }, &[x, weight, bias])?;
     let update = BatchNormUpdate { momentum: keys.momentum.get(), positions };
     cx.b.op(update, &[outputs[1], outputs[2], running_mean, running_var])?;
     Ok(outputs[0])
@@ -132,12 +138,48 @@ impl Plan {
     }
 }
 
-/// Pushes y = (x - mean) · weight / sqrt(variance + ε) + bias.
-fn push_normalise(cx: &mut KernelCx, plan: Plan, epsilon: f64, operands: [crate::graph::Target; 5]) {
+/// What is done with the normalised y in the same pass: f(y + residual).
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub struct Then {
+    /// Whether the op's last input, of y's type, is added.
+    pub residual: bool,
+    /// Applied last.
+    pub activation: Option<Activation>,
+}
+
+impl Then {
+    /// With `next` done too, which reads y as its input `position`.
+    fn absorb(self, next: &dyn Op, position: usize) -> Option<Then> {
+        if self.activation.is_some() {
+            return None;
+        }
+        if let Some(next) = next.any().downcast_ref::<ActivationOp>().filter(|_| position == 0) {
+            return Some(Then { activation: Some(next.activation), ..self });
+        }
+        let add = next.any().downcast_ref::<Add>().filter(|add| add.same && add.before.is_none() && !self.residual)?;
+        Some(Then { residual: true, activation: add.activation })
+    }
+
+    fn eval(self, cx: &RefCx, y: f64, i: usize) -> f64 {
+        let y = y + self.residual(cx, i);
+        self.activation.map_or(y, |a| a.eval(y))
+    }
+
+    /// Element `i` of what is added.
+    fn residual(self, cx: &RefCx, i: usize) -> f64 {
+        cx.inputs.last().filter(|_| self.residual).map_or(0.0, |x| x.data[i])
+    }
+}
+
+/// Pushes y = f((x - mean) · weight / sqrt(variance + ε) + bias), with x, mean, variance, weight, bias in `operands`.
+fn push_normalise(cx: &mut KernelCx, plan: Plan, epsilon: f64, then: Then, operands: [Target; 5]) {
     let names = [["x", "x4"], ["mean", "mean4"], ["variance", "variance4"], ["weight", "weight4"], ["bias", "bias4"]];
-    let kernel = plan.whole("normalise", "normalise_vec4", epsilon);
+    let residual = if then.residual { cx.input(cx.inputs.len() - 1) } else { operands[0].clone() };
+    let kernel = plan.whole("normalise", "normalise_vec4", epsilon).set("RESIDUAL", usize::from(then.residual));
+    let kernel = then.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
     let kernel =
         names.into_iter().zip(operands).fold(kernel, |k, (n, target)| k.read(plan.width.pick(n[0], n[1]), target));
+    let kernel = kernel.read(plan.width.pick("residual", "residual4"), residual);
     cx.push(kernel.write(plan.width.pick("y", "y4"), cx.output(0)));
 }
 
@@ -151,12 +193,14 @@ fn statistics(x: &[f64], channels: usize) -> (Vec<f64>, Vec<f64>) {
     (mean, variance)
 }
 
-/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`; outputs y of x's type, mean `[C]` and biased variance `[C]` of this batch.
+/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`, perhaps a residual of x's type; outputs y of x's type, mean `[C]` and biased variance `[C]` of this batch.
 /// Only y is differentiable, through the statistics too.
 #[derive(Debug)]
 pub struct BatchNorm {
     /// Added to the variance.
     pub epsilon: f64,
+    /// What becomes of y (by fusion).
+    pub then: Then,
 }
 
 impl Op for BatchNorm {
@@ -178,6 +222,7 @@ impl Op for BatchNorm {
         outputs: &[Value],
         douts: &[Option<Value>],
     ) -> Vec<Option<Value>> {
+        assert!(self.then == Then::default(), "gradients come before fusing");
         assert!(douts[1].is_none() && douts[2].is_none(), "batch statistics are for running statistics only");
         let Some(dy) = douts[0] else { return vec![None; 3] };
         let op = BatchNormGrad { epsilon: self.epsilon, running: false };
@@ -192,7 +237,7 @@ impl Op for BatchNorm {
         let kernel = plan.channel("stats").read("parts_in", scratch);
         cx.push(kernel.write("mean_out", cx.output(1)).write("variance_out", cx.output(2)));
         let operands = [cx.input(0), cx.output(1), cx.output(2), cx.input(1), cx.input(2)];
-        push_normalise(cx, plan, self.epsilon, operands);
+        push_normalise(cx, plan, self.epsilon, self.then, operands);
     }
 
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
@@ -201,7 +246,8 @@ impl Op for BatchNorm {
         let one = |&i: &usize| match output {
             0 => {
                 let c = i % weight.len();
-                (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c]
+                let y = (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c];
+                self.then.eval(cx, y, i)
             }
             1 => mean[i],
             _ => variance[i],
@@ -218,7 +264,8 @@ impl Op for BatchNorm {
         let one = |&i: &usize| match output {
             0 => {
                 let c = i % channels;
-                2.0 * largest[c] / (variance[c] + self.epsilon).sqrt() * weight[c].abs() + bias[c].abs()
+                let y = 2.0 * largest[c] / (variance[c] + self.epsilon).sqrt() * weight[c].abs() + bias[c].abs();
+                y + self.then.residual(cx, i).abs()
             }
             1 => largest[i],
             _ => variance[i] + 2.0 * variance[i].sqrt() * largest[i],
@@ -226,117 +273,8 @@ impl Op for BatchNorm {
         Some(indices.iter().map(one).collect())
     }
 
-    fn any(&self) -> &dyn Any {
-        self
-    }
-}
-
-/// Inputs dy, x `[N, …, C]`, mean, variance, weight `[C]`; outputs dx of x's type, dweight `[C]`, dbias `[C]`.
-#[derive(Debug)]
-pub struct BatchNormGrad {
-    /// Added to the variance.
-    pub epsilon: f64,
-    /// Whether mean and variance are running ones, which do not depend on x.
-    pub running: bool,
-}
-
-impl BatchNormGrad {
-    /// dweight and dbias, of terms that `f` maps.
-    fn sums(&self, cx: &RefCx, f: impl Fn(f64) -> f64) -> (Vec<f64>, Vec<f64>) {
-        let [dy, x, mean, variance] = [0, 1, 2, 3].map(|k| &cx.inputs[k].data);
-        let (mut dweight, mut dbias) = (vec![0.0; mean.len()], vec![0.0; mean.len()]);
-        for (i, (dy, x)) in dy.iter().zip(x).enumerate() {
-            let c = i % mean.len();
-            dweight[c] += f(dy * (x - mean[c]) / (variance[c] + self.epsilon).sqrt());
-            dbias[c] += f(*dy);
-        }
-        (dweight, dbias)
-    }
-}
-
-impl Op for BatchNormGrad {
-    fn name(&self) -> &'static str {
-        if self.running { "batch_norm_inference_grad" } else { "batch_norm_grad" }
-    }
-
-    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        assert_eq!(inputs[0], inputs[1], "a gradient has its value's type");
-        Ok(vec![inputs[1].clone(), inputs[4].clone(), inputs[4].clone()])
-    }
-
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 5]
-    }
-
-    fn kernels(&self, cx: &mut KernelCx) {
-        let plan = Plan::of(cx.inputs[0], cx.batch);
-        let width = plan.width;
-        let scratch = cx.scratch(2 * plan.parts * plan.channels);
-        cx.push(
-            plan.partial("grad_partial", "grad_partial_vec4")
-                .read(width.pick("dy", "dy4"), cx.input(0))
-                .read(width.pick("x", "x4"), cx.input(1))
-                .read(width.pick("mean", "mean4"), cx.input(2))
-                .write(width.pick("sums", "sums4"), scratch.clone()),
-        );
-        cx.push(
-            plan.channel("grad_params")
-                .read("sums_in", scratch)
-                .read("variance", cx.input(3))
-                .write("dweight", cx.output(1))
-                .write("dbias", cx.output(2))
-                .set_f("EPSILON", self.epsilon),
-        );
-        let entries = [["grad_input", "grad_input_vec4"], ["inference_grad_input", "inference_grad_input_vec4"]];
-        let [one, four] = entries[usize::from(self.running)];
-        let mut kernel = plan
-            .whole(one, four, self.epsilon)
-            .read(width.pick("dy", "dy4"), cx.input(0))
-            .read(width.pick("variance", "variance4"), cx.input(3))
-            .read(width.pick("weight", "weight4"), cx.input(4));
-        if !self.running {
-            kernel = kernel
-                .read(width.pick("x", "x4"), cx.input(1))
-                .read(width.pick("mean", "mean4"), cx.input(2))
-                .read(width.pick("dweight_in", "dweight_in4"), cx.output(1))
-                .read(width.pick("dbias_in", "dbias_in4"), cx.output(2));
-        }
-        cx.push(kernel.write(width.pick("dx", "dx4"), cx.output(0)));
-    }
-
-    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
-        let [dy, x, mean, variance, weight] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
-        let (dweight, dbias) = self.sums(cx, |term| term);
-        let count = if self.running { f64::INFINITY } else { (x.len() / mean.len()) as f64 };
-        let one = |&i: &usize| match output {
-            0 => {
-                let c = i % mean.len();
-                let inverse = 1.0 / (variance[c] + self.epsilon).sqrt();
-                let normal = (x[i] - mean[c]) * inverse;
-                weight[c] * inverse * (dy[i] - dbias[c] / count - normal * dweight[c] / count)
-            }
-            1 => dweight[i],
-            _ => dbias[i],
-        };
-        indices.iter().map(one).collect()
-    }
-
-    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        let [dy, x, mean, variance, weight] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
-        let (dweight, dbias) = self.sums(cx, f64::abs);
-        let count = (x.len() / mean.len()) as f64;
-        let one = |&i: &usize| match output {
-            0 => {
-                let c = i % mean.len();
-                let inverse = 1.0 / (variance[c] + self.epsilon).sqrt();
-                let normal = (x[i].abs() + mean[c].abs()) * inverse;
-                (weight[c] * inverse).abs() * (dy[i].abs() + dbias[c] / count + normal * dweight[c] / count)
-            }
-            // x - mean carries the rounding of both.
-            1 => dweight[i] + dbias[i] * mean[i].abs() / (variance[i] + self.epsilon).sqrt(),
-            _ => dbias[i],
-        };
-        Some(indices.iter().map(one).collect())
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        self.then.absorb(next, position).map(|then| Arc::new(BatchNorm { then, ..*self }) as Arc<dyn Op>)
     }
 
     fn any(&self) -> &dyn Any {
@@ -412,11 +350,13 @@ impl Op for BatchNormUpdate {
     }
 }
 
-/// Inputs x `[N, …, C]`, running mean, running variance, weight, bias `[C]`; output y of x's type.
+/// Inputs x `[N, …, C]`, running mean, running variance, weight, bias `[C]`, perhaps a residual of x's type; output y of x's type.
 #[derive(Debug)]
 pub struct BatchNormInference {
     /// Added to the variance.
     pub epsilon: f64,
+    /// What becomes of y (by fusion).
+    pub then: Then,
 }
 
 impl Op for BatchNormInference {
@@ -439,14 +379,15 @@ impl Op for BatchNormInference {
     fn kernels(&self, cx: &mut KernelCx) {
         let plan = Plan::of(cx.inputs[0], cx.batch);
         let operands = [0, 1, 2, 3, 4].map(|i| cx.input(i));
-        push_normalise(cx, plan, self.epsilon, operands);
+        push_normalise(cx, plan, self.epsilon, self.then, operands);
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let [x, mean, variance, weight, bias] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
         let one = |&i: &usize| {
             let c = i % mean.len();
-            (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c]
+            let y = (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c];
+            self.then.eval(cx, y, i)
         };
         indices.iter().map(one).collect()
     }
@@ -456,9 +397,13 @@ impl Op for BatchNormInference {
         let one = |&i: &usize| {
             let c = i % mean.len();
             let scale = (weight[c] / (variance[c] + self.epsilon).sqrt()).abs();
-            (x[i].abs() + mean[c].abs()) * scale + bias[c].abs()
+            (x[i].abs() + mean[c].abs()) * scale + bias[c].abs() + self.then.residual(cx, i).abs()
         };
         Some(indices.iter().map(one).collect())
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        self.then.absorb(next, position).map(|then| Arc::new(BatchNormInference { then, ..*self }) as Arc<dyn Op>)
     }
 
     fn any(&self) -> &dyn Any {

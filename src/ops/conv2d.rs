@@ -266,7 +266,7 @@ impl Op for Conv2d {
         assert!(!self.bias && self.activation.is_none(), "gradients come before fusing");
         let Some(dy) = douts[0] else { return vec![None; 2] };
         let geometry = self.geometry;
-        let dx = b.one(Conv2dGradInput { geometry }, &[dy, inputs[1]]);
+        let dx = b.one(Conv2dGradInput { geometry, activation: None }, &[dy, inputs[1]]);
         let dw = b.one(Conv2dGradWeight { geometry, bias: false }, &[dy, inputs[0]]);
         vec![Some(dx), Some(dw)]
     }

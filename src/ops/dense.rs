@@ -1,6 +1,6 @@
 //! Dense layer: y[n, u] = act(b[u] + Σ x[n, i] · w[u, i]). Weights over the adapter's binding limit are worked through in windows of units.
 
-use super::activation::{Activation, ActivationOp};
+use super::activation::{self, Activation, ActivationGrad, ActivationOp};
 use super::bias_add::{BiasAdd, BiasAddGradBias, push_grad_bias};
 use super::conv2d::Geometry;
 use super::elementwise::Width;
@@ -140,7 +140,7 @@ impl Op for Dense {
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         assert!(!self.bias && self.activation.is_none(), "gradients come before fusing");
         let Some(dy) = douts[0] else { return vec![None; 2] };
-        let dx = b.one(DenseGradInput, &[dy, inputs[1]]);
+        let dx = b.one(DenseGradInput { activation: None }, &[dy, inputs[1]]);
         let dw = b.one(DenseGradWeight { bias: false }, &[dy, inputs[0]]);
         vec![Some(dx), Some(dw)]
     }
@@ -212,9 +212,22 @@ impl Op for Dense {
     }
 }
 
-/// Inputs dy `[N, units]`, w `[units, in]`; output dx `[N, in]`: dx[n, i] = Σ dy[n, u] · w[u, i].
+/// Inputs dy `[N, units]`, w `[units, in]`, with `activation` y_in `[N, in]`; output dx `[N, in]`: dx[n, i] = Σ dy[n, u] · w[u, i], times
+/// the activation's derivative.
 #[derive(Debug)]
-pub struct DenseGradInput;
+pub struct DenseGradInput {
+    /// What computed x, y_in = x (by fusion).
+    pub activation: Option<Activation>,
+}
+
+impl DenseGradInput {
+    /// Σ dy · w of one element of dx.
+    fn sum(&self, cx: &RefCx, i: usize) -> f64 {
+        let (dy, w) = (&cx.inputs[0].data, &cx.inputs[1].data);
+        let (units, features) = (cx.inputs[1].shape[0], cx.inputs[1].shape[1]);
+        (0..units).map(|u| dy[i / features * units + u] * w[u * features + i % features]).sum()
+    }
+}
 
 impl Op for DenseGradInput {
     fn name(&self) -> &'static str {
@@ -236,6 +249,7 @@ impl Op for DenseGradInput {
         let inputs = features / width.lanes();
         let [tn, ti] = tile(cx.batch, inputs, gradient_tile(width), cx.caps);
         let items = inputs.div_ceil(ti) * cx.batch.div_ceil(tn);
+        let before = self.activation.map(|activation| (activation, cx.input(2)));
         for window in cx.row_windows(units, features) {
             let w = cx.input_range(1, window.start * features, window.len() * features);
             let first = window.start == 0;
@@ -246,13 +260,15 @@ impl Op for DenseGradInput {
                 w: w.clone(),
                 dx: cx.output(0),
                 add: !first,
+                before: before.clone().filter(|_| window.end == units),
             };
             if job.push(cx) {
                 continue;
             }
             let kernel = Kernel::new("dense", width.pick("grad_input", "grad_input_vec4"))
                 .read("dy", cx.input(0))
-                .read(width.pick("w", "w4"), w);
+                .read(width.pick("w", "w4"), w.clone());
+            let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), job.before.as_ref(), &w);
             let name = width.pick("dx", "dx4");
             let kernel = if first { kernel.write(name, cx.output(0)) } else { kernel.read_write(name, cx.output(0)) };
             let kernel = kernel
@@ -270,18 +286,20 @@ impl Op for DenseGradInput {
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        let (dy, w) = (&cx.inputs[0].data, &cx.inputs[1].data);
-        let (units, features) = (cx.inputs[1].shape[0], cx.inputs[1].shape[1]);
-        let product = |i: usize, u: usize| dy[i / features * units + u] * w[u * features + i % features];
-        indices.iter().map(|&i| (0..units).map(|u| product(i, u)).sum()).collect()
+        indices.iter().map(|&i| self.sum(cx, i) * activation::factor(self.activation, cx, i)).collect()
     }
 
-    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(cx.abs(|cx| self.reference(cx, output, indices)))
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
     }
 
     fn flops(&self, inputs: &[&TensorType], _: &[&TensorType]) -> u64 {
         2 * inputs[1].items() as u64
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
+        Some(Arc::new(DenseGradInput { activation: Some(activation) }))
     }
 
     fn any(&self) -> &dyn Any {

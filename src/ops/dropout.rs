@@ -1,6 +1,7 @@
 //! Dropout (Srivastava et al. 2014), scaled while training so that inference needs nothing. The mask is a function of seed,
 //! step, batch, layer and element, so it is never stored: forward and gradient compute the same one.
 
+use super::activation::{self, Activation, ActivationGrad};
 use super::elementwise::Width;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Step, Value, name_salt};
@@ -8,6 +9,7 @@ use crate::spec::{Fraction, SpecStruct, spec_struct};
 use crate::tensor::TensorType;
 use serde_json::{Map, Value as Json};
 use std::any::Any;
+use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<DropoutLayer>("dropout", "Sets elements to 0 at random while training.");
@@ -81,23 +83,24 @@ impl Mask {
         if random[i % 4] < self.below() { 0.0 } else { self.scale() }
     }
 
-    fn kernel(&self, cx: &mut KernelCx) {
+    /// The kernel that computes output 0 from input 0, times the derivative of `activation`, whose output is input 1.
+    fn kernel(&self, cx: &mut KernelCx, activation: Option<Activation>) {
         let width = Width::of(cx.inputs[0].items());
         let items = cx.inputs[0].items() / width.lanes();
-        cx.push(
-            Kernel::new("dropout", width.pick("forward", "forward_vec4"))
-                .read(width.pick("x", "x4"), cx.input(0))
-                .write(width.pick("y", "y4"), cx.output(0))
-                .set("ITEMS", items)
-                .set("SALT", self.salt as usize)
-                .set("BELOW", self.below() as usize)
-                .set_f("SCALE", self.scale())
-                .grid(Grid::per_sample(items)),
-        );
+        let kernel = Kernel::new("dropout", width.pick("forward", "forward_vec4"))
+            .read(width.pick("x", "x4"), cx.input(0))
+            .write(width.pick("y", "y4"), cx.output(0))
+            .set("ITEMS", items)
+            .set("SALT", self.salt as usize)
+            .set("BELOW", self.below() as usize)
+            .set_f("SCALE", self.scale())
+            .grid(Grid::per_sample(items));
+        let before = activation.map(|activation| (activation, cx.input(1)));
+        cx.push(activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0)));
     }
 
-    fn reference(&self, cx: &RefCx, indices: &[usize]) -> Vec<f64> {
-        indices.iter().map(|&i| cx.inputs[0].data[i] * self.factor(cx.step, i)).collect()
+    fn reference(&self, cx: &RefCx, i: usize) -> f64 {
+        cx.inputs[0].data[i] * self.factor(cx.step, i)
     }
 }
 
@@ -118,15 +121,15 @@ impl Op for Dropout {
     }
 
     fn gradient(&self, b: &mut Builder, _: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![douts[0].map(|dy| b.one(DropoutGrad { mask: self.mask }, &[dy]))]
+        vec![douts[0].map(|dy| b.one(DropoutGrad { mask: self.mask, activation: None }, &[dy]))]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        self.mask.kernel(cx);
+        self.mask.kernel(cx, None);
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        self.mask.reference(cx, indices)
+        indices.iter().map(|&i| self.mask.reference(cx, i)).collect()
     }
 
     fn any(&self) -> &dyn Any {
@@ -134,11 +137,14 @@ impl Op for Dropout {
     }
 }
 
-/// Input dy `[N, …]`; output dx = dy · mask / (1 - rate), with the mask of the forward op.
+/// Input dy `[N, …]`, with `activation` y_in; output dx = dy · mask / (1 - rate), with the mask of the forward op, times the activation's
+/// derivative.
 #[derive(Debug)]
 pub struct DropoutGrad {
     /// Which elements are dropped.
     pub mask: Mask,
+    /// What computed x, y_in = x (by fusion).
+    pub activation: Option<Activation>,
 }
 
 impl Op for DropoutGrad {
@@ -155,11 +161,16 @@ impl Op for DropoutGrad {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        self.mask.kernel(cx);
+        self.mask.kernel(cx, self.activation);
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        self.mask.reference(cx, indices)
+        indices.iter().map(|&i| self.mask.reference(cx, i) * activation::factor(self.activation, cx, i)).collect()
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
+        Some(Arc::new(DropoutGrad { activation: Some(activation), ..*self }))
     }
 
     fn any(&self) -> &dyn Any {

@@ -1,12 +1,14 @@
 //! add and mul with NumPy's broadcasting, the sums that undo broadcasting in gradients, and copies.
 //! Shapes align from the right; N always meets N, so `[N, C]` fits `[N, H, W, C]`. More than two inputs are chained.
 
+use super::activation::{self, Activation, ActivationGrad, ActivationOp};
 use super::{Arity, Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::spec::{SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
+use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<AddLayer>("add", "Adds its inputs, with NumPy's broadcasting.");
@@ -26,7 +28,11 @@ spec_struct! {
 
 impl Layer for AddLayer {
     fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
-        inputs[1..].iter().try_fold(inputs[0], |sum, &x| Ok(cx.b.op(Add, &[sum, x])?[0]))
+        let add = |sum: Value, &x: &Value| {
+            let same = cx.b.ty(sum) == cx.b.ty(x);
+            Ok(cx.b.op(Add { same, ..Add::default() }, &[sum, x])?[0])
+        };
+        inputs[1..].iter().try_fold(inputs[0], add)
     }
 
     fn write(&self) -> Map<String, Json> {
@@ -170,8 +176,8 @@ impl Groups {
     }
 }
 
-/// The dispatch of add or mul.
-fn binary(cx: &mut KernelCx, one: &'static str, four: &'static str) {
+/// The dispatch of add or mul, for the caller to push.
+fn binary(cx: &KernelCx, one: &'static str, four: &'static str) -> (Kernel, Width) {
     let y = cx.outputs[0];
     let groups = Groups::of(y, [cx.inputs[0], cx.inputs[1]]);
     let width = groups.width(y);
@@ -183,7 +189,7 @@ fn binary(cx: &mut KernelCx, one: &'static str, four: &'static str) {
         .set("ITEMS", items)
         .set("BATCHED", usize::from(y.batched))
         .grid(grid(y, items));
-    cx.push(groups.constants(kernel, width.lanes()));
+    (groups.constants(kernel, width.lanes()), width)
 }
 
 /// Elements of both operands under element `index` of y.
@@ -217,9 +223,17 @@ fn reduce_to(b: &mut Builder, dy: Value, input: Value) -> Value {
     if *b.ty(dy) == to { dy } else { b.one(ReduceSum { to }, &[dy]) }
 }
 
-/// Inputs a, b; output y = a + b, broadcast. Also sums gradients where a value has several users.
-#[derive(Debug)]
-pub struct Add;
+/// Inputs a, b; output y = f(a + b), broadcast. Also sums gradients where a value has several users; with `before` the third input is that
+/// value, y_in, and y = (a + b) · f'.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Add {
+    /// Whether a and b are known to have y's type, so that an op that computes one of them can add the other.
+    pub same: bool,
+    /// Applied to the sum (by fusion).
+    pub activation: Option<Activation>,
+    /// What computed the value of which a and b are gradients (by fusion).
+    pub before: Option<Activation>,
+}
 
 impl Op for Add {
     fn name(&self) -> &'static str {
@@ -236,11 +250,33 @@ impl Op for Add {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        binary(cx, "add", "add_vec4");
+        let Some(before) = self.before else {
+            let (kernel, _) = binary(cx, "add", "add_vec4");
+            let kernel = self.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
+            return cx.push(kernel);
+        };
+        let (kernel, width) = binary(cx, "add_gradients", "add_gradients_vec4");
+        let before = (before, cx.input(2));
+        cx.push(activation::scale(kernel, width.pick("y_in", "y_in4"), Some(&before), &cx.input(0)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        indices.iter().map(|&i| pair(cx, i)).map(|(a, b)| a + b).collect()
+        let one = |&i: &usize| {
+            let (a, b) = pair(cx, i);
+            self.activation.map_or(a + b, |f| f.eval(a + b)) * activation::factor(self.before, cx, i)
+        };
+        indices.iter().map(one).collect()
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        if self.activation.is_some() || self.before.is_some() {
+            return None;
+        }
+        if let Some(next) = next.any().downcast_ref::<ActivationOp>() {
+            return Some(Arc::new(Add { activation: Some(next.activation), ..*self }));
+        }
+        let before = ActivationGrad::of(next, position)?;
+        Some(Arc::new(Add { before: Some(before), ..*self }))
     }
 
     fn any(&self) -> &dyn Any {
@@ -271,7 +307,8 @@ impl Op for Mul {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        binary(cx, "mul", "mul_vec4");
+        let (kernel, _) = binary(cx, "mul", "mul_vec4");
+        cx.push(kernel);
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {

@@ -30,7 +30,7 @@ pub struct Forward {
     pub activation: Option<Activation>,
 }
 
-/// dx[m, c] = Σ over taps (r, s) and filters k of dy · w: rows are input pixels, columns channels.
+/// dx[m, c] = Σ over taps (r, s) and filters k of dy · w, times f' where x = f(…): rows are input pixels, columns channels.
 pub struct GradInput {
     /// All sizes; `filters` counts all of them.
     pub geometry: Geometry,
@@ -44,6 +44,8 @@ pub struct GradInput {
     pub dx: Target,
     /// Adds to what dx holds: the filters of earlier spans.
     pub add: bool,
+    /// The activation that computed x, with x: the sum of all spans is multiplied by its derivative.
+    pub before: Option<(Activation, Target)>,
 }
 
 /// dw[k, (r, s, c)] = Σ over output pixels m of dy[m, k] · x: rows are filters, columns taps.
@@ -102,10 +104,10 @@ impl GradInput {
     }
 
     /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
-    pub fn push(self, cx: &mut KernelCx) -> bool {
+    pub fn push(&self, cx: &mut KernelCx) -> bool {
         match variant(Direction::GradInput, &self.shape(cx.batch), cx.caps) {
-            Variant::Image(tile) => image::grad_input(cx, &self, tile),
-            Variant::Tiled(tile) => tiled::grad_input(cx, &self, tile),
+            Variant::Image(tile) => image::grad_input(cx, self, tile),
+            Variant::Tiled(tile) => tiled::grad_input(cx, self, tile),
             Variant::Plain => return false,
         }
         true

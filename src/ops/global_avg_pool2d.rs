@@ -1,5 +1,6 @@
 //! Global average pooling: y[n, c] = mean of x[n, h, w, c] over all pixels, and its gradient.
 
+use super::activation::{self, Activation, ActivationGrad};
 use super::elementwise::Width;
 use super::tile::parts;
 use super::window::picture;
@@ -9,6 +10,7 @@ use crate::spec::{SpecStruct, spec_struct};
 use crate::tensor::TensorType;
 use serde_json::{Map, Value as Json};
 use std::any::Any;
+use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<GlobalAvgPool2dKeys>("global_avg_pool2d", "Keeps the mean of each channel.");
@@ -51,7 +53,7 @@ impl Op for GlobalAvgPool2d {
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         let Some(dy) = douts[0] else { return vec![None] };
         let x = &b.ty(inputs[0]).dims;
-        let op = GlobalAvgPool2dGradInput { height: x[0], width: x[1] };
+        let op = GlobalAvgPool2dGradInput { height: x[0], width: x[1], activation: None };
         vec![Some(b.one(op, &[dy]))]
     }
 
@@ -96,13 +98,15 @@ impl Op for GlobalAvgPool2d {
     }
 }
 
-/// Input dy `[N, C]`; output dx `[N, H, W, C]` = dy / (H · W).
+/// Input dy `[N, C]`, with `activation` y_in of dx's type; output dx `[N, H, W, C]` = dy / (H · W), times the activation's derivative.
 #[derive(Debug)]
 pub struct GlobalAvgPool2dGradInput {
     /// H.
     pub height: usize,
     /// W.
     pub width: usize,
+    /// What computed x, y_in = x (by fusion).
+    pub activation: Option<Activation>,
 }
 
 impl Op for GlobalAvgPool2dGradInput {
@@ -122,21 +126,27 @@ impl Op for GlobalAvgPool2dGradInput {
         let (pixels, channels) = (self.height * self.width, cx.inputs[0].items());
         let width = Width::of(channels);
         let c = channels / width.lanes();
-        cx.push(
-            Kernel::new("global_avg_pool2d", width.pick("grad_input", "grad_input_vec4"))
-                .read(width.pick("dy", "dy4"), cx.input(0))
-                .write(width.pick("dx", "dx4"), cx.output(0))
-                .set("ROWS", pixels)
-                .set("C", c)
-                .set_f("SCALE", 1.0 / pixels as f64)
-                .grid(Grid::per_sample(pixels * c)),
-        );
+        let kernel = Kernel::new("global_avg_pool2d", width.pick("grad_input", "grad_input_vec4"))
+            .read(width.pick("dy", "dy4"), cx.input(0))
+            .write(width.pick("dx", "dx4"), cx.output(0))
+            .set("ROWS", pixels)
+            .set("C", c)
+            .set_f("SCALE", 1.0 / pixels as f64)
+            .grid(Grid::per_sample(pixels * c));
+        let before = self.activation.map(|activation| (activation, cx.input(1)));
+        cx.push(activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let dy = &cx.inputs[0];
         let (pixels, channels) = (self.height * self.width, dy.shape[1]);
-        indices.iter().map(|&i| dy.data[i / (pixels * channels) * channels + i % channels] / pixels as f64).collect()
+        let share = |i: usize| dy.data[i / (pixels * channels) * channels + i % channels] / pixels as f64;
+        indices.iter().map(|&i| share(i) * activation::factor(self.activation, cx, i)).collect()
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
+        Some(Arc::new(GlobalAvgPool2dGradInput { activation: Some(activation), ..*self }))
     }
 
     fn any(&self) -> &dyn Any {

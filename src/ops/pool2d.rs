@@ -1,5 +1,6 @@
 //! Max and average pooling over windows of pictures NHWC, and their gradients as gathers over the windows that hold a cell.
 
+use super::activation::{self, Activation, ActivationGrad};
 use super::elementwise::Width;
 use super::tile::chunk;
 use super::window::{Padding, Window, picture, times};
@@ -9,6 +10,7 @@ use crate::spec::{Pair, SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
+use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<MaxPool2dKeys>("max_pool2d", "Keeps the largest cell of each window.");
@@ -177,7 +179,7 @@ impl Op for MaxPool2d {
 
     fn gradient(&self, b: &mut Builder, _: &[Value], outputs: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         let Some(dy) = douts[0] else { return vec![None] };
-        vec![Some(b.one(MaxPool2dGradInput { window: self.window }, &[dy, outputs[1]]))]
+        vec![Some(b.one(MaxPool2dGradInput { window: self.window, activation: None }, &[dy, outputs[1]]))]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
@@ -207,11 +209,25 @@ impl Op for MaxPool2d {
     }
 }
 
-/// Inputs dy, argmax `[N, OH, OW, C]`; output dx `[N, H, W, C]`: dx of a cell sums dy of the windows that it won.
+/// Inputs dy, argmax `[N, OH, OW, C]`, with `activation` y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell sums dy of the windows
+/// that it won, times the activation's derivative.
 #[derive(Debug)]
 pub struct MaxPool2dGradInput {
     /// The windows.
     pub window: Window,
+    /// What computed x, y_in = x (by fusion).
+    pub activation: Option<Activation>,
+}
+
+impl MaxPool2dGradInput {
+    /// Σ dy of one element of dx.
+    fn sum(&self, cx: &RefCx, index: usize) -> f64 {
+        let (dy, argmax) = (&cx.inputs[0], &cx.inputs[1].data);
+        let channels = dy.shape[3];
+        let sample = self.window.h.input * self.window.w.input * channels;
+        let won = |o: &usize| argmax[*o] as usize == index % sample;
+        self.window.holders(index, channels).filter(won).map(|o| dy.data[o]).sum()
+    }
 }
 
 impl Op for MaxPool2dGradInput {
@@ -233,22 +249,22 @@ impl Op for MaxPool2dGradInput {
             .read(width.pick("dy", "dy4"), cx.input(0))
             .read(width.pick("argmax_in", "argmax_in4"), cx.input(1))
             .write(width.pick("dx", "dx4"), cx.output(0));
+        let before = self.activation.map(|activation| (activation, cx.input(2)));
+        let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0));
         cx.push(constants(kernel, &self.window, cx.outputs[0], width, holder_loops(&self.window)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        let (dy, argmax) = (&cx.inputs[0], &cx.inputs[1].data);
-        let channels = dy.shape[3];
-        let sample = self.window.h.input * self.window.w.input * channels;
-        let one = |&index: &usize| {
-            let won = |o: &usize| argmax[*o] as usize == index % sample;
-            self.window.holders(index, channels).filter(won).map(|o| dy.data[o]).sum()
-        };
-        indices.iter().map(one).collect()
+        indices.iter().map(|&i| self.sum(cx, i) * activation::factor(self.activation, cx, i)).collect()
     }
 
-    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(cx.abs(|cx| self.reference(cx, output, indices)))
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
+        Some(Arc::new(MaxPool2dGradInput { window: self.window, activation: Some(activation) }))
     }
 
     fn any(&self) -> &dyn Any {
@@ -296,7 +312,7 @@ impl Op for AvgPool2d {
 
     fn gradient(&self, b: &mut Builder, _: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         let Some(dy) = douts[0] else { return vec![None] };
-        let op = AvgPool2dGradInput { window: self.window, include_pad: self.include_pad };
+        let op = AvgPool2dGradInput { window: self.window, include_pad: self.include_pad, activation: None };
         vec![Some(b.one(op, &[dy]))]
     }
 
@@ -328,13 +344,26 @@ impl Op for AvgPool2d {
     }
 }
 
-/// Input dy `[N, OH, OW, C]`; output dx `[N, H, W, C]`: dx of a cell sums dy / cells over the windows that hold it.
+/// Input dy `[N, OH, OW, C]`, with `activation` y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell sums dy / cells over the windows
+/// that hold it, times the activation's derivative.
 #[derive(Debug)]
 pub struct AvgPool2dGradInput {
     /// The windows.
     pub window: Window,
     /// Whether the mean counts padding cells, as zeros.
     pub include_pad: bool,
+    /// What computed x, y_in = x (by fusion).
+    pub activation: Option<Activation>,
+}
+
+impl AvgPool2dGradInput {
+    /// Σ dy / cells of one element of dx.
+    fn sum(&self, cx: &RefCx, index: usize) -> f64 {
+        let dy = &cx.inputs[0];
+        let channels = dy.shape[3];
+        let share = |o: usize| dy.data[o] / divisor(&self.window, self.include_pad, o, channels);
+        self.window.holders(index, channels).map(share).sum()
+    }
 }
 
 impl Op for AvgPool2dGradInput {
@@ -355,19 +384,23 @@ impl Op for AvgPool2dGradInput {
         let kernel = Kernel::new("pool2d", width.pick("avg_grad_input", "avg_grad_input_vec4"))
             .read(width.pick("dy", "dy4"), cx.input(0))
             .write(width.pick("dx", "dx4"), cx.output(0));
+        let before = self.activation.map(|activation| (activation, cx.input(1)));
+        let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0));
         let kernel = mean_constants(kernel, &self.window, self.include_pad);
         cx.push(constants(kernel, &self.window, cx.outputs[0], width, holder_loops(&self.window)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        let dy = &cx.inputs[0];
-        let channels = dy.shape[3];
-        let share = |o: usize| dy.data[o] / divisor(&self.window, self.include_pad, o, channels);
-        indices.iter().map(|&i| self.window.holders(i, channels).map(share).sum()).collect()
+        indices.iter().map(|&i| self.sum(cx, i) * activation::factor(self.activation, cx, i)).collect()
     }
 
-    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(cx.abs(|cx| self.reference(cx, output, indices)))
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
+        Some(Arc::new(AvgPool2dGradInput { activation: Some(activation), ..*self }))
     }
 
     fn any(&self) -> &dyn Any {

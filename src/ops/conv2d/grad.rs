@@ -1,5 +1,6 @@
 //! The gradients of a convolution by its input and by its filters.
 
+use super::super::activation::{self, Activation, ActivationGrad};
 use super::super::bias_add::{BiasAddGradBias, push_grad_bias};
 use super::super::gemm::{GradInput, GradWeight};
 use super::super::tile::{chunk, even, grouped, parts, tile};
@@ -9,11 +10,33 @@ use crate::tensor::TensorType;
 use std::any::Any;
 use std::sync::Arc;
 
-/// Inputs dy `[N, OH, OW, K]`, w `[K, R, S, C / groups]`; output dx `[N, H, W, C]`: dx of a cell sums dy · w over the windows that hold it.
+/// Inputs dy `[N, OH, OW, K]`, w `[K, R, S, C / groups]`; with `activation`
+/// y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell sums dy · w over the windows that hold it, times the activation's derivative.
 #[derive(Clone, Debug)]
 pub struct Conv2dGradInput {
     /// All sizes.
     pub geometry: Geometry,
+    /// What computed x, y_in = x (by fusion).
+    pub activation: Option<Activation>,
+}
+
+impl Conv2dGradInput {
+    /// Σ dy · w of one element of dx.
+    fn sum(&self, cx: &RefCx, index: usize) -> f64 {
+        let g = &self.geometry;
+        let (dy, w) = (&cx.inputs[0].data, &cx.inputs[1].data);
+        let [height, width, channels] = g.x_dims();
+        let [n, ih, iw, c] = position(index, [cx.n, height, width, channels]);
+        let (group, c) = (c / g.group_channels(), c % g.group_channels());
+        let filters = group * g.group_filters()..(group + 1) * g.group_filters();
+        let mut sum = 0.0;
+        for [r, s] in g.window_taps() {
+            let (Some(oh), Some(ow)) = (g.window.h.window(ih, r), g.window.w.window(iw, s)) else { continue };
+            let product = |k: usize| dy[g.y_index(n, [oh, ow], k)] * w[g.w_index(k, [r, s], c)];
+            sum += filters.clone().map(product).sum::<f64>();
+        }
+        sum
+    }
 }
 
 impl Op for Conv2dGradInput {
@@ -40,6 +63,7 @@ impl Op for Conv2dGradInput {
             w: cx.input(1),
             dx: cx.output(0),
             add: false,
+            before: self.activation.map(|activation| (activation, cx.input(2))),
         };
         if job.push(cx) {
             return;
@@ -53,9 +77,10 @@ impl Op for Conv2dGradInput {
         let [tp, tc] = tile(cells * cx.batch, channels, most, cx.caps);
         let items = cells.div_ceil(tp) * phases * g.groups * channels.div_ceil(tc);
         let kernel = Kernel::new("conv2d", width.pick("grad_input", "grad_input_vec4"))
-            .read("dy", cx.input(0))
-            .read(width.pick("w", "w4"), cx.input(1))
-            .write(width.pick("dx", "dx4"), cx.output(0))
+            .read("dy", job.dy)
+            .read(width.pick("w", "w4"), job.w.clone())
+            .write(width.pick("dx", "dx4"), job.dx);
+        let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), job.before.as_ref(), &job.w)
             .set("TP", tp)
             .set("TC", tc)
             .set("STEP_H", h.tap_step())
@@ -66,30 +91,20 @@ impl Op for Conv2dGradInput {
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        let g = &self.geometry;
-        let (dy, w) = (&cx.inputs[0].data, &cx.inputs[1].data);
-        let [height, width, channels] = g.x_dims();
-        let one = |&index: &usize| {
-            let [n, ih, iw, c] = position(index, [cx.n, height, width, channels]);
-            let (group, c) = (c / g.group_channels(), c % g.group_channels());
-            let filters = group * g.group_filters()..(group + 1) * g.group_filters();
-            let mut sum = 0.0;
-            for [r, s] in g.window_taps() {
-                let (Some(oh), Some(ow)) = (g.window.h.window(ih, r), g.window.w.window(iw, s)) else { continue };
-                let product = |k: usize| dy[g.y_index(n, [oh, ow], k)] * w[g.w_index(k, [r, s], c)];
-                sum += filters.clone().map(product).sum::<f64>();
-            }
-            sum
-        };
-        indices.iter().map(one).collect()
+        indices.iter().map(|&i| self.sum(cx, i) * activation::factor(self.activation, cx, i)).collect()
     }
 
-    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(cx.abs(|cx| self.reference(cx, output, indices)))
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
     }
 
     fn flops(&self, _: &[&TensorType], _: &[&TensorType]) -> u64 {
         self.geometry.flops()
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
+        Some(Arc::new(Conv2dGradInput { activation: Some(activation), ..self.clone() }))
     }
 
     fn any(&self) -> &dyn Any {

@@ -4,6 +4,7 @@
 use super::variant::ImageTile;
 use super::{Forward, GradInput, GradWeight};
 use crate::graph::{Grid, Kernel, KernelCx, Target};
+use crate::ops::activation;
 use crate::ops::conv2d::Geometry;
 use crate::ops::window::{Axis, Window};
 use std::ops::Range;
@@ -119,7 +120,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
     let weights = pack_w(cx, &job.w, g);
     let kernel = Kernel::new("conv2d_image", "grad_input").texture("dy", dy).texture("w", weights);
     let kernel = if job.add { kernel.read_write("dx", job.dx.clone()) } else { kernel.write("dx", job.dx.clone()) };
-    let kernel = kernel
+    let kernel = activation::scale(kernel, "y_in", job.before.as_ref(), &job.dy)
         .set("ADD", usize::from(job.add))
         .set("CL", tile.lanes)
         .set("STEP_H", h.tap_step())

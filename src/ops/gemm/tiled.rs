@@ -1,5 +1,6 @@
 //! The products on GPUs: `conv2d_tiled.wgsl` and `conv2d_tiled_vec4.wgsl`, tiles in workgroup memory.
 
+use super::super::activation;
 use super::super::conv2d::Geometry;
 use super::variant::{Direction, Shape, Tile};
 use super::{Forward, GradInput, GradWeight};
@@ -30,7 +31,8 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: Tile) {
     let kernel = split(kernel, tile, &shape, parts, items * cx.batch);
     cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(&shape)));
     if parts > 1 {
-        let kernel = sum(sums, parts, items, cx.batch).read("b", b).write("y", job.y.clone()).set("K", g.filters);
+        let kernel =
+            sum("sum", sums, parts, items, cx.batch).read("b", b).write("y", job.y.clone()).set("K", g.filters);
         cx.push(finish(kernel));
     }
 }
@@ -39,13 +41,18 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: Tile) {
 pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: Tile) {
     let g = &job.geometry;
     let fours = in_fours(g, &job.span);
-    let (shader, [dy, w, dx]) =
-        if fours { ("conv2d_tiled_vec4", ["dy4", "w4", "dx4"]) } else { ("conv2d_tiled", ["dy", "w", "dx"]) };
+    let (shader, [dy, w, y, dx]) = match fours {
+        true => ("conv2d_tiled_vec4", ["dy4", "w4", "y_in4", "dx4"]),
+        false => ("conv2d_tiled", ["dy", "w", "y_in", "dx"]),
+    };
     let shape = job.shape(cx.batch);
     let parts = if whole(g, &job.span) { tile.parts(Direction::GradInput, &shape) } else { 1 };
     let items = g.x_dims().iter().product();
     let sums = if parts == 1 { job.dx.clone() } else { cx.scratch(parts * items * cx.batch) };
     let kernel = Kernel::new(shader, "grad_input").read(dy, job.dy.clone()).read(w, job.w.clone());
+    // Of several parts, the sum multiplies by the derivative.
+    let before = job.before.as_ref().filter(|_| parts == 1);
+    let kernel = activation::scale(kernel, y, before, &job.dy);
     let kernel = if job.add { kernel.read_write(dx, sums.clone()) } else { kernel.write(dx, sums.clone()) };
     let kernel = kernel
         .set("ADD", usize::from(job.add))
@@ -54,8 +61,8 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: Tile) {
     let kernel = split(kernel, tile, &shape, parts, items * cx.batch);
     cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(&shape)));
     if parts > 1 {
-        let kernel = sum(sums.clone(), parts, items, cx.batch).read("b", sums).write("y", job.dx.clone());
-        cx.push(kernel);
+        let kernel = sum("sum_dx", sums, parts, items, cx.batch).write("dx", job.dx.clone());
+        cx.push(activation::scale(kernel, "y_in", job.before.as_ref(), &job.dy));
     }
 }
 
@@ -71,8 +78,8 @@ fn split(kernel: Kernel, tile: Tile, shape: &Shape, parts: usize, part: usize) -
 }
 
 /// The sum of the parts of y or dx, `items` numbers a sample.
-fn sum(sums: Target, parts: usize, items: usize, batch: usize) -> Kernel {
-    Kernel::new("conv2d_tiled", "sum")
+fn sum(entry: &'static str, sums: Target, parts: usize, items: usize, batch: usize) -> Kernel {
+    Kernel::new("conv2d_tiled", entry)
         .read("parts_in", sums)
         .set("PARTS", parts)
         .set("PART", items * batch)
