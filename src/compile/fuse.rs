@@ -6,8 +6,18 @@ use std::collections::HashSet;
 
 /// Fuses until nothing more fits. Kept values are never swallowed.
 pub fn fuse(mut graph: Graph) -> Graph {
+    // What a node has become may be absorbed in turn by one before it.
+    while pass(&mut graph) {
+        graph = prune(graph);
+    }
+    graph
+}
+
+/// Goes through the nodes once, in order; whether any was absorbed.
+fn pass(graph: &mut Graph) -> bool {
+    let mut any = false;
     let roots: HashSet<usize> = graph.roots().into_iter().map(|r| r.node).collect();
-    let mut users = users(&graph);
+    let mut users = users(graph);
     for i in 0..graph.nodes.len() {
         let uses = std::mem::take(&mut users[i]);
         let kept = roots.contains(&i);
@@ -31,8 +41,9 @@ pub fn fuse(mut graph: Graph) -> Graph {
         }
         graph.nodes[user].inputs = inputs;
         graph.nodes[user].kind = Kind::Op(fused);
+        any = true;
     }
-    prune(graph)
+    any
 }
 
 /// Who reads each node: (node, input position).
