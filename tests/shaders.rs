@@ -42,8 +42,7 @@ fn module_of(key: &PipelineKey, source: &str) -> (naga::Module, naga::valid::Mod
     // The kernels for software adapters are the only ones that ask for more than WebGPU's core.
     let image = key.shader == "conv2d_image";
     let capabilities = if image { naga::valid::Capabilities::SUBGROUP } else { naga::valid::Capabilities::empty() };
-    let mut validator =
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
+    let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
     validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
     validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
     let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
