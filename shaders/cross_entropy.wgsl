@@ -68,21 +68,37 @@ fn softmax_nll(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
+override DLOSS: f32 = 1.0; // where it is constant, dloss of every sample times those that share the update
+
+// The gradient of sample n's row.
+fn row_grad(n: u32, d: f32) {
+    let row = n * C;
+    let m = largest(row);
+    let scale = d / exp_sum(row, m);
+    let label = label_index(labels_in[n]);
+    for (var c = 0u; c < C; c += 4u) {
+        // Behind the last class the last one is written again, with the same value.
+        #for i in 0..4
+        let c$i = class_index(c + $iu);
+        dx[row + c$i] = exp(x[row + c$i] - m) * scale - select(0.0, d, c$i == label);
+        #end
+    }
+}
+
 // One invocation computes the gradient of one sample's row.
 @compute @workgroup_size(WG)
 fn softmax_nll_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let n = group_index(group, groups) * WG + lane;
     if n < step.n {
-        let row = n * C;
-        let m = largest(row);
-        let scale = dloss[n] / exp_sum(row, m);
-        let label = label_index(labels_in[n]);
-        for (var c = 0u; c < C; c += 4u) {
-            // Behind the last class the last one is written again, with the same value.
-            #for i in 0..4
-            let c$i = class_index(c + $iu);
-            dx[row + c$i] = exp(x[row + c$i] - m) * scale - select(0.0, dloss[n], c$i == label);
-            #end
-        }
+        row_grad(n, dloss[n]);
+    }
+}
+
+// The same where dloss is constant.
+@compute @workgroup_size(WG)
+fn softmax_nll_grad_mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let n = group_index(group, groups) * WG + lane;
+    if n < step.n {
+        row_grad(n, DLOSS * step.inv_n);
     }
 }

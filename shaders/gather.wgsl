@@ -1,5 +1,5 @@
 // Batches from a data set that lies on the adapter, in the epoch's order: sample i of the batch is order[offset + i].
-//   images: y[n, h, w, c] = (byte / 255 - MEAN_c) / STD_c, four bytes to a word; labels: y[n] = labels[sample]
+//   images: y[n, h, w, c] = (byte / 255 - MEAN_c) / STD_c, four bytes to a word; labels: y_labels[n] = labels[sample]
 #import step
 
 override COUNT: u32 = 1u;   // samples of the data set
@@ -33,22 +33,20 @@ fn normalised(byte: u32, c: u32) -> f32 {
     return (f32(byte) / 255.0 - mean[k]) / deviation[k];
 }
 
-// One invocation computes one element of y.
-@compute @workgroup_size(WG)
-fn gather_images(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+@group(0) @binding(3) var<storage, read_write> y4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> labels: array<i32>;
+@group(0) @binding(5) var<storage, read_write> y_labels: array<i32>;
+
+// Element i of y, where there is one.
+fn element(i: u32) {
     if i < ITEMS * step.n {
         let at = sample(i / ITEMS) * ITEMS + i % ITEMS;
         y[i] = normalised((images[at / 4u] >> (at % 4u * 8u)) & 255u, i % C);
     }
 }
 
-@group(0) @binding(3) var<storage, read_write> y4: array<vec4<f32>>;
-
-// One invocation computes four elements of y, from one word.
-@compute @workgroup_size(WG)
-fn gather_images_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+// Four elements of y, from one word.
+fn element4(i: u32) {
     if i < WORDS * step.n {
         let word = images[sample(i / WORDS) * WORDS + i % WORDS];
         let first = i * 4u;
@@ -61,14 +59,39 @@ fn gather_images_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
     }
 }
 
-@group(0) @binding(2) var<storage, read> labels: array<i32>;
-@group(0) @binding(3) var<storage, read_write> y_labels: array<i32>;
-
-// One invocation copies one label.
-@compute @workgroup_size(WG)
-fn gather_labels(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+// The label of sample i, where there is one: there are at least as many invocations as samples.
+fn label(i: u32) {
     if i < step.n {
         y_labels[i] = labels[sample(i)];
     }
+}
+
+// One invocation computes one element of y.
+@compute @workgroup_size(WG)
+fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    element(i);
+}
+
+// One invocation computes four elements of y.
+@compute @workgroup_size(WG)
+fn gather_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    element4(i);
+}
+
+// One invocation computes one element of y, and the first ones a label each.
+@compute @workgroup_size(WG)
+fn gather_labelled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    element(i);
+    label(i);
+}
+
+// One invocation computes four elements of y, and the first ones a label each.
+@compute @workgroup_size(WG)
+fn gather_labelled_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    element4(i);
+    label(i);
 }

@@ -28,20 +28,36 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> ds: array<f32>;
 
+override DLOSS: f32 = 1.0; // where it is constant, dloss of every sample times those that share the update
+
+// The gradient of sample n's row.
+fn row_grad(n: u32, d: f32) {
+    let row = n * C;
+    let label = label_index(labels[n]);
+    let correct = s[row + label];
+    var count = 0.0;
+    for (var c = 0u; c < C; c += 1u) {
+        let above = select(0.0, 1.0, s[row + c] - correct + 1.0 > 0.0 && c != label);
+        ds[row + c] = above * d;
+        count += above;
+    }
+    ds[row + label] = -count * d;
+}
+
 // One invocation computes the gradient of one sample's row.
 @compute @workgroup_size(WG)
 fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let n = group_index(group, groups) * WG + lane;
     if n < step.n {
-        let row = n * C;
-        let label = label_index(labels[n]);
-        let correct = s[row + label];
-        var count = 0.0;
-        for (var c = 0u; c < C; c += 1u) {
-            let above = select(0.0, 1.0, s[row + c] - correct + 1.0 > 0.0 && c != label);
-            ds[row + c] = above * dloss[n];
-            count += above;
-        }
-        ds[row + label] = -count * dloss[n];
+        row_grad(n, dloss[n]);
+    }
+}
+
+// The same where dloss is constant.
+@compute @workgroup_size(WG)
+fn grad_mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let n = group_index(group, groups) * WG + lane;
+    if n < step.n {
+        row_grad(n, DLOSS * step.inv_n);
     }
 }

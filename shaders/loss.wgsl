@@ -1,45 +1,46 @@
 // The scalar loss and what is counted beside it.
 //   mean_loss: total = SCALE · inv_n · Σ loss[n]; its gradient, spread: dloss[n] = SCALE · inv_n · dtotal
 //   correct: hit[n] = 1 where the first largest of output[n, :] is at the label
-//   record: ring[slot] = (total, Σ hit[n])
+//   record: total = SCALE · inv_n · Σ loss[n], and ring[slot] = (total, Σ hit[n])
 #import step
 #import reduce
 
 override SCALE: f32 = 1.0;
-override PARTS: u32 = 0u; // partial sums; 0 when the samples are summed at once
+override MEAN: u32 = 1u;   // 1: `values` are N losses to be averaged; 0: the total itself
+override SPREAD: u32 = 0u; // 1: `fill` writes SCALE · inv_n for every sample; 0: SCALE once
 
 @group(0) @binding(1) var<storage, read> values: array<f32>;
-@group(0) @binding(2) var<storage, read_write> parts: array<f32>;
+@group(0) @binding(2) var<storage, read_write> total: array<f32>;
 
-// One invocation sums samples part, part + PARTS, …
-@compute @workgroup_size(WG)
-fn partial_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let part = group_index(group, groups) * WG + lane;
-    if part < PARTS {
-        var sum = 0.0;
-        for (var n = part; n < step.n; n += PARTS) {
-            sum += values[n];
-        }
-        parts[part] = sum;
+// Σ loss and Σ hit of the samples of each invocation.
+var<workgroup> sums: array<vec2<f32>, WG>;
+
+// The total and the count of hits, from the sums that all invocations have left: in order, so that the bits do not vary.
+fn joined() -> vec2<f32> {
+    var sum = vec2<f32>();
+    for (var k = 0u; k < WG; k += 1u) {
+        sum += sums[k];
     }
+    return vec2<f32>(sum.x * select(1.0, SCALE * step.inv_n, MEAN == 1u), sum.y);
 }
 
-fn total_of_values() -> f32 {
-    let count = select(step.n, PARTS, PARTS > 0u);
+// Sum of `values`, those of invocation `lane`.
+fn own_sum(lane: u32) -> f32 {
+    let count = select(1u, step.n, MEAN == 1u);
     var sum = 0.0;
-    for (var n = 0u; n < count; n += 1u) {
+    for (var n = lane; n < count; n += WG) {
         sum += values[n];
     }
     return sum;
 }
 
-@group(0) @binding(2) var<storage, read_write> total: array<f32>;
-
-// One invocation adds all samples, or their partial sums, in order.
+// One workgroup adds all samples.
 @compute @workgroup_size(WG)
-fn mean_loss(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if group_index(group, groups) * WG + lane == 0u {
-        total[0] = SCALE * step.inv_n * total_of_values();
+fn mean_loss(@builtin(local_invocation_index) lane: u32) {
+    sums[lane] = vec2<f32>(own_sum(lane), 0.0);
+    workgroupBarrier();
+    if lane == 0u {
+        total[0] = joined().x;
     }
 }
 
@@ -55,52 +56,76 @@ fn spread(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     }
 }
 
-// The same for dtotal = 1, or another constant that SCALE contains.
-@compute @workgroup_size(WG)
-fn spread_unit(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n = group_index(group, groups) * WG + lane;
-    if n < step.n {
-        dloss[n] = SCALE * step.inv_n;
-    }
-}
-
-// One invocation writes the constant SCALE.
+// One invocation writes one constant.
 @compute @workgroup_size(WG)
 fn fill(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if group_index(group, groups) * WG + lane == 0u {
-        total[0] = SCALE;
+    let i = group_index(group, groups) * WG + lane;
+    if i < select(1u, step.n, SPREAD == 1u) {
+        total[i] = select(SCALE, SCALE * step.inv_n, SPREAD == 1u);
     }
 }
 
-@group(0) @binding(1) var<storage, read> output: array<f32>;
-@group(0) @binding(2) var<storage, read> labels: array<i32>;
-@group(0) @binding(3) var<storage, read_write> hit: array<f32>;
+@group(0) @binding(3) var<storage, read> output: array<f32>;
+@group(0) @binding(4) var<storage, read> labels: array<i32>;
+@group(0) @binding(5) var<storage, read_write> hit: array<f32>;
+
+// 1 where the first largest score of sample n is the label's, else 0.
+fn judged(n: u32) -> f32 {
+    var best = 0u;
+    var most = output[n * C];
+    for (var c = 1u; c < C; c += 1u) {
+        let v = output[n * C + c];
+        best = select(best, c, v > most);
+        most = select(most, v, v > most);
+    }
+    return select(0.0, 1.0, i32(best) == labels[n]);
+}
 
 // One invocation judges one sample.
 @compute @workgroup_size(WG)
 fn correct(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let n = group_index(group, groups) * WG + lane;
     if n < step.n {
-        var best = 0u;
-        var most = output[n * C];
-        for (var c = 1u; c < C; c += 1u) {
-            let v = output[n * C + c];
-            best = select(best, c, v > most);
-            most = select(most, v, v > most);
-        }
-        hit[n] = select(0.0, 1.0, i32(best) == labels[n]);
+        hit[n] = judged(n);
     }
 }
 
-@group(0) @binding(2) var<storage, read> total_in: array<f32>;
-@group(0) @binding(3) var<storage, read_write> ring: array<f32>;
+@group(0) @binding(5) var<storage, read_write> ring: array<f32>;
 
-// One invocation writes a slot of the ring, `values` being the hits or their partial sums.
+// Writes the loss and its slot of the ring.
+fn write_record(record: vec2<f32>) {
+    let slot = min(step.slot, arrayLength(&ring) / 2u - 1u);
+    total[0] = record.x;
+    ring[2u * slot] = record.x;
+    ring[2u * slot + 1u] = record.y;
+}
+
+// One workgroup adds the losses, judges all samples and counts.
 @compute @workgroup_size(WG)
-fn record(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if group_index(group, groups) * WG + lane == 0u {
-        let slot = min(step.slot, arrayLength(&ring) / 2u - 1u);
-        ring[2u * slot] = total_in[0];
-        ring[2u * slot + 1u] = total_of_values();
+fn record(@builtin(local_invocation_index) lane: u32) {
+    var hits = 0.0;
+    for (var n = lane; n < step.n; n += WG) {
+        hits += judged(n);
+    }
+    sums[lane] = vec2<f32>(own_sum(lane), hits);
+    workgroupBarrier();
+    if lane == 0u {
+        write_record(joined());
+    }
+}
+
+@group(0) @binding(3) var<storage, read> hits_in: array<f32>;
+
+// The same with samples that are judged already.
+@compute @workgroup_size(WG)
+fn record_hits(@builtin(local_invocation_index) lane: u32) {
+    var hits = 0.0;
+    for (var n = lane; n < step.n; n += WG) {
+        hits += hits_in[n];
+    }
+    sums[lane] = vec2<f32>(own_sum(lane), hits);
+    workgroupBarrier();
+    if lane == 0u {
+        write_record(joined());
     }
 }

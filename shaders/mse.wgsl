@@ -54,6 +54,9 @@ fn mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
 }
 
+override SCALE: f32 = 2.0; // of the gradients: 2 / elements of one sample; their ITEMS may be vec4s
+override DLOSS: f32 = 1.0; // where it is constant, dloss of every sample times those that share the update
+
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dy: array<f32>;
 
@@ -62,6 +65,37 @@ fn mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     if i < ITEMS * step.n {
-        dy[i] = (y[i] - t[i]) * (2.0 / f32(ITEMS)) * dloss[i / ITEMS];
+        dy[i] = (y[i] - t[i]) * (SCALE * dloss[i / ITEMS]);
+    }
+}
+
+// The same where dloss is constant.
+@compute @workgroup_size(WG)
+fn grad_mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < ITEMS * step.n {
+        dy[i] = (y[i] - t[i]) * (SCALE * (DLOSS * step.inv_n));
+    }
+}
+
+@group(0) @binding(1) var<storage, read> y4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> t4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> dy4: array<vec4<f32>>;
+
+// One invocation computes four elements of dy.
+@compute @workgroup_size(WG)
+fn grad_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < ITEMS * step.n {
+        dy4[i] = (y4[i] - t4[i]) * (SCALE * dloss[i / ITEMS]);
+    }
+}
+
+// The same where dloss is constant.
+@compute @workgroup_size(WG)
+fn grad_mean_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < ITEMS * step.n {
+        dy4[i] = (y4[i] - t4[i]) * (SCALE * (DLOSS * step.inv_n));
     }
 }

@@ -1,7 +1,9 @@
 // Pooling of x [N, H, W, C] by windows of R x S cells, STRIDE_H and STRIDE_W apart, PAD_H and PAD_W cells before the first one outside of x:
-//   max: y = the largest cell, NaN above all, and of equal ones the first in row order; argmax = its index inside the sample, (h W + w) C + c
+//   max: y = the largest cell, NaN above all, and of equal ones the first in row order; argmax = its place r S + s in the window, 8 bits a
+//   channel, LANES channels to a word; or 32 bits a channel where LANES is 1
 //   avg: y = mean of the window's cells, of real ones only unless INCLUDE_PAD counts padding as zeros
-// and the gradients, gathered: dx of a cell sums over the windows that hold it, times f' of y_in where x = f(…) = y_in.
+// and the gradients. Where windows overlap they are gathered: dx of a cell sums over the windows that hold it. Where they do not, each window
+// writes the cells from its first one up to the next window's, those between the windows as 0.
 // C is in fours for the `…_vec4` entries. Loops run over real cells and windows only; steps past the end repeat the last one without effect.
 #import step
 #import activation
@@ -20,6 +22,9 @@ override PAD_W: u32 = 0u;
 override END_H: u32 = 1u;       // H with the padding after it
 override END_W: u32 = 1u;
 override INCLUDE_PAD: u32 = 0u; // 1: the mean counts padding cells
+override UNITS: u32 = 1u;       // words of argmax that a position has
+override LANES: u32 = 1u;       // channels of a word; the last word may have fewer
+override MASK: u32 = 255u;      // what of a word is the place of its first channel
 override CHUNK: u32 = 1u;       // columns unrolled, so that all loops together stay under 65,535 iterations
 
 // First and end of the real cells of window `o` along an axis of `size` cells.
@@ -31,6 +36,19 @@ fn span(o: u32, stride: u32, pad: u32, taps: u32, size: u32) -> vec2<u32> {
 // First and end of the windows that hold cell `i`.
 fn holders(i: u32, stride: u32, pad: u32, taps: u32, count: u32) -> vec2<u32> {
     return vec2<u32>((max(i + pad + stride, taps) - taps) / stride, min((i + pad) / stride + 1u, count));
+}
+
+// First and end of the cells that window `o` of windows that do not overlap writes.
+fn owned(o: u32, stride: u32, pad: u32, count: u32, size: u32) -> vec2<u32> {
+    let end = max((o + 1u) * stride, pad) - pad;
+    return vec2<u32>(max(o * stride, pad) - pad, select(min(end, size), size, o + 1u == count));
+}
+
+// The place of cell (h, w) in window (oh, ow), which it need not lie in.
+fn place(h: u32, w: u32, oh: u32, ow: u32) -> u32 {
+    let r = h + PAD_H - oh * STRIDE_H;
+    let s = w + PAD_W - ow * STRIDE_W;
+    return select(0xffffffffu, r * S + s, r < R && s < S);
 }
 
 // How many cells the mean of window (oh, ow) counts.
@@ -56,42 +74,53 @@ fn is_nan4(v: vec4<f32>) -> vec4<bool> {
 @group(0) @binding(3) var<storage, read_write> argmax: array<u32>;
 @group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> argmax4: array<vec4<u32>>;
 
-// One invocation computes one element of y and argmax.
+// One invocation computes one word of argmax and its elements of y.
 @compute @workgroup_size(WG)
 fn max_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let raw = group_index(group, groups) * WG + lane;
-    let count = OH * OW * C * step.n;
+    let count = OH * OW * UNITS * step.n;
     let i = min(raw, count - 1u);
-    let oh = i / (C * OW) % OH;
-    let ow = i / C % OW;
-    let image = i / (C * OW * OH) * (H * W * C);
+    let oh = i / (UNITS * OW) % OH;
+    let ow = i / UNITS % OW;
+    let image = i / (UNITS * OW * OH) * (H * W * C);
     let rows = span(oh, STRIDE_H, PAD_H, R, H);
     let columns = span(ow, STRIDE_W, PAD_W, S, W);
-    var at = (rows.x * W + columns.x) * C + i % C;
-    var arg = (rows.x * W + columns.x) * C + i % C;
-    var best = x[image + arg];
+    let c = i % UNITS * LANES;
+#for k in 0..LANES
+    var best_$k = 0.0;
+    var arg_$k = 0u;
+#end
     for (var h = rows.x; h < rows.y; h += 1u) {
         for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
 #for u in 0..CHUNK
             {
-                let cell = (h * W + min(w0 + $u, columns.y - 1u)) * C + i % C;
-                let v = x[image + cell];
-                let better = (v > best) | is_nan(v);
-                best = select(best, v, better);
-                arg = select(arg, cell, better);
+                let w = min(w0 + $u, columns.y - 1u);
+                let own = place(h, w, oh, ow);
+                let first = h == rows.x && w == columns.x;
+#for k in 0..LANES
+                let v_$k = x[image + (h * W + w) * C + min(c + $k, C - 1u)];
+                let better_$k = first | (v_$k > best_$k) | is_nan(v_$k);
+                best_$k = select(best_$k, v_$k, better_$k);
+                arg_$k = select(arg_$k, own, better_$k);
+#end
             }
 #end
         }
     }
     if raw < count {
-        y[i] = best;
-        argmax[i] = arg;
+        var word = 0u;
+#for k in 0..LANES
+        if c + $k < C {
+            y[i / UNITS * C + c + $k] = best_$k;
+            word |= arg_$k << (8u * $k);
+        }
+#end
+        argmax[i] = word;
     }
 }
 
-// One invocation computes one element of y and argmax, four channels.
+// One invocation computes one word of argmax and four elements of y.
 @compute @workgroup_size(WG)
 fn max_forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let raw = group_index(group, groups) * WG + lane;
@@ -102,26 +131,24 @@ fn max_forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     let image = i / (C * OW * OH) * (H * W * C);
     let rows = span(oh, STRIDE_H, PAD_H, R, H);
     let columns = span(ow, STRIDE_W, PAD_W, S, W);
-    var at = (rows.x * W + columns.x) * C + i % C;
-    let first = (rows.x * W + columns.x) * C + i % C;
-    var best = x4[image + first];
-    var arg = vec4<u32>(first);
+    var best = vec4<f32>();
+    var arg = vec4<u32>();
     for (var h = rows.x; h < rows.y; h += 1u) {
         for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
 #for u in 0..CHUNK
             {
-                let cell = (h * W + min(w0 + $u, columns.y - 1u)) * C + i % C;
-                let v = x4[image + cell];
-                let better = (v > best) | is_nan4(v);
+                let w = min(w0 + $u, columns.y - 1u);
+                let v = x4[image + (h * W + w) * C + i % C];
+                let better = vec4<bool>(h == rows.x && w == columns.x) | (v > best) | is_nan4(v);
                 best = select(best, v, better);
-                arg = select(arg, vec4<u32>(cell), better);
+                arg = select(arg, vec4<u32>(place(h, w, oh, ow)), better);
             }
 #end
         }
     }
     if raw < count {
         y4[i] = best;
-        argmax4[i] = arg * 4u + vec4<u32>(0u, 1u, 2u, 3u);
+        argmax[i] = arg.x | (arg.y << 8u) | (arg.z << 16u) | (arg.w << 24u);
     }
 }
 
@@ -177,36 +204,61 @@ fn avg_forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
 @group(0) @binding(2) var<storage, read> argmax_in: array<u32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> argmax_in4: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
 @group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
 
-// One invocation computes one element of dx.
+// Times f' of y_in where x = f(…) = y_in.
+fn store_dx(i: u32, sum: f32) {
+    dx[i] = sum * activate_grad(y_in[select(0u, i, ACTIVATION != 0u)]);
+}
+
+fn store_dx4(i: u32, sum: vec4<f32>) {
+    dx4[i] = sum * activate_grad4(y_in4[select(0u, i, ACTIVATION != 0u)]);
+}
+
+// The places of four channels that a word holds.
+fn places4(word: u32) -> vec4<u32> {
+    return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(MASK);
+}
+
+// One invocation computes the elements of dx that belong to one word, LANES channels of one cell.
 @compute @workgroup_size(WG)
 fn max_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let raw = group_index(group, groups) * WG + lane;
-    let count = H * W * C * step.n;
+    let count = H * W * UNITS * step.n;
     let i = min(raw, count - 1u);
-    let rows = holders(i / (C * W) % H, STRIDE_H, PAD_H, R, OH);
-    let columns = holders(i / C % W, STRIDE_W, PAD_W, S, OW);
-    let image = i / (C * W * H) * (OH * OW * C) + i % C;
-    var sum = 0.0;
-    let own = i % (H * W * C);
+    let h = i / (UNITS * W) % H;
+    let w = i / UNITS % W;
+    let rows = holders(h, STRIDE_H, PAD_H, R, OH);
+    let columns = holders(w, STRIDE_W, PAD_W, S, OW);
+    let image = i / (UNITS * W * H) * (OH * OW);
+    let c = i % UNITS * LANES;
+#for k in 0..LANES
+    var sum_$k = 0.0;
+#end
     for (var oh = rows.x; oh < rows.y; oh += 1u) {
         for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
 #for u in 0..CHUNK
             {
                 let real = w0 + $u < columns.y;
                 let ow = min(w0 + $u, OW - 1u);
-                let at = image + (oh * OW + ow) * C;
-                sum += select(0.0, dy[at], real && argmax_in[at] == own);
+                let at = image + oh * OW + ow;
+                let word = argmax_in[at * UNITS + i % UNITS];
+                let own = place(h, w, oh, ow);
+#for k in 0..LANES
+                sum_$k += select(0.0, dy[at * C + min(c + $k, C - 1u)], real && ((word >> (8u * $k)) & MASK) == own);
+#end
             }
 #end
         }
     }
     if raw < count {
-        dx[i] = sum * activate_grad(y_in[select(0u, i, ACTIVATION != 0u)]);
+#for k in 0..LANES
+        if c + $k < C {
+            store_dx(i / UNITS * C + c + $k, sum_$k);
+        }
+#end
     }
 }
 
@@ -216,11 +268,12 @@ fn max_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wor
     let raw = group_index(group, groups) * WG + lane;
     let count = H * W * C * step.n;
     let i = min(raw, count - 1u);
-    let rows = holders(i / (C * W) % H, STRIDE_H, PAD_H, R, OH);
-    let columns = holders(i / C % W, STRIDE_W, PAD_W, S, OW);
+    let h = i / (C * W) % H;
+    let w = i / C % W;
+    let rows = holders(h, STRIDE_H, PAD_H, R, OH);
+    let columns = holders(w, STRIDE_W, PAD_W, S, OW);
     let image = i / (C * W * H) * (OH * OW * C) + i % C;
     var sum = vec4<f32>(0.0);
-    let own = vec4<u32>(i % (H * W * C) * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
     for (var oh = rows.x; oh < rows.y; oh += 1u) {
         for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
 #for u in 0..CHUNK
@@ -228,13 +281,74 @@ fn max_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wor
                 let real = w0 + $u < columns.y;
                 let ow = min(w0 + $u, OW - 1u);
                 let at = image + (oh * OW + ow) * C;
-                sum += select(vec4<f32>(0.0), dy4[at], (argmax_in4[at] == own) & vec4<bool>(real));
+                let own = vec4<u32>(place(h, w, oh, ow));
+                sum += select(vec4<f32>(0.0), dy4[at], (places4(argmax_in[at]) == own) & vec4<bool>(real));
             }
 #end
         }
     }
     if raw < count {
-        dx4[i] = sum * activate_grad4(y_in4[select(0u, i, ACTIVATION != 0u)]);
+        store_dx4(i, sum);
+    }
+}
+
+// One invocation writes the cells of one window in LANES channels, the winner's dy and 0; windows do not overlap.
+@compute @workgroup_size(WG)
+fn max_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let raw = group_index(group, groups) * WG + lane;
+    let count = OH * OW * UNITS * step.n;
+    let i = min(raw, count - 1u);
+    let oh = i / (UNITS * OW) % OH;
+    let ow = i / UNITS % OW;
+    let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
+    let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
+    let image = i / (UNITS * OW * OH) * (H * W * C);
+    let c = i % UNITS * LANES;
+    let word = argmax_in[i];
+#for k in 0..LANES
+    let d_$k = dy[i / UNITS * C + min(c + $k, C - 1u)];
+#end
+    for (var h = rows.x; h < rows.y && raw < count; h += 1u) {
+        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+#for u in 0..CHUNK
+            {
+                let w = min(w0 + $u, columns.y - 1u);
+                let at = image + (h * W + w) * C + c;
+                let own = place(h, w, oh, ow);
+#for k in 0..LANES
+                if c + $k < C {
+                    store_dx(at + $k, select(0.0, d_$k, ((word >> (8u * $k)) & MASK) == own));
+                }
+#end
+            }
+#end
+        }
+    }
+}
+
+// One invocation writes the cells of one window in four channels, the winner's dy and 0; windows do not overlap.
+@compute @workgroup_size(WG)
+fn max_grad_window_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let raw = group_index(group, groups) * WG + lane;
+    let count = OH * OW * C * step.n;
+    let i = min(raw, count - 1u);
+    let oh = i / (C * OW) % OH;
+    let ow = i / C % OW;
+    let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
+    let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
+    let image = i / (C * OW * OH) * (H * W * C) + i % C;
+    let places = places4(argmax_in[i]);
+    let d = dy4[i];
+    for (var h = rows.x; h < rows.y && raw < count; h += 1u) {
+        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+#for u in 0..CHUNK
+            {
+                let w = min(w0 + $u, columns.y - 1u);
+                let won = places == vec4<u32>(place(h, w, oh, ow));
+                store_dx4(image + (h * W + w) * C, select(vec4<f32>(0.0), d, won));
+            }
+#end
+        }
     }
 }
 
@@ -261,7 +375,7 @@ fn avg_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         }
     }
     if raw < count {
-        dx[i] = sum * activate_grad(y_in[select(0u, i, ACTIVATION != 0u)]);
+        store_dx(i, sum);
     }
 }
 
@@ -288,6 +402,54 @@ fn avg_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wor
         }
     }
     if raw < count {
-        dx4[i] = sum * activate_grad4(y_in4[select(0u, i, ACTIVATION != 0u)]);
+        store_dx4(i, sum);
+    }
+}
+
+// One invocation writes the cells of one window in one channel; windows do not overlap.
+@compute @workgroup_size(WG)
+fn avg_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let raw = group_index(group, groups) * WG + lane;
+    let count = OH * OW * C * step.n;
+    let i = min(raw, count - 1u);
+    let oh = i / (C * OW) % OH;
+    let ow = i / C % OW;
+    let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
+    let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
+    let image = i / (C * OW * OH) * (H * W * C) + i % C;
+    let d = dy[i] / divisor(oh, ow);
+    for (var h = rows.x; h < rows.y && raw < count; h += 1u) {
+        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+#for u in 0..CHUNK
+            {
+                let w = min(w0 + $u, columns.y - 1u);
+                store_dx(image + (h * W + w) * C, select(0.0, d, place(h, w, oh, ow) < R * S));
+            }
+#end
+        }
+    }
+}
+
+// One invocation writes the cells of one window in four channels; windows do not overlap.
+@compute @workgroup_size(WG)
+fn avg_grad_window_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let raw = group_index(group, groups) * WG + lane;
+    let count = OH * OW * C * step.n;
+    let i = min(raw, count - 1u);
+    let oh = i / (C * OW) % OH;
+    let ow = i / C % OW;
+    let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
+    let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
+    let image = i / (C * OW * OH) * (H * W * C) + i % C;
+    let d = dy4[i] / divisor(oh, ow);
+    for (var h = rows.x; h < rows.y && raw < count; h += 1u) {
+        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+#for u in 0..CHUNK
+            {
+                let w = min(w0 + $u, columns.y - 1u);
+                store_dx4(image + (h * W + w) * C, select(vec4<f32>(0.0), d, place(h, w, oh, ow) < R * S));
+            }
+#end
+        }
     }
 }

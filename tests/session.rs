@@ -11,10 +11,11 @@ use pumice::compile::{
 };
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Bound, Clock, Session};
-use pumice::graph::{Arena, Caps, Family, Fill, Graph, Segment, Step, Value};
+use pumice::graph::{Arena, Builder, Caps, Family, Fill, Graph, Op, RING, RefCx, RefTensor, Segment, Step, Value};
+use pumice::ops::loss::Record;
 use pumice::spec::Source;
 use pumice::task::classify::{argmax, softmax};
-use pumice::tensor::{Data, HostTensor};
+use pumice::tensor::{DType, Data, HostTensor, TensorType};
 use pumice::train::{parameters, problem::Problem, verify};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -277,9 +278,9 @@ fn batches_are_gathered_and_losses_recorded() {
     let feed = Feed::Resident { count: samples.count, order: "order", positions: samples.train };
     let options = Options { training: true, random: true, loss: true, feed, classes: Some(10) };
     let mut graph = training_graph(&model, &options, &[], None).expect("it builds");
-    for op in ["gather_images", "gather_labels", "correct"] {
-        let node = graph.nodes.iter().position(|n| n.op().is_some_and(|o| o.name() == op)).expect(op);
-        graph.keep.push((op.into(), Value { node, out: 0 }));
+    let gather = graph.nodes.iter().position(|n| n.op().is_some_and(|o| o.name() == "gather")).expect("a gather");
+    for (out, name) in ["images", "labels"].into_iter().enumerate() {
+        graph.keep.push((name.into(), Value { node: gather, out }));
     }
     let caps = session.device().caps().clone();
     let mut layout = Layout::default();
@@ -297,7 +298,7 @@ fn batches_are_gathered_and_losses_recorded() {
     session.run(&bound, &ALL[..2], &step).expect("a step");
     let positions = &order[offset..offset + n];
     let mut read = |name: &str| session.read_output(&bound, name, n).expect("a kept value");
-    let images = read("gather_images");
+    let images = read("images");
     for (i, &p) in positions.iter().enumerate() {
         let pixels = &problem.pixels[p as usize * 784..][..784];
         for (got, &byte) in images.as_f32()[i * 784..][..784].iter().zip(pixels) {
@@ -306,18 +307,72 @@ fn batches_are_gathered_and_losses_recorded() {
         }
     }
     let labels: Vec<i32> = positions.iter().map(|&p| problem.labels[p as usize]).collect();
-    assert_eq!(read("gather_labels").data, Data::I32(labels.clone()));
+    assert_eq!(read("labels").data, Data::I32(labels.clone()));
     let (scores, loss) = (read("output"), f64::from(read("loss").as_f32()[0]));
     let rows: Vec<&[f32]> = scores.as_f32().chunks(10).collect();
     let hits: Vec<f32> =
         rows.iter().zip(&labels).map(|(row, &label)| f32::from(u8::from(argmax(row) == label as usize))).collect();
-    assert_eq!(read("correct").as_f32(), hits);
     let want: f64 =
         rows.iter().zip(&labels).map(|(row, &label)| -softmax(row)[label as usize].ln()).sum::<f64>() / n as f64;
     assert!((loss - want).abs() < 1e-5 * want, "loss {loss} instead of {want}");
     let ring = session.read_tensor("data/ring", None).expect("the ring");
     let entry = &ring.as_f32()[2 * slot as usize..][..2];
     assert_eq!((f64::from(entry[0]), entry[1]), (loss, hits.iter().sum::<f32>()));
+}
+
+/// One loss and a sum of several, with few scores and with so many that they are judged before.
+#[test]
+fn what_is_recorded_equals_its_reference() {
+    let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
+    for (weight, classes, n) in [(Some(0.7), 3, 1), (None, 5, 131), (Some(2.0), 257, 67), (None, 17, 1021)] {
+        session.clear();
+        let mut b = Builder::default();
+        let each = TensorType::batch(&[]);
+        let values = if weight.is_some() { each.clone() } else { TensorType::f32(&[]) };
+        let values = b.input("values", values);
+        let scores = b.input("scores", TensorType::batch(&[classes]));
+        let labels = b.input("labels", each.with(DType::I32));
+        let ring = b.state("data/ring", TensorType::f32(&[RING, 2]), 0.0, false);
+        let record = Record { weight };
+        let loss = b.op(Record { weight }, &[values, scores, labels, ring]).expect("it fits")[0];
+        b.graph.keep.push(("loss".into(), loss));
+        let caps = session.device().caps().clone();
+        let mut layout = Layout::default();
+        layout.add(&b.graph, &caps).expect("small tensors");
+        let options = lower::Options { batch: n + 3, reuse: true };
+        let program = lower::lower(&b.graph, &layout, &caps, options).expect("small tensors");
+        assert_eq!(program.dispatches.len(), if (n + 3) * classes > 1 << 14 { 2 } else { 1 });
+        let bound = session.bind(program, &layout).expect("it binds");
+        parameters::initialise(&session, &layout, 0);
+        let noise = |len, name| Fill::Uniform(1.0).values(len, 3, name);
+        let values = noise(if weight.is_some() { n } else { 1 }, "values");
+        let scores = noise(n * classes, "scores");
+        // Every other sample is right.
+        let label = |i: usize| (argmax(&scores[i * classes..][..classes]) + i % 2) % classes;
+        let labels: Vec<i32> = (0..n).map(|i| label(i) as i32).collect();
+        let reference = |shape: &[usize], data: Vec<f64>| RefTensor::new(shape.to_vec(), data);
+        let wide = |list: &[f32]| list.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+        let inputs = [
+            reference(&[values.len()], wide(&values)),
+            reference(&[n, classes], wide(&scores)),
+            reference(&[n], labels.iter().map(|&l| f64::from(l)).collect()),
+            reference(&[RING, 2], vec![0.0; 2 * RING]),
+        ];
+        session.write_input(&bound, "values", &Data::F32(values));
+        session.write_input(&bound, "scores", &Data::F32(scores.clone()));
+        session.write_input(&bound, "labels", &Data::I32(labels));
+        let step = Step { slot: 9, ..Step::of(n) };
+        session.run(&bound, &ALL[..1], &step).expect("a step");
+        let cx = RefCx { inputs: &inputs, n, step: &step, salt: 0 };
+        let want = record.reference(&cx, 1, &(0..2 * RING).collect::<Vec<usize>>());
+        let ring = session.read_tensor("data/ring", None).expect("the ring");
+        for (i, (want, &got)) in want.iter().zip(ring.as_f32()).enumerate() {
+            assert!((want - f64::from(got)).abs() < 1e-5, "element {i} of the ring is {got} instead of {want}");
+        }
+        assert_eq!(ring.as_f32()[19], n.div_ceil(2) as f32);
+        let loss = session.read_output(&bound, "loss", n).expect("a kept value");
+        assert_eq!(loss.as_f32()[0], ring.as_f32()[18]);
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
     b.segment = Some(Segment::Backward);
     b.scope = "d".into();
     let mut gradients: HashMap<Value, Vec<Value>> = HashMap::new();
-    let seed = b.one(Fill { value: 1.0 }, &[]);
+    let seed = b.one(Fill { value: 1.0, spread: false }, &[]);
     gradients.insert(loss, vec![seed]);
 
     for i in (0..=loss.node).rev() {

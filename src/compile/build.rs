@@ -5,8 +5,8 @@ use crate::error::{Diagnostic, Error, Result};
 use crate::graph::{Builder, Graph, RING, ShapeError, Value};
 use crate::ops::LayerCx;
 use crate::ops::elementwise::{Add, Mul};
-use crate::ops::gather::{GatherImages, GatherLabels};
-use crate::ops::loss::{Correct, MeanLoss, Record};
+use crate::ops::gather::Gather;
+use crate::ops::loss::{MeanLoss, Record};
 use crate::spec::Place;
 use crate::tensor::{DType, TensorType};
 use std::collections::HashMap;
@@ -48,7 +48,7 @@ pub struct Options {
 /// # Errors
 /// All layers whose shapes do not fit, each with its place in the spec.
 pub fn build(model: &Model, options: &Options) -> Result<Graph> {
-    let mut build = Build { model, options, b: Builder::default(), errors: Vec::new() };
+    let mut build = Build { model, options, b: Builder::default(), labels: None, errors: Vec::new() };
     let Some(input) = build.input() else { return Err(Error::Spec(build.errors)) };
     let mut values: HashMap<&str, Value> = HashMap::from([("input", input)]);
     for layer in &model.layers {
@@ -76,6 +76,8 @@ struct Build<'a> {
     model: &'a Model,
     options: &'a Options,
     b: Builder,
+    /// The batch's classes, gathered with its images.
+    labels: Option<Value>,
     errors: Vec<Diagnostic>,
 }
 
@@ -112,7 +114,14 @@ impl Build<'_> {
         };
         let narrow = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
         self.b.scope = "input".into();
-        let x = self.b.one(GatherImages { mean: narrow(mean), std: narrow(std) }, &[images, order]);
+        let mut sources = vec![images, order];
+        if self.options.loss && self.model.loss.iter().any(|term| term.loss.target_is_class()) {
+            let labels = TensorType::f32(&[count]).with(DType::I32);
+            sources.push(self.b.state("data/labels", labels, 0.0, false));
+        }
+        let batch = self.b.must(Gather { mean: narrow(mean), std: narrow(std) }, &sources);
+        self.labels = batch.get(1).copied();
+        let x = batch[0];
         if self.model.input.normalize.is_none() || !self.model.input.many_channels() {
             return Some(x);
         }
@@ -152,7 +161,7 @@ impl Build<'_> {
 
     fn losses(&mut self, values: &HashMap<&str, Value>) {
         let model = self.model;
-        let mut total: Option<Value> = None;
+        let mut terms = Vec::new();
         let mut target: Option<Value> = None;
         for term in &model.loss {
             let output = values[term.of.as_str()];
@@ -169,7 +178,11 @@ impl Build<'_> {
                     self.error(&term.place, what, "let all losses share one target".into());
                     return;
                 }
-                None => *target.insert(self.target(wanted, class)),
+                // Classes lie with the images. No data set that can be read has values yet, but such a run can be planned.
+                None => *target.insert(match self.labels.filter(|_| class) {
+                    Some(labels) => labels,
+                    None => self.b.input("target", wanted),
+                }),
             };
             self.b.scope = format!("loss/{}", term.of);
             let each = match term.loss.build(&mut self.b, output, target) {
@@ -180,34 +193,31 @@ impl Build<'_> {
                     return;
                 }
             };
-            let mean = self.b.one(MeanLoss { weight: term.weight }, &[each]);
-            total = Some(total.map_or(mean, |t| self.b.one(Add::default(), &[t, mean])));
+            terms.push((term.weight, each));
         }
-        let (Some(loss), Some(target)) = (total, target) else { return };
+        let Some(target) = target else { return };
         let class = self.b.ty(target).dtype == DType::I32;
+        let recorded = self.options.feed != Feed::Host && self.options.training && class;
+        let loss = self.total(&terms, recorded.then_some((values[model.judged()], target)));
         self.b.graph.loss = Some(loss);
         self.b.graph.keep.push(("loss".into(), loss));
-        if self.options.feed != Feed::Host && self.options.training && class {
-            self.record(loss, values[model.judged()], target);
-        }
     }
 
-    /// Classes lie with the images. No data set that can be read has values yet, but such a run can be planned.
-    fn target(&mut self, ty: TensorType, class: bool) -> Value {
-        let (true, Feed::Resident { count, order, positions }) = (class, self.options.feed.clone()) else {
-            return self.b.input("target", ty);
+    /// The weighted sum of the mean losses. For an output that is to be `judged` by the targets, the step's loss and how many samples were
+    /// right are written into the ring that the host reads now and then.
+    fn total(&mut self, terms: &[(f64, Value)], judged: Option<(Value, Value)>) -> Value {
+        let record = |b: &mut Builder, weight, values, (output, target)| {
+            b.scope = "metrics".into();
+            let ring = b.state("data/ring", TensorType::f32(&[RING, 2]), 0.0, false);
+            b.one(Record { weight }, &[values, output, target, ring])
         };
-        let labels = self.b.state("data/labels", TensorType::f32(&[count]).with(DType::I32), 0.0, false);
-        let order = self.b.state(&format!("data/{order}"), TensorType::f32(&[positions]).with(DType::U32), 0.0, false);
-        self.b.scope = "target".into();
-        self.b.one(GatherLabels, &[labels, order])
-    }
-
-    /// Writes the step's loss, and how many samples were right, into the ring that the host reads now and then.
-    fn record(&mut self, loss: Value, output: Value, target: Value) {
-        self.b.scope = "metrics".into();
-        let ring = self.b.state("data/ring", TensorType::f32(&[RING, 2]), 0.0, false);
-        let correct = self.b.one(Correct, &[output, target]);
-        self.b.must(Record, &[loss, correct, ring]);
+        let b = &mut self.b;
+        b.scope = "loss".into();
+        if let ([(weight, each)], Some(judged)) = (terms, judged) {
+            return record(b, Some(*weight), *each, judged);
+        }
+        let means: Vec<Value> = terms.iter().map(|&(weight, each)| b.one(MeanLoss { weight }, &[each])).collect();
+        let total = means[1..].iter().fold(means[0], |total, &mean| b.one(Add::default(), &[total, mean]));
+        judged.map_or(total, |judged| record(b, None, total, judged))
     }
 }

@@ -1,5 +1,6 @@
 //! Cross-entropy of logits with class labels, as PyTorch's: log-softmax, then the negative log-likelihood of the label.
 
+use super::loss::DLoss;
 use super::softmax::{LogSoftmax, LogSoftmaxGrad, by_row, log_sum_exp};
 use super::{Loss, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
@@ -136,7 +137,7 @@ impl Op for NllLossGrad {
 
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
         let softmax = next.any().is::<LogSoftmaxGrad>() && position == 1;
-        softmax.then(|| Arc::new(SoftmaxCrossEntropyGrad) as Arc<dyn Op>)
+        softmax.then(|| Arc::new(SoftmaxCrossEntropyGrad { dloss: DLoss::Input }) as Arc<dyn Op>)
     }
 
     fn any(&self) -> &dyn Any {
@@ -159,7 +160,7 @@ impl Op for SoftmaxCrossEntropy {
     }
 
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
-        let dx = douts[0].map(|dloss| b.one(SoftmaxCrossEntropyGrad, &[inputs[1], dloss, inputs[0]]));
+        let dx = douts[0].map(|dloss| b.one(SoftmaxCrossEntropyGrad { dloss: DLoss::Input }, &[inputs[1], dloss, inputs[0]]));
         vec![dx, None]
     }
 
@@ -194,14 +195,18 @@ impl Op for SoftmaxCrossEntropy {
     }
 }
 
-/// Inputs labels i32 `[N]`, dloss `[N]`, x `[N, C]`; output dx = dloss · (softmax(x) - one-hot label). Made by fusion.
+/// Inputs labels i32 `[N]`, dloss `[N]` unless it is constant, x `[N, C]`; output dx = dloss · (softmax(x) - one-hot label). Made by fusion.
 #[derive(Debug)]
-pub struct SoftmaxCrossEntropyGrad;
+pub struct SoftmaxCrossEntropyGrad {
+    /// Where dloss comes from.
+    pub dloss: DLoss,
+}
 
 impl SoftmaxCrossEntropyGrad {
     /// The elements, with `join` of the softmax term and the one-hot term.
-    fn elements(cx: &RefCx, indices: &[usize], join: impl Fn(f64, f64) -> f64) -> Vec<f64> {
-        let (labels, dloss, x) = (&cx.inputs[0].data, &cx.inputs[1].data, &cx.inputs[2]);
+    fn elements(&self, cx: &RefCx, indices: &[usize], join: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+        let (labels, x) = (&cx.inputs[0].data, &cx.inputs[cx.inputs.len() - 1]);
+        let dloss = self.dloss.values(cx, 1);
         let classes = x.shape[1];
         let one = |i: usize, sum: f64| {
             let (n, c) = (i / classes, i % classes);
@@ -218,30 +223,32 @@ impl Op for SoftmaxCrossEntropyGrad {
     }
 
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        check_classes(inputs[2], inputs[0], self.name())?;
-        Ok(vec![inputs[2].clone()])
+        let x = inputs[inputs.len() - 1];
+        check_classes(x, inputs[0], self.name())?;
+        Ok(vec![x.clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 3]
+    fn gradient(&self, _: &mut Builder, inputs: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; inputs.len()]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let kernel = Kernel::new("cross_entropy", "softmax_nll_grad")
+        let entry = self.dloss.pick("softmax_nll_grad", "softmax_nll_grad_mean");
+        let kernel = Kernel::new("cross_entropy", entry)
             .read("labels_in", cx.input(0))
-            .read("dloss", cx.input(1))
-            .read("x", cx.input(2))
+            .read("x", cx.input(cx.inputs.len() - 1))
             .write("dx", cx.output(0));
         let classes = cx.outputs[0].channels();
+        let kernel = self.dloss.bind(kernel, cx, 1);
         cx.push(kernel.set("C", classes).grid(Grid::per_sample(1)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        Self::elements(cx, indices, |soft, hot| soft - hot)
+        self.elements(cx, indices, |soft, hot| soft - hot)
     }
 
     fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(Self::elements(cx, indices, |soft, hot| soft.abs() + hot.abs()))
+        Some(self.elements(cx, indices, |soft, hot| soft.abs() + hot.abs()))
     }
 
     fn any(&self) -> &dyn Any {

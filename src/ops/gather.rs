@@ -8,7 +8,7 @@ use crate::tensor::{DType, TensorType};
 use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.ops(&["gather_images", "gather_labels"]);
+    registry.ops(&["gather"]);
 }
 
 /// Checks the order: u32 `[positions]`.
@@ -23,17 +23,17 @@ fn sample(cx: &RefCx, i: usize) -> usize {
     (order[position] as usize).min(set.shape[0] - 1)
 }
 
-/// Inputs images u8 `[count, h, w, c]` and order u32 `[positions]`, both states; output f32 `[N, h, w, c]`:
-/// (byte / 255 - mean) / std of sample order[step.offset + n].
+/// Inputs images u8 `[count, h, w, c]`, order u32 `[positions]` and, where samples have classes, labels i32 `[count]`, all states. Outputs
+/// f32 `[N, h, w, c]`, (byte / 255 - mean) / std of sample order[step.offset + n], and with labels i32 `[N]`, its label.
 #[derive(Debug)]
-pub struct GatherImages {
+pub struct Gather {
     /// Mean of each channel on the scale 0…1, or one for all.
     pub mean: Vec<f32>,
     /// Standard deviation of each channel, or one for all.
     pub std: Vec<f32>,
 }
 
-impl GatherImages {
+impl Gather {
     /// Channels that may have a mean and a deviation of their own.
     pub const CHANNELS: usize = 4;
 
@@ -44,9 +44,9 @@ impl GatherImages {
     }
 }
 
-impl Op for GatherImages {
+impl Op for Gather {
     fn name(&self) -> &'static str {
-        "gather_images"
+        "gather"
     }
 
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
@@ -59,11 +59,15 @@ impl Op for GatherImages {
             // The kernel has four constants and takes the last for all further channels.
             assert!(list.iter().skip(4).all(|v| *v == list[3]), "channels from the fourth on share mean and deviation");
         }
-        Ok(vec![TensorType::batch(&images.dims[1..])])
+        let y = TensorType::batch(&images.dims[1..]);
+        let Some(labels) = inputs.get(2) else { return Ok(vec![y]) };
+        let wanted = TensorType::f32(&images.dims[..1]).with(DType::I32);
+        assert_eq!(**labels, wanted, "a label for every image");
+        Ok(vec![y, TensorType::batch(&[]).with(DType::I32)])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
+    fn gradient(&self, _: &mut Builder, inputs: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; inputs.len()]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
@@ -71,7 +75,12 @@ impl Op for GatherImages {
             [["MEAN_0", "STD_0"], ["MEAN_1", "STD_1"], ["MEAN_2", "STD_2"], ["MEAN_3", "STD_3"]];
         let y = cx.outputs[0];
         let width = Width::of(y.items());
-        let mut kernel = Kernel::new("gather", width.pick("gather_images", "gather_images_vec4"))
+        let labelled = cx.inputs.len() == 3;
+        let entry = match labelled {
+            true => width.pick("gather_labelled", "gather_labelled_vec4"),
+            false => width.pick("gather", "gather_vec4"),
+        };
+        let mut kernel = Kernel::new("gather", entry)
             .read("images", cx.input(0))
             .read("order", cx.input(1))
             .write(width.pick("y", "y4"), cx.output(0))
@@ -84,10 +93,16 @@ impl Op for GatherImages {
             let channel = self.channel(c);
             kernel = kernel.set_f(mean, channel.0).set_f(std, channel.1);
         }
+        if labelled {
+            kernel = kernel.read("labels", cx.input(2)).write("y_labels", cx.output(1));
+        }
         cx.push(kernel);
     }
 
-    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
+        if output == 1 {
+            return indices.iter().map(|&i| cx.inputs[2].data[sample(cx, i)]).collect();
+        }
         let images = &cx.inputs[0];
         let items: usize = images.shape[1..].iter().product();
         let channels = images.shape[images.shape.len() - 1];
@@ -99,6 +114,9 @@ impl Op for GatherImages {
     }
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        if output == 1 {
+            return None;
+        }
         let channels = cx.inputs[0].shape[cx.inputs[0].shape.len() - 1];
         let values = self.reference(cx, output, indices).into_iter().zip(indices);
         let one = |(value, &i): (f64, &usize)| {
@@ -106,48 +124,6 @@ impl Op for GatherImages {
             value.abs() + 2.0 * (mean / std).abs()
         };
         Some(values.map(one).collect())
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
-}
-
-/// Inputs labels i32 `[count]` and order u32 `[positions]`, both states; output i32 `[N]`: the label of sample
-/// order[step.offset + n].
-#[derive(Debug)]
-pub struct GatherLabels;
-
-impl Op for GatherLabels {
-    fn name(&self) -> &'static str {
-        "gather_labels"
-    }
-
-    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        let labels = inputs[0];
-        assert!(labels.dtype == DType::I32 && !labels.batched && labels.dims.len() == 1, "labels are i32 [count]");
-        check_order(inputs[1]);
-        Ok(vec![TensorType::batch(&[]).with(DType::I32)])
-    }
-
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
-    fn kernels(&self, cx: &mut KernelCx) {
-        cx.push(
-            Kernel::new("gather", "gather_labels")
-                .read("labels", cx.input(0))
-                .read("order", cx.input(1))
-                .write("y_labels", cx.output(0))
-                .set("COUNT", cx.inputs[0].items())
-                .set("ORDERED", cx.inputs[1].items())
-                .grid(Grid::per_sample(1)),
-        );
-    }
-
-    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        indices.iter().map(|&i| cx.inputs[0].data[sample(cx, i)]).collect()
     }
 
     fn any(&self) -> &dyn Any {

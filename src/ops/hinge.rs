@@ -1,6 +1,7 @@
 //! Multi-class hinge loss (Weston and Watkins 1999), as the linear support vector machine of image courses has it.
 
 use super::cross_entropy::{check_classes, label};
+use super::loss::DLoss;
 use super::softmax::by_row;
 use super::{Loss, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
@@ -61,7 +62,7 @@ impl Op for Hinge {
     }
 
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![douts[0].map(|dloss| b.one(HingeGrad, &[inputs[0], inputs[1], dloss])), None]
+        vec![douts[0].map(|dloss| b.one(HingeGrad { dloss: DLoss::Input }, &[inputs[0], inputs[1], dloss])), None]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
@@ -92,10 +93,13 @@ impl Op for Hinge {
     }
 }
 
-/// Inputs s `[N, C]`, labels i32 `[N]`, dloss `[N]`; output ds `[N, C]`. Where a margin is exactly 0 its gradient is 0,
+/// Inputs s `[N, C]`, labels i32 `[N]`, dloss `[N]` unless it is constant; output ds `[N, C]`. Where a margin is exactly 0 its gradient is 0,
 /// as PyTorch's clamp has it.
 #[derive(Debug)]
-pub struct HingeGrad;
+pub struct HingeGrad {
+    /// Where dloss comes from.
+    pub dloss: DLoss,
+}
 
 impl Op for HingeGrad {
     fn name(&self) -> &'static str {
@@ -107,24 +111,22 @@ impl Op for HingeGrad {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 3]
+    fn gradient(&self, _: &mut Builder, inputs: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; inputs.len()]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        cx.push(
-            Kernel::new("hinge", "grad")
-                .read("s", cx.input(0))
-                .read("labels", cx.input(1))
-                .read("dloss", cx.input(2))
-                .write("ds", cx.output(0))
-                .set("C", cx.inputs[0].channels())
-                .grid(Grid::per_sample(1)),
-        );
+        let kernel = Kernel::new("hinge", self.dloss.pick("grad", "grad_mean"))
+            .read("s", cx.input(0))
+            .read("labels", cx.input(1))
+            .write("ds", cx.output(0))
+            .set("C", cx.inputs[0].channels())
+            .grid(Grid::per_sample(1));
+        cx.push(self.dloss.bind(kernel, cx, 2));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        let dloss = &cx.inputs[2].data;
+        let dloss = self.dloss.values(cx, 2);
         let classes = cx.inputs[0].shape[1];
         let count = |row: Range<usize>| {
             let above = row.clone().map(|i| i % classes).map(margins(cx, row.start / classes).1);

@@ -1,34 +1,59 @@
-//! The scalar loss, where differentiation starts, hits, and the ring in which both wait to be read.
+//! The scalar loss, where differentiation starts, and the ring in which loss and hits wait to be read.
 
 use super::Registry;
-use super::cross_entropy::check_classes;
-use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RING, RefCx, ShapeError, Target, Value};
+use super::cross_entropy::{SoftmaxCrossEntropyGrad, check_classes};
+use super::hinge::HingeGrad;
+use super::mse::MseGrad;
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RING, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
 use std::any::Any;
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.ops(&["mean_loss", "spread", "spread_unit", "fill", "correct", "record"]);
+    registry.ops(&["mean_loss", "spread", "fill", "record"]);
 }
 
-/// Samples that one invocation adds; larger batches are summed in parts.
-const TERMS: usize = 1024;
+/// Invocations of the one workgroup that adds the samples.
+const WORKGROUP: u32 = 64;
 
-/// What to sum in place of a value `[N]`, and in how many parts: the value and 0, or partial sums that are pushed here.
-fn summed(cx: &mut KernelCx, values: Target) -> (Target, usize) {
-    let parts = cx.batch.div_ceil(TERMS);
-    if parts == 1 {
-        return (values, 0);
+/// Most scores that this workgroup judges besides; more are judged by a dispatch of their own.
+const SCORES: usize = 1 << 14;
+
+/// Where the gradient of a loss takes dloss from.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum DLoss {
+    /// An input `[N]`.
+    Input,
+    /// Every sample has this number / samples that share the update. Made by fusion.
+    Mean(f64),
+}
+
+impl DLoss {
+    /// The entry point of a gradient that reads dloss, or of one that has the constant `DLOSS` for all samples.
+    pub(super) fn pick(self, input: &'static str, mean: &'static str) -> &'static str {
+        if self == DLoss::Input { input } else { mean }
     }
-    let scratch = cx.scratch(parts);
-    cx.push(
-        Kernel::new("loss", "partial_sums")
-            .read("values", values)
-            .write("parts", scratch.clone())
-            .set("PARTS", parts)
-            .grid(Grid::fixed(parts)),
-    );
-    (scratch, parts)
+
+    /// Binds `dloss` to input `position`, or sets `DLOSS`.
+    pub(super) fn bind(self, kernel: Kernel, cx: &KernelCx, position: usize) -> Kernel {
+        match self {
+            DLoss::Input => kernel.read("dloss", cx.input(position)),
+            DLoss::Mean(scale) => kernel.set_f("DLOSS", scale),
+        }
+    }
+
+    /// dloss of every sample, `[N]`.
+    pub(super) fn values(self, cx: &RefCx, position: usize) -> Vec<f64> {
+        match self {
+            DLoss::Input => cx.inputs[position].data.clone(),
+            DLoss::Mean(scale) => vec![scale * f64::from(cx.step.inv_n); cx.n],
+        }
+    }
+}
+
+/// weight · Σ of the first input / samples that share the update.
+fn mean(cx: &RefCx, weight: f64) -> f64 {
+    cx.inputs[0].data.iter().sum::<f64>() * weight * f64::from(cx.step.inv_n)
 }
 
 /// Input loss `[N]`; output the scalar weight · Σ loss / samples that share the update.
@@ -53,14 +78,12 @@ impl Op for MeanLoss {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let (values, parts) = summed(cx, cx.input(0));
-        let kernel = Kernel::new("loss", "mean_loss").read("values", values).write("total", cx.output(0));
-        cx.push(kernel.set_f("SCALE", self.weight).set("PARTS", parts));
+        let kernel = Kernel::new("loss", "mean_loss").read("values", cx.input(0)).write("total", cx.output(0));
+        cx.push(kernel.set_f("SCALE", self.weight).grid(Grid::fixed(1).group(WORKGROUP)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        let total = cx.inputs[0].data.iter().sum::<f64>() * self.weight * f64::from(cx.step.inv_n);
-        vec![total; indices.len()]
+        vec![mean(cx, self.weight); indices.len()]
     }
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
@@ -108,45 +131,13 @@ impl Op for Spread {
     }
 }
 
-/// No input; output dloss `[N]` = scale / samples that share the update. Made by fusion where differentiation starts.
-#[derive(Debug)]
-pub struct SpreadUnit {
-    /// The loss's weight times dtotal.
-    pub scale: f64,
-}
-
-impl Op for SpreadUnit {
-    fn name(&self) -> &'static str {
-        "spread_unit"
-    }
-
-    fn shape(&self, _: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        Ok(vec![TensorType::batch(&[])])
-    }
-
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        Vec::new()
-    }
-
-    fn kernels(&self, cx: &mut KernelCx) {
-        let kernel = Kernel::new("loss", "spread_unit").write("dloss", cx.output(0));
-        cx.push(kernel.set_f("SCALE", self.scale).grid(Grid::per_sample(1)));
-    }
-
-    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        vec![self.scale * f64::from(cx.step.inv_n); indices.len()]
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
-}
-
-/// No input; output a scalar constant: where differentiation starts.
+/// No input; output a constant: the scalar where differentiation starts or, once fusion has spread it over the samples, `[N]`.
 #[derive(Debug)]
 pub struct Fill {
     /// The constant.
     pub value: f64,
+    /// Whether the output is value / samples that share the update for every sample.
+    pub spread: bool,
 }
 
 impl Op for Fill {
@@ -155,7 +146,7 @@ impl Op for Fill {
     }
 
     fn shape(&self, _: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        Ok(vec![TensorType::f32(&[])])
+        Ok(vec![if self.spread { TensorType::batch(&[]) } else { TensorType::f32(&[]) }])
     }
 
     fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
@@ -163,56 +154,28 @@ impl Op for Fill {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        cx.push(Kernel::new("loss", "fill").write("total", cx.output(0)).set_f("SCALE", self.value));
-    }
-
-    fn reference(&self, _: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        vec![self.value; indices.len()]
-    }
-
-    fn absorb(&self, next: &dyn Op, _: usize) -> Option<Arc<dyn Op>> {
-        let spread = next.any().downcast_ref::<Spread>()?;
-        Some(Arc::new(SpreadUnit { scale: self.value * spread.weight }))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
-}
-
-/// Inputs output `[N, C]`, labels i32 `[N]`; output f32 `[N]`: 1 where the first largest score is the label's, else 0.
-#[derive(Debug)]
-pub struct Correct;
-
-impl Op for Correct {
-    fn name(&self) -> &'static str {
-        "correct"
-    }
-
-    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        check_classes(inputs[0], inputs[1], "accuracy")?;
-        Ok(vec![TensorType::batch(&[])])
-    }
-
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
-    fn kernels(&self, cx: &mut KernelCx) {
-        let kernel = Kernel::new("loss", "correct").read("output", cx.input(0)).read("labels", cx.input(1));
-        let classes = cx.inputs[0].channels();
-        cx.push(kernel.write("hit", cx.output(0)).set("C", classes).grid(Grid::per_sample(1)));
+        let kernel = Kernel::new("loss", "fill").write("total", cx.output(0)).set_f("SCALE", self.value);
+        let grid = if self.spread { Grid::per_sample(1) } else { Grid::fixed(1) };
+        cx.push(kernel.set("SPREAD", usize::from(self.spread)).grid(grid));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        let (output, labels) = (&cx.inputs[0], &cx.inputs[1].data);
-        let classes = output.shape[1];
-        let one = |&n: &usize| {
-            let row = &output.data[n * classes..][..classes];
-            let best = (1..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });
-            f64::from(u8::from(best as f64 == labels[n]))
-        };
-        indices.iter().map(one).collect()
+        vec![if self.spread { self.value * f64::from(cx.step.inv_n) } else { self.value }; indices.len()]
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let next = next.any();
+        if !self.spread {
+            let spread = next.downcast_ref::<Spread>()?;
+            return Some(Arc::new(Fill { value: self.value * spread.weight, spread: true }));
+        }
+        let dloss = DLoss::Mean(self.value);
+        match position {
+            1 if next.is::<SoftmaxCrossEntropyGrad>() => Some(Arc::new(SoftmaxCrossEntropyGrad { dloss })),
+            2 if next.is::<HingeGrad>() => Some(Arc::new(HingeGrad { dloss })),
+            2 if next.is::<MseGrad>() => Some(Arc::new(MseGrad { dloss })),
+            _ => None,
+        }
     }
 
     fn any(&self) -> &dyn Any {
@@ -220,9 +183,13 @@ impl Op for Correct {
     }
 }
 
-/// Inputs total (a scalar), hits `[N]`, ring f32 `[RING, 2]`, a state; no output. Writes ring[slot] = (total, Σ hits).
+/// What training records of a step. Inputs values, output `[N, C]`, labels i32 `[N]`, ring f32 `[RING, 2]`, a state; output the scalar loss. Writes
+/// ring[slot] = (loss, how many samples have their first largest score at the label).
 #[derive(Debug)]
-pub struct Record;
+pub struct Record {
+    /// The weight of one loss `[N]`, whose mean is the output; None where `values` is the scalar loss, the sum of several.
+    pub weight: Option<f64>,
+}
 
 impl Op for Record {
     fn name(&self) -> &'static str {
@@ -230,27 +197,60 @@ impl Op for Record {
     }
 
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        assert_eq!(inputs.len(), 3, "total, hits, ring");
-        assert_eq!(*inputs[2], TensorType::f32(&[RING, 2]), "the ring has a pair a slot");
-        Ok(Vec::new())
+        check_classes(inputs[1], inputs[2], "accuracy")?;
+        let values = if self.weight.is_some() { TensorType::batch(&[]) } else { TensorType::f32(&[]) };
+        assert_eq!(*inputs[0], values, "a loss a sample, or their sum");
+        assert_eq!(*inputs[3], TensorType::f32(&[RING, 2]), "the ring has a pair a slot");
+        Ok(vec![TensorType::f32(&[])])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 3]
+    fn gradient(&self, b: &mut Builder, _: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        let dtotal = douts[0];
+        let dvalues = match self.weight {
+            Some(weight) => dtotal.map(|dtotal| b.one(Spread { weight }, &[dtotal])),
+            None => dtotal,
+        };
+        vec![dvalues, None, None, None]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let (values, parts) = summed(cx, cx.input(1));
-        let kernel = Kernel::new("loss", "record").read("values", values).read("total_in", cx.input(0));
-        cx.push(kernel.read_write("ring", cx.input(2)).set("PARTS", parts));
+        let classes = cx.inputs[1].channels();
+        let judged = cx.batch * classes > SCORES;
+        let (output, labels) = (cx.input(1), cx.input(2));
+        let kernel = Kernel::new("loss", if judged { "record_hits" } else { "record" });
+        let kernel = if judged {
+            let hits = cx.scratch(cx.batch);
+            let correct = Kernel::new("loss", "correct").read("output", output).read("labels", labels);
+            cx.push(correct.write("hit", hits.clone()).set("C", classes).grid(Grid::per_sample(1)));
+            kernel.read("hits_in", hits)
+        } else {
+            kernel.read("output", output).read("labels", labels).set("C", classes)
+        };
+        let kernel = kernel.read("values", cx.input(0)).write("total", cx.output(0)).read_write("ring", cx.input(3));
+        let kernel = kernel.set_f("SCALE", self.weight.unwrap_or(1.0)).set("MEAN", usize::from(self.weight.is_some()));
+        cx.push(kernel.grid(Grid::fixed(1).group(WORKGROUP)));
     }
 
-    fn reference(&self, _: &RefCx, _: usize, _: &[usize]) -> Vec<f64> {
-        Vec::new()
+    /// The loss; then the new values of the ring.
+    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
+        let total = self.weight.map_or(cx.inputs[0].data[0], |weight| mean(cx, weight));
+        if output == 0 {
+            return vec![total; indices.len()];
+        }
+        let (scores, labels) = (&cx.inputs[1], &cx.inputs[2].data);
+        let classes = scores.shape[1];
+        let hit = |n: usize| {
+            let row = &scores.data[n * classes..][..classes];
+            (1..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best }) as f64 == labels[n]
+        };
+        let hits = (0..cx.n).filter(|&n| hit(n)).count() as f64;
+        let mut ring = cx.inputs[3].data.clone();
+        ring[2 * cx.step.slot as usize..][..2].copy_from_slice(&[total, hits]);
+        indices.iter().map(|&i| ring[i]).collect()
     }
 
     fn assigns(&self) -> &'static [usize] {
-        &[2]
+        &[3]
     }
 
     fn any(&self) -> &dyn Any {

@@ -1,5 +1,7 @@
 //! Mean squared error, the mean over the elements of each sample.
 
+use super::elementwise::Width;
+use super::loss::DLoss;
 use super::{Loss, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::spec::{SpecStruct, spec_struct};
@@ -53,7 +55,7 @@ impl Op for Mse {
     }
 
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![douts[0].map(|dloss| b.one(MseGrad, &[inputs[0], inputs[1], dloss])), None]
+        vec![douts[0].map(|dloss| b.one(MseGrad { dloss: DLoss::Input }, &[inputs[0], inputs[1], dloss])), None]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
@@ -85,9 +87,12 @@ impl Op for Mse {
     }
 }
 
-/// Inputs y, t `[N, …]`, dloss `[N]`; output dy = 2 (y - t) / elements of a sample · dloss.
+/// Inputs y, t `[N, …]`, dloss `[N]` unless it is constant; output dy = 2 (y - t) / elements of a sample · dloss.
 #[derive(Debug)]
-pub struct MseGrad;
+pub struct MseGrad {
+    /// Where dloss comes from.
+    pub dloss: DLoss,
+}
 
 impl Op for MseGrad {
     fn name(&self) -> &'static str {
@@ -98,25 +103,27 @@ impl Op for MseGrad {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 3]
+    fn gradient(&self, _: &mut Builder, inputs: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; inputs.len()]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let items = cx.inputs[0].items();
-        cx.push(
-            Kernel::new("mse", "grad")
-                .read("y", cx.input(0))
-                .read("t", cx.input(1))
-                .read("dloss", cx.input(2))
-                .write("dy", cx.output(0))
-                .set("ITEMS", items)
-                .grid(Grid::per_sample(items)),
-        );
+        let width = Width::of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / width.lanes();
+        let entries = [["grad", "grad_vec4"], ["grad_mean", "grad_mean_vec4"]].map(|[one, four]| width.pick(one, four));
+        let kernel = Kernel::new("mse", self.dloss.pick(entries[0], entries[1]))
+            .read(width.pick("y", "y4"), cx.input(0))
+            .read(width.pick("t", "t4"), cx.input(1))
+            .write(width.pick("dy", "dy4"), cx.output(0))
+            .set("ITEMS", items)
+            .set_f("SCALE", 2.0 / cx.inputs[0].items() as f64)
+            .grid(Grid::per_sample(items));
+        cx.push(self.dloss.bind(kernel, cx, 2));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        let [y, t, dloss] = [0, 1, 2].map(|k| &cx.inputs[k].data);
+        let (y, t) = (&cx.inputs[0].data, &cx.inputs[1].data);
+        let dloss = self.dloss.values(cx, 2);
         let items = y.len() / cx.n;
         indices.iter().map(|&i| 2.0 * (y[i] - t[i]) / items as f64 * dloss[i / items]).collect()
     }

@@ -1,6 +1,10 @@
-//! Max and average pooling over windows of pictures NHWC, and their gradients as gathers over the windows that hold a cell.
+//! Max and average pooling over windows of pictures NHWC, and their gradients: each window writes its own cells where windows do not overlap, else
+//! each cell gathers from the windows that hold it.
 
-use super::activation::{self, Activation, ActivationGrad};
+mod grad;
+
+pub use grad::{AvgPool2dGradInput, MaxPool2dGradInput};
+
 use super::elementwise::Width;
 use super::tile::chunk;
 use super::window::{Padding, Window, picture, times};
@@ -10,7 +14,6 @@ use crate::spec::{Pair, SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
-use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<MaxPool2dKeys>("max_pool2d", "Keeps the largest cell of each window.");
@@ -113,11 +116,12 @@ fn unpooled(window: &Window, dy: &TensorType) -> TensorType {
     TensorType::batch(&[window.h.input, window.w.input, dy.channels()])
 }
 
-/// Sets what all kernels of `pool2d.wgsl` share: sizes, a loop over `loops` rows of cells or windows, one invocation for each
-/// `width` elements of `out`.
-fn constants(kernel: Kernel, window: &Window, out: &TensorType, width: Width, loops: [usize; 2]) -> Kernel {
-    let kernel = kernel.set("C", out.channels() / width.lanes()).set("CHUNK", chunk(loops[0], loops[1]));
-    window.constants(kernel).grid(Grid::per_sample(out.items() / width.lanes()))
+/// Sets what all kernels of `pool2d.wgsl` share: sizes, a loop over `loops` rows of cells or windows, one invocation for each of
+/// `items` a sample. Few columns are unrolled.
+fn constants(kernel: Kernel, window: &Window, channels: usize, loops: [usize; 2], items: usize) -> Kernel {
+    let [rows, columns] = loops;
+    let chunk = chunk(rows, columns).max(if columns <= 4 { columns } else { 1 });
+    window.constants(kernel.set("C", channels).set("CHUNK", chunk)).grid(Grid::per_sample(items))
 }
 
 /// Rows and columns of real cells that a window holds at most.
@@ -128,6 +132,19 @@ fn window_loops(window: &Window) -> [usize; 2] {
 /// Rows and columns of windows that hold one cell at most.
 fn holder_loops(window: &Window) -> [usize; 2] {
     [&window.h, &window.w].map(|axis| axis.kernel.div_ceil(axis.stride).min(axis.output))
+}
+
+/// Rows and columns of cells that one of windows that do not overlap writes at most: up to the next window, the last one up to the edge.
+fn owned_loops(window: &Window) -> [usize; 2] {
+    [&window.h, &window.w].map(|axis| {
+        let last = (axis.output - 1) * axis.stride;
+        (axis.input + axis.before - last).max(axis.stride).min(axis.input)
+    })
+}
+
+/// Whether no cell lies in two windows.
+fn disjoint(window: &Window) -> bool {
+    window.h.stride >= window.h.kernel && window.w.stride >= window.w.kernel
 }
 
 /// Digits of a flat index of `[N, h, w, C]`.
@@ -159,8 +176,56 @@ impl Window {
     }
 }
 
-/// Input x `[N, H, W, C]`; outputs y `[N, OH, OW, C]` and argmax of the same shape, u32: the winner's index inside its sample. NaN wins, as
-/// in PyTorch; of equal cells the first in row order.
+/// How winners are stored: as their place r · S + s in the window, 8 bits a channel where that is enough, up to four channels to a word.
+#[derive(Clone, Copy)]
+struct Winners {
+    /// Channels of a word; the last word of a position may have fewer.
+    lanes: usize,
+    /// Words of a position.
+    words: usize,
+    channels: usize,
+}
+
+impl Winners {
+    fn of(window: &Window, channels: usize) -> Winners {
+        let words = channels.div_ceil(if window.h.kernel * window.w.kernel <= 256 { 4 } else { 1 });
+        Winners { lanes: channels.div_ceil(words), words, channels }
+    }
+
+    /// Four channels at once where all words are full.
+    fn width(&self) -> Width {
+        Width::of(if self.lanes == 4 { self.channels } else { 1 })
+    }
+
+    /// The winner of channel `c` at a position, whose words start at `at`.
+    fn place(&self, argmax: &[f64], position: usize, c: usize) -> usize {
+        let word = argmax[position * self.words + c / self.lanes] as usize;
+        if self.lanes == 1 { word } else { word >> (8 * (c % self.lanes)) & 255 }
+    }
+
+    /// Sets the constants of a kernel over `positions` a sample; see [`constants`].
+    fn constants(&self, kernel: Kernel, window: &Window, loops: [usize; 2], positions: usize) -> Kernel {
+        let items = positions * self.words;
+        if self.width().lanes() == 4 {
+            return constants(kernel, window, self.words, loops, items);
+        }
+        let mask = if self.lanes == 1 { u32::MAX as usize } else { 255 };
+        let kernel = kernel.set("UNITS", self.words).set("LANES", self.lanes).set("MASK", mask);
+        constants(kernel, window, self.channels, loops, items)
+    }
+}
+
+/// Place of a cell in the window behind an output, both flat indices of one channel's sample of `channels`.
+fn place(window: &Window, cell: usize, output: usize, channels: usize) -> usize {
+    let (h, w) = (window.h, window.w);
+    let [_, ih, iw, _] = position(cell, [h.input, w.input, channels]);
+    let [_, oh, ow, _] = position(output, [h.output, w.output, channels]);
+    (ih + h.before - oh * h.stride) * w.kernel + iw + w.before - ow * w.stride
+}
+
+/// Input x `[N, H, W, C]`; outputs y `[N, OH, OW, C]` and argmax u32 `[N, OH, OW, words]`: the winner's place in its window, r · S + s, packed up
+/// to four channels to a word, 8 bits each, or one channel a word for windows of over 256 cells. NaN wins, as in PyTorch; of equal cells
+/// the first in row order.
 #[derive(Debug)]
 pub struct MaxPool2d {
     /// The windows.
@@ -174,7 +239,9 @@ impl Op for MaxPool2d {
 
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
         let y = pooled(&self.window, inputs[0])?;
-        Ok(vec![y.clone(), y.with(DType::U32)])
+        let words = Winners::of(&self.window, y.channels()).words;
+        let argmax = TensorType::batch(&[y.dims[0], y.dims[1], words]).with(DType::U32);
+        Ok(vec![y, argmax])
     }
 
     fn gradient(&self, b: &mut Builder, _: &[Value], outputs: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
@@ -183,88 +250,38 @@ impl Op for MaxPool2d {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].channels());
+        let y = cx.outputs[0];
+        let winners = Winners::of(&self.window, y.channels());
+        let width = winners.width();
         let kernel = Kernel::new("pool2d", width.pick("max_forward", "max_forward_vec4"))
             .read(width.pick("x", "x4"), cx.input(0))
             .write(width.pick("y", "y4"), cx.output(0))
-            .write(width.pick("argmax", "argmax4"), cx.output(1));
-        cx.push(constants(kernel, &self.window, cx.outputs[0], width, window_loops(&self.window)));
+            .write("argmax", cx.output(1));
+        cx.push(winners.constants(kernel, &self.window, window_loops(&self.window), y.dims[0] * y.dims[1]));
     }
 
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
         let x = &cx.inputs[0];
-        let sample: usize = x.shape[1..].iter().product();
-        let one = |&index: &usize| {
-            let mut cells = self.window.cells(index, x.shape[3]);
+        let channels = x.shape[3];
+        let winner = |index: usize| {
+            let mut cells = self.window.cells(index, channels);
             let first = cells.next().expect("a window holds a real cell");
             let better = |a: usize, b: usize| if x.data[b] > x.data[a] || x.data[b].is_nan() { b } else { a };
-            let winner = cells.fold(first, better);
-            if output == 0 { x.data[winner] } else { (winner % sample) as f64 }
+            cells.fold(first, better)
         };
-        indices.iter().map(one).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
-}
-
-/// Inputs dy, argmax `[N, OH, OW, C]`, with `activation` y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell sums dy of the windows
-/// that it won, times the activation's derivative.
-#[derive(Debug)]
-pub struct MaxPool2dGradInput {
-    /// The windows.
-    pub window: Window,
-    /// What computed x, y_in = x (by fusion).
-    pub activation: Option<Activation>,
-}
-
-impl MaxPool2dGradInput {
-    /// Σ dy of one element of dx.
-    fn sum(&self, cx: &RefCx, index: usize) -> f64 {
-        let (dy, argmax) = (&cx.inputs[0], &cx.inputs[1].data);
-        let channels = dy.shape[3];
-        let sample = self.window.h.input * self.window.w.input * channels;
-        let won = |o: &usize| argmax[*o] as usize == index % sample;
-        self.window.holders(index, channels).filter(won).map(|o| dy.data[o]).sum()
-    }
-}
-
-impl Op for MaxPool2dGradInput {
-    fn name(&self) -> &'static str {
-        "max_pool2d_grad_input"
-    }
-
-    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        Ok(vec![unpooled(&self.window, inputs[0])])
-    }
-
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
-    fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].channels());
-        let kernel = Kernel::new("pool2d", width.pick("max_grad_input", "max_grad_input_vec4"))
-            .read(width.pick("dy", "dy4"), cx.input(0))
-            .read(width.pick("argmax_in", "argmax_in4"), cx.input(1))
-            .write(width.pick("dx", "dx4"), cx.output(0));
-        let before = self.activation.map(|activation| (activation, cx.input(2)));
-        let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0));
-        cx.push(constants(kernel, &self.window, cx.outputs[0], width, holder_loops(&self.window)));
-    }
-
-    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        indices.iter().map(|&i| self.sum(cx, i) * activation::factor(self.activation, cx, i)).collect()
-    }
-
-    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
-    }
-
-    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
-        let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
-        Some(Arc::new(MaxPool2dGradInput { window: self.window, activation: Some(activation) }))
+        if output == 0 {
+            return indices.iter().map(|&index| x.data[winner(index)]).collect();
+        }
+        let winners = Winners::of(&self.window, channels);
+        let word = |&i: &usize| {
+            let (position, first) = (i / winners.words, i % winners.words * winners.lanes);
+            let lane = |(k, c): (usize, usize)| {
+                let index = position * channels + c;
+                place(&self.window, winner(index), index, channels) << (8 * k)
+            };
+            (first..channels.min(first + winners.lanes)).enumerate().map(lane).sum::<usize>() as f64
+        };
+        indices.iter().map(word).collect()
     }
 
     fn any(&self) -> &dyn Any {
@@ -322,7 +339,9 @@ impl Op for AvgPool2d {
             .read(width.pick("x", "x4"), cx.input(0))
             .write(width.pick("y", "y4"), cx.output(0));
         let kernel = mean_constants(kernel, &self.window, self.include_pad);
-        cx.push(constants(kernel, &self.window, cx.outputs[0], width, window_loops(&self.window)));
+        let y = cx.outputs[0];
+        let (channels, items) = (y.channels() / width.lanes(), y.items() / width.lanes());
+        cx.push(constants(kernel, &self.window, channels, window_loops(&self.window), items));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -337,70 +356,6 @@ impl Op for AvgPool2d {
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(cx.abs(|cx| self.reference(cx, output, indices)))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
-}
-
-/// Input dy `[N, OH, OW, C]`, with `activation` y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell sums dy / cells over the windows
-/// that hold it, times the activation's derivative.
-#[derive(Debug)]
-pub struct AvgPool2dGradInput {
-    /// The windows.
-    pub window: Window,
-    /// Whether the mean counts padding cells, as zeros.
-    pub include_pad: bool,
-    /// What computed x, y_in = x (by fusion).
-    pub activation: Option<Activation>,
-}
-
-impl AvgPool2dGradInput {
-    /// Σ dy / cells of one element of dx.
-    fn sum(&self, cx: &RefCx, index: usize) -> f64 {
-        let dy = &cx.inputs[0];
-        let channels = dy.shape[3];
-        let share = |o: usize| dy.data[o] / divisor(&self.window, self.include_pad, o, channels);
-        self.window.holders(index, channels).map(share).sum()
-    }
-}
-
-impl Op for AvgPool2dGradInput {
-    fn name(&self) -> &'static str {
-        "avg_pool2d_grad_input"
-    }
-
-    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        Ok(vec![unpooled(&self.window, inputs[0])])
-    }
-
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
-    fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].channels());
-        let kernel = Kernel::new("pool2d", width.pick("avg_grad_input", "avg_grad_input_vec4"))
-            .read(width.pick("dy", "dy4"), cx.input(0))
-            .write(width.pick("dx", "dx4"), cx.output(0));
-        let before = self.activation.map(|activation| (activation, cx.input(1)));
-        let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0));
-        let kernel = mean_constants(kernel, &self.window, self.include_pad);
-        cx.push(constants(kernel, &self.window, cx.outputs[0], width, holder_loops(&self.window)));
-    }
-
-    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        indices.iter().map(|&i| self.sum(cx, i) * activation::factor(self.activation, cx, i)).collect()
-    }
-
-    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
-    }
-
-    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
-        let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
-        Some(Arc::new(AvgPool2dGradInput { activation: Some(activation), ..*self }))
     }
 
     fn any(&self) -> &dyn Any {

@@ -1,6 +1,6 @@
 //! The section `input`: what one sample is.
 
-use crate::ops::gather::GatherImages;
+use crate::ops::gather::Gather;
 use crate::spec::{Count, Field, Kind, Node, Report, SpecStruct, spec_struct};
 use serde_json::{Value as Json, json};
 
@@ -96,7 +96,7 @@ impl InputSpec {
 
     /// Whether the gather of a batch cannot normalise it, which has constants for so many channels only.
     pub fn many_channels(&self) -> bool {
-        self.channels() > GatherImages::CHANNELS
+        self.channels() > Gather::CHANNELS
     }
 
     /// Factor and summand of each channel: x · scale + shift is (x - mean) / std. `None` where nothing is given.

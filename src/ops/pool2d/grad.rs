@@ -1,0 +1,155 @@
+//! The gradients of pooling by its input.
+
+use super::super::activation::{self, Activation, ActivationGrad};
+use super::super::elementwise::Width;
+use super::super::window::Window;
+use super::{Winners, constants, disjoint, divisor, holder_loops, mean_constants, owned_loops, place, unpooled};
+use crate::graph::{Builder, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::tensor::TensorType;
+use std::any::Any;
+use std::sync::Arc;
+
+/// Inputs dy `[N, OH, OW, C]` and the argmax of [`MaxPool2d`], with `activation` y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell
+/// sums dy of the windows that it won, times the activation's derivative.
+#[derive(Debug)]
+pub struct MaxPool2dGradInput {
+    /// The windows.
+    pub window: Window,
+    /// What computed x, y_in = x (by fusion).
+    pub activation: Option<Activation>,
+}
+
+impl MaxPool2dGradInput {
+    /// Σ dy of one element of dx.
+    fn sum(&self, cx: &RefCx, index: usize) -> f64 {
+        let (dy, argmax) = (&cx.inputs[0], &cx.inputs[1].data);
+        let channels = dy.shape[3];
+        let winners = Winners::of(&self.window, channels);
+        let won =
+            |&o: &usize| winners.place(argmax, o / channels, o % channels) == place(&self.window, index, o, channels);
+        self.window.holders(index, channels).filter(won).map(|o| dy.data[o]).sum()
+    }
+}
+
+impl Op for MaxPool2dGradInput {
+    fn name(&self) -> &'static str {
+        "max_pool2d_grad_input"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![unpooled(&self.window, inputs[0])])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; 2]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let (window, dy, dx) = (&self.window, cx.inputs[0], cx.outputs[0]);
+        let winners = Winners::of(window, dy.channels());
+        let width = winners.width();
+        let disjoint = disjoint(window);
+        let entry = match disjoint {
+            true => width.pick("max_grad_window", "max_grad_window_vec4"),
+            false => width.pick("max_grad_input", "max_grad_input_vec4"),
+        };
+        let kernel = Kernel::new("pool2d", entry)
+            .read(width.pick("dy", "dy4"), cx.input(0))
+            .read("argmax_in", cx.input(1))
+            .write(width.pick("dx", "dx4"), cx.output(0));
+        let before = self.activation.map(|activation| (activation, cx.input(2)));
+        let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0));
+        let (loops, over) = if disjoint { (owned_loops(window), dy) } else { (holder_loops(window), dx) };
+        cx.push(winners.constants(kernel, window, loops, over.dims[0] * over.dims[1]));
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        indices.iter().map(|&i| self.sum(cx, i) * activation::factor(self.activation, cx, i)).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
+        Some(Arc::new(MaxPool2dGradInput { window: self.window, activation: Some(activation) }))
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Input dy `[N, OH, OW, C]`, with `activation` y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell sums dy / cells over the windows
+/// that hold it, times the activation's derivative.
+#[derive(Debug)]
+pub struct AvgPool2dGradInput {
+    /// The windows.
+    pub window: Window,
+    /// Whether the mean counts padding cells, as zeros.
+    pub include_pad: bool,
+    /// What computed x, y_in = x (by fusion).
+    pub activation: Option<Activation>,
+}
+
+impl AvgPool2dGradInput {
+    /// Σ dy / cells of one element of dx.
+    fn sum(&self, cx: &RefCx, index: usize) -> f64 {
+        let dy = &cx.inputs[0];
+        let channels = dy.shape[3];
+        let share = |o: usize| dy.data[o] / divisor(&self.window, self.include_pad, o, channels);
+        self.window.holders(index, channels).map(share).sum()
+    }
+}
+
+impl Op for AvgPool2dGradInput {
+    fn name(&self) -> &'static str {
+        "avg_pool2d_grad_input"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![unpooled(&self.window, inputs[0])])
+    }
+
+    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let width = Width::of(cx.inputs[0].channels());
+        let (window, dy, dx) = (&self.window, cx.inputs[0], cx.outputs[0]);
+        let disjoint = disjoint(window);
+        let entry = match disjoint {
+            true => width.pick("avg_grad_window", "avg_grad_window_vec4"),
+            false => width.pick("avg_grad_input", "avg_grad_input_vec4"),
+        };
+        let kernel = Kernel::new("pool2d", entry)
+            .read(width.pick("dy", "dy4"), cx.input(0))
+            .write(width.pick("dx", "dx4"), cx.output(0));
+        let before = self.activation.map(|activation| (activation, cx.input(1)));
+        let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0));
+        let kernel = mean_constants(kernel, window, self.include_pad);
+        let (loops, over) = if disjoint { (owned_loops(window), dy) } else { (holder_loops(window), dx) };
+        let (channels, items) = (dy.channels() / width.lanes(), over.items() / width.lanes());
+        cx.push(constants(kernel, window, channels, loops, items));
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        indices.iter().map(|&i| self.sum(cx, i) * activation::factor(self.activation, cx, i)).collect()
+    }
+
+    fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
+    }
+
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
+        Some(Arc::new(AvgPool2dGradInput { activation: Some(activation), ..*self }))
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
