@@ -29,7 +29,8 @@ impl SpecArgs {
     }
 }
 
-fn assignment(text: &str) -> std::result::Result<(String, String), String> {
+/// `PATH=VALUE` in its parts.
+pub fn assignment(text: &str) -> std::result::Result<(String, String), String> {
     let pair = text.split_once('=').ok_or("write it as PATH=VALUE, for example train.batch=16")?;
     Ok((pair.0.trim().to_string(), pair.1.trim().to_string()))
 }

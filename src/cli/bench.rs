@@ -1,8 +1,10 @@
 //! `pumice bench`: how fast the adapter, the kernels and whole training steps are.
 
-use super::args::DeviceArgs;
+use super::args::{DeviceArgs, assignment};
 use super::{Outcome, numbers, output};
+use crate::compile::model;
 use crate::report::table::{Align, Table};
+use crate::spec::Source;
 use crate::train::bench::{Bench, CaseTime, Earlier, Plan, Ratio, Times};
 use serde_json::{Value as Json, json};
 use std::io::{IsTerminal, stderr};
@@ -14,6 +16,12 @@ pub struct Args {
     /// Part of the names to run: W1, matmul_512, conv3x3_64_64, conv2d_grad_weight, a row of assets/cases.json [default: all but those rows].
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
+    /// Measure a training step of this spec instead, on random images.
+    #[arg(long, value_name = "SPEC", conflicts_with = "filter")]
+    spec: Option<PathBuf>,
+    /// Override a value of that spec, such as train.batch=64.
+    #[arg(long, value_name = "PATH=VALUE", value_parser = assignment, requires = "spec")]
+    set: Vec<(String, String)>,
     /// Print ratios to an earlier run, whose `--json` output is in this file.
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
@@ -23,7 +31,10 @@ pub struct Args {
 
 /// Measures and prints.
 pub fn run(args: &Args, json: bool) -> Outcome {
-    let plan = Plan::new(args.filter.as_deref())?;
+    let plan = match &args.spec {
+        Some(spec) => Plan::of(model::load(Source::open(spec)?, &args.set)?)?,
+        None => Plan::new(args.filter.as_deref())?,
+    };
     let earlier = args.compare.as_deref().map(Earlier::open).transpose()?;
     let terminal = stderr().is_terminal();
     let bench = plan.run(&|| args.device.open(), &mut |name| {

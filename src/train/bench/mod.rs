@@ -12,6 +12,7 @@ pub use roof::{Limit, Roof, program as roof_program};
 pub use rows::CaseTime;
 pub use workload::{WORKLOADS, WorkloadTime};
 
+use crate::compile::model::Model;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::train::cases;
@@ -90,6 +91,14 @@ impl Plan {
         Ok(Plan { rows, workloads })
     }
 
+    /// A training step of a spec of the user's, on random images.
+    ///
+    /// # Errors
+    /// A spec without a loss.
+    pub fn of(model: Model) -> Result<Plan> {
+        Ok(Plan { rows: Vec::new(), workloads: vec![Workload::of(model)?] })
+    }
+
     /// Measures. `open` opens the device: once for the kernels and once for each workload, whose start-up is measured too. `show` is told
     /// what comes next.
     ///
@@ -108,7 +117,7 @@ impl Plan {
         session.clear();
         let mut workloads = Vec::new();
         for workload in &self.workloads {
-            show(workload.name);
+            show(&workload.name);
             workloads.push(workload.time(open)?);
         }
         show("roofs again");

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
 use crate::spec::Source;
-use crate::train::{Problem, Trainer, parameters, verify};
+use crate::train::{Problem, Trainer, parameters, problem, verify};
 use serde_json::{Value as Json, json};
 use std::time::Instant;
 
@@ -84,10 +84,11 @@ impl WorkloadTime {
 
 /// A network to train.
 pub struct Workload {
-    /// W1, W2 or W3.
-    pub name: &'static str,
+    /// W1, W2 or W3, or the spec's own name.
+    pub name: String,
     model: Model,
     train: TrainSpec,
+    classes: Option<usize>,
 }
 
 /// All workloads.
@@ -103,7 +104,18 @@ impl Workload {
         let model = model::load(Source { file: name.into(), text: text.into() }, &[])?;
         let missing = || Error::usage(format!("{name} has no section `train`"), "add one");
         let train = model.train.clone().ok_or_else(missing)?;
-        Ok(Workload { name, model, train })
+        Ok(Workload { name: name.into(), model, train, classes: None })
+    }
+
+    /// A training step of a spec of the user's.
+    ///
+    /// # Errors
+    /// A spec without a loss, or classes that are to be counted in data that is not there.
+    pub fn of(model: Model) -> Result<Workload> {
+        model.need_loss()?;
+        let train = model.train.clone().unwrap_or_default();
+        let classes = problem::classes(&model, None)?;
+        Ok(Workload { name: model.name.clone(), model, train, classes })
     }
 
     /// Images and labels without meaning: as many operations as with any others.
@@ -113,7 +125,7 @@ impl Workload {
         let noise = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
         Problem {
             pixels: (0..count * size).map(|i| noise(i) as u8).collect(),
-            labels: (0..count).map(|i| (noise(i) % 10) as i32).collect(),
+            labels: (0..count).map(|i| (noise(i) % 2) as i32).collect(),
             classes: Vec::new(),
             train: (0..count as u32).collect(),
             validation: Vec::new(),
@@ -130,7 +142,7 @@ impl Workload {
         let start = Instant::now();
         let session = Session::new(open()?);
         let device = start.elapsed().as_secs_f64();
-        let mut trainer = Trainer::new(session, &self.model, self.train.clone(), problem, None)?;
+        let mut trainer = Trainer::new(session, &self.model, self.train.clone(), problem, self.classes)?;
         trainer.rehearse(1)?;
         let first_step = start.elapsed().as_secs_f64();
         let (pipelines, compile) = trainer.session().compiled();
@@ -141,9 +153,9 @@ impl Workload {
             Ok(start.elapsed())
         })?;
         let forward = self.forward(trainer.session())?;
-        let plan = plan::plan(&self.model, &self.train, None, trainer.session().device().caps(), None)?;
+        let plan = plan::plan(&self.model, &self.train, self.classes, trainer.session().device().caps(), None)?;
         Ok(WorkloadTime {
-            name: self.name.into(),
+            name: self.name.clone(),
             model: self.model.name.clone(),
             batch: self.train.batch.0,
             step,
@@ -161,7 +173,7 @@ impl Workload {
     fn forward(&self, session: &mut Session) -> Result<Times> {
         session.clear();
         let caps = session.device().caps().clone();
-        let graph = inference_graph(&self.model, Feed::Host, None, false)?;
+        let graph = inference_graph(&self.model, Feed::Host, self.classes, false)?;
         let mut layout = Layout::default();
         layout.add(&graph, &caps)?;
         let batch = self.train.batch.0;
