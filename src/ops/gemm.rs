@@ -75,6 +75,7 @@ impl Forward {
             columns,
             depth: g.taps(),
             channels: channels(g, &self.span),
+            packed: image::packed(g, batch),
         }
     }
 
@@ -100,6 +101,7 @@ impl GradInput {
             columns: g.group_channels(),
             depth: taps * self.span.len() / g.groups,
             channels: channels(g, &self.span),
+            packed: image::packed(g, batch),
         }
     }
 
@@ -124,6 +126,7 @@ impl GradWeight {
             columns: g.taps(),
             depth: g.pixels() * batch,
             channels: channels(g, &self.span),
+            packed: image::packed(g, batch),
         }
     }
 

@@ -41,6 +41,16 @@ fn folded(g: &Geometry) -> Geometry {
     Geometry { window: Window { w: column, ..g.window }, channels: g.channels * w.kernel, ..*g }
 }
 
+/// Elements of the largest of x, dy and w once they are packed.
+pub fn packed(g: &Geometry, batch: usize) -> usize {
+    let f = folded(g);
+    let fours = |channels: usize| channels.next_multiple_of(4);
+    let x = f.window.h.input * f.window.w.input * fours(f.channels) * batch;
+    let plain_x = g.window.h.input * g.window.w.input * fours(g.channels) * batch;
+    let w = |g: &Geometry| g.filters * g.window.h.kernel * g.window.w.kernel * fours(g.group_channels());
+    [x, plain_x, g.pixels() * fours(g.filters) * batch, w(&f), w(g)].into_iter().max().unwrap_or(0)
+}
+
 /// `rows` rows a sample, or in all where `fixed`, of `axis.input` pixels of `channels`, packed along `axis` into texels.
 fn pack(cx: &mut KernelCx, from: Target, rows: usize, fixed: bool, axis: &Axis, channels: usize) -> Target {
     let texels = (axis.kernel * channels).div_ceil(4);

@@ -27,6 +27,8 @@ pub struct Shape {
     pub depth: usize,
     /// How channels and filters are laid out.
     pub channels: Channels,
+    /// Elements of the largest operand once it is packed into texels.
+    pub packed: usize,
 }
 
 /// How channels and filters are laid out: what decides whether they can be loaded four at once.
@@ -137,12 +139,13 @@ const PACKED: usize = 1 << 20;
 /// | GPU                              | no tile is filled to a third, or sums of under 8 terms       | plain   |
 /// | GPU                              | others                                                       | tiled   |
 /// | software with subgroups of 8     | channels and filters in fours, sums of 16 terms and more     | image   |
-/// | software with subgroups of 8     | not in fours, one group, [`PACKED`] multiply-adds and more   | image   |
+/// | software with subgroups of 8     | not in fours, one group, [`PACKED`] multiply-adds and more,  | image   |
+/// |                                  | and what is packed does not pass the binding limit           |         |
 /// | software                         | others                                                       | plain   |
 pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
     // Sums of y and dx are not split here, so their loops could pass the limit of iterations.
     let too_long = direction != Direction::GradWeight && shape.depth > 200_000;
-    let image = !too_long && caps.subgroup == 8 && image_suits(shape);
+    let image = !too_long && caps.subgroup == 8 && image_suits(shape, caps);
     match caps.family {
         Family::Gpu => tile(direction, shape).map_or(Variant::Plain, Variant::Tiled),
         Family::Software if image => Variant::Image(image_tile(direction, shape)),
@@ -150,10 +153,12 @@ pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
     }
 }
 
-fn image_suits(shape: &Shape) -> bool {
+fn image_suits(shape: &Shape, caps: &Caps) -> bool {
     match shape.channels {
         Channels::Fours => shape.depth >= 16,
-        Channels::Whole => shape.rows * shape.columns * shape.depth >= PACKED,
+        Channels::Whole => {
+            shape.rows * shape.columns * shape.depth >= PACKED && 4 * shape.packed as u64 <= caps.max_binding
+        }
         Channels::Parts => false,
     }
 }
@@ -199,7 +204,11 @@ mod tests {
     use super::*;
 
     fn chosen(direction: Direction, [rows, columns, depth]: [usize; 3]) -> Variant {
-        variant(direction, &Shape { products: 1, rows, columns, depth, channels: Channels::Fours }, &Caps::default())
+        variant(
+            direction,
+            &Shape { products: 1, rows, columns, depth, channels: Channels::Fours, packed: 0 },
+            &Caps::default(),
+        )
     }
 
     fn tiled(lanes: [usize; 2], rows: usize) -> Variant {
@@ -240,11 +249,12 @@ mod tests {
     fn no_sum_passes_the_limit_of_iterations() {
         for depth in [1_000, 1 << 20, 1 << 27] {
             for tile in TILES {
-                let shape = Shape { products: 1, rows: 64, columns: 5_000, depth, channels: Channels::Fours };
+                let shape =
+                    Shape { products: 1, rows: 64, columns: 5_000, depth, channels: Channels::Fours, packed: 0 };
                 let parts = tile.parts(Direction::GradWeight, &shape);
                 assert!(depth.div_ceil(parts).div_ceil(Tile::STEP) < 65_000, "{depth} in {parts}");
             }
-            let shape = Shape { products: 1, rows: 64, columns: 64, depth, channels: Channels::Fours };
+            let shape = Shape { products: 1, rows: 64, columns: 64, depth, channels: Channels::Fours, packed: 0 };
             let plain = variant(Direction::Forward, &shape, &Caps::default()) == Variant::Plain;
             assert_eq!(plain, depth > 1_000_000);
         }
