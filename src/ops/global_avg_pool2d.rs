@@ -1,7 +1,7 @@
 //! Global average pooling: y[n, c] = mean of x[n, h, w, c] over all pixels, and its gradient.
 
 use super::elementwise::Width;
-use super::tile::parts;
+use super::tile::{even, parts};
 use super::window::picture;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
@@ -96,6 +96,9 @@ impl Op for GlobalAvgPool2d {
     }
 }
 
+/// Most pixels that one invocation of the gradient writes.
+const TILE: usize = 8;
+
 /// Input dy `[N, C]`; output dx `[N, H, W, C]` = dy / (H · W).
 #[derive(Debug)]
 pub struct GlobalAvgPool2dGradInput {
@@ -122,6 +125,8 @@ impl Op for GlobalAvgPool2dGradInput {
         let (pixels, channels) = (self.height * self.width, cx.inputs[0].items());
         let width = Width::of(channels);
         let c = channels / width.lanes();
+        let tile = even(pixels, TILE);
+        let tiles = pixels.div_ceil(tile);
         cx.push(
             Kernel::new("global_avg_pool2d", width.pick("grad_input", "grad_input_vec4"))
                 .read(width.pick("dy", "dy4"), cx.input(0))
@@ -129,7 +134,9 @@ impl Op for GlobalAvgPool2dGradInput {
                 .set("ROWS", pixels)
                 .set("C", c)
                 .set_f("SCALE", 1.0 / pixels as f64)
-                .grid(Grid::per_sample(pixels * c)),
+                .set("TILE", tile)
+                .set("TILES", tiles)
+                .grid(Grid::per_sample(tiles * c)),
         );
     }
 
