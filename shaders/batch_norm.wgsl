@@ -16,7 +16,7 @@ override EPSILON: f32 = 1e-5;
 override MOMENTUM: f32 = 0.1;
 override RESIDUAL: u32 = 0u; // 1: y has `residual` added
 
-const TILE = 8u; // positions of one invocation where nothing is summed
+override TILE: u32 = 1u;  // positions of one invocation where nothing is summed; the last one may be computed again
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> parts: array<f32>;
@@ -74,18 +74,20 @@ fn normalise(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
         let scale = weight[c] / sqrt(variance[c] + EPSILON);
         let centre = mean[c];
         let offset = bias[c];
-        for (var m = first; m < min(first + TILE, ROWS); m += 1u) {
-            let at = (sample + m) * CV + c;
+#for k in 0..TILE
+        {
+            let at = (sample + min(first + $k, ROWS - 1u)) * CV + c;
             let other = select(0.0, residual[select(0u, at, RESIDUAL != 0u)], RESIDUAL != 0u);
             y[at] = activate((x[at] - centre) * scale + offset + other);
         }
+#end
     }
 }
 
 @group(0) @binding(6) var<storage, read> dy: array<f32>;
 @group(0) @binding(7) var<storage, read_write> sums: array<f32>;
 
-// One invocation sums dy and dy · (x - mean) of one channel over every PARTS-th position.
+// One invocation sums dy and dy · (x - mean) of one channel over every PARTS-th block of 4 positions.
 @compute @workgroup_size(WG)
 fn grad_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
@@ -95,10 +97,14 @@ fn grad_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
         let centre = mean[c];
         var sum = 0.0;
         var product = 0.0;
-        for (var m = i / CV; m < rows; m += PARTS) {
-            let d = dy[m * CV + c];
-            sum += d;
-            product += d * (x[m * CV + c] - centre);
+        for (var m = i / CV * 4u; m < rows; m += PARTS * 4u) {
+            // Positions behind the last one are read as the last one and do not count.
+#for k in 0..4
+            let at_$k = min(m + $ku, rows - 1u) * CV + c;
+            let d_$k = select(0.0, dy[at_$k], m + $ku < rows);
+            sum += d_$k;
+            product += d_$k * (x[at_$k] - centre);
+#end
         }
         sums[i] = sum;
         sums[PARTS * CV + i] = product;
@@ -123,10 +129,12 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
         let offset = dbias_in[c] / count;
         let slope = dweight_in[c] * inverse / count;
         let centre = mean[c];
-        for (var m = first; m < min(first + TILE, ROWS); m += 1u) {
-            let at = (sample + m) * CV + c;
+#for k in 0..TILE
+        {
+            let at = (sample + min(first + $k, ROWS - 1u)) * CV + c;
             dx[at] = (dy[at] - offset - (x[at] - centre) * slope) * scale;
         }
+#end
     }
 }
 
@@ -139,10 +147,12 @@ fn inference_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wo
         let first = i / CV % TILES * TILE;
         let sample = i / (CV * TILES) * ROWS;
         let scale = weight[c] / sqrt(variance[c] + EPSILON);
-        for (var m = first; m < min(first + TILE, ROWS); m += 1u) {
-            let at = (sample + m) * CV + c;
+#for k in 0..TILE
+        {
+            let at = (sample + min(first + $k, ROWS - 1u)) * CV + c;
             dx[at] = dy[at] * scale;
         }
+#end
     }
 }
 
@@ -264,18 +274,20 @@ fn normalise_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         let scale = weight4[c] / sqrt(variance4[c] + EPSILON);
         let centre = mean4[c];
         let offset = bias4[c];
-        for (var m = first; m < min(first + TILE, ROWS); m += 1u) {
-            let at = (sample + m) * CV + c;
+#for k in 0..TILE
+        {
+            let at = (sample + min(first + $k, ROWS - 1u)) * CV + c;
             let other = select(vec4<f32>(0.0), residual4[select(0u, at, RESIDUAL != 0u)], RESIDUAL != 0u);
             y4[at] = activate4((x4[at] - centre) * scale + offset + other);
         }
+#end
     }
 }
 
 @group(0) @binding(6) var<storage, read> dy4: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> sums4: array<vec4<f32>>;
 
-// One invocation sums dy and dy · (x - mean) of four channels over every PARTS-th position.
+// One invocation sums dy and dy · (x - mean) of four channels over every PARTS-th block of 4 positions.
 @compute @workgroup_size(WG)
 fn grad_partial_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
@@ -285,10 +297,14 @@ fn grad_partial_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workg
         let centre = mean4[c];
         var sum = vec4<f32>(0.0);
         var product = vec4<f32>(0.0);
-        for (var m = i / CV; m < rows; m += PARTS) {
-            let d = dy4[m * CV + c];
-            sum += d;
-            product += d * (x4[m * CV + c] - centre);
+        for (var m = i / CV * 4u; m < rows; m += PARTS * 4u) {
+            // Positions behind the last one are read as the last one and do not count.
+#for k in 0..4
+            let at_$k = min(m + $ku, rows - 1u) * CV + c;
+            let d_$k = select(vec4<f32>(), dy4[at_$k], m + $ku < rows);
+            sum += d_$k;
+            product += d_$k * (x4[at_$k] - centre);
+#end
         }
         sums4[i] = sum;
         sums4[PARTS * CV + i] = product;
@@ -313,10 +329,12 @@ fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
         let offset = dbias_in4[c] / count;
         let slope = dweight_in4[c] * inverse / count;
         let centre = mean4[c];
-        for (var m = first; m < min(first + TILE, ROWS); m += 1u) {
-            let at = (sample + m) * CV + c;
+#for k in 0..TILE
+        {
+            let at = (sample + min(first + $k, ROWS - 1u)) * CV + c;
             dx4[at] = (dy4[at] - offset - (x4[at] - centre) * slope) * scale;
         }
+#end
     }
 }
 
@@ -329,9 +347,11 @@ fn inference_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(n
         let first = i / CV % TILES * TILE;
         let sample = i / (CV * TILES) * ROWS;
         let scale = weight4[c] / sqrt(variance4[c] + EPSILON);
-        for (var m = first; m < min(first + TILE, ROWS); m += 1u) {
-            let at = (sample + m) * CV + c;
+#for k in 0..TILE
+        {
+            let at = (sample + min(first + $k, ROWS - 1u)) * CV + c;
             dx4[at] = dy4[at] * scale;
         }
+#end
     }
 }

@@ -8,6 +8,8 @@ override ROWS: u32 = 1u;   // pixels of x, or partial sums of the stage before
 override C: u32 = 1u;
 override PARTS: u32 = 1u;  // sums that a sample's rows are split into
 override SCALE: f32 = 1.0;
+override TILE: u32 = 1u;   // pixels of x's gradient that one invocation writes
+override TILES: u32 = 1u;  // invocations that share a sample's pixels
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
@@ -24,8 +26,11 @@ fn sum_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         let end = min(start + length, ROWS);
         let image = i / (C * PARTS) * ROWS;
         var sum = 0.0;
-        for (var p = start; p < end; p += 1u) {
-            sum += x[(image + p) * C + i % C];
+        for (var p = start; p < end; p += 4u) {
+            // Behind the last row it is read again and does not count.
+#for k in 0..4
+            sum += select(0.0, x[(image + min(p + $k, end - 1u)) * C + i % C], p + $k < end);
+#end
         }
         sums[i] = sum * SCALE;
     }
@@ -41,8 +46,11 @@ fn sum_rows_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
         let end = min(start + length, ROWS);
         let image = i / (C * PARTS) * ROWS;
         var sum = vec4<f32>(0.0);
-        for (var p = start; p < end; p += 1u) {
-            sum += x4[(image + p) * C + i % C];
+        for (var p = start; p < end; p += 4u) {
+            // Behind the last row it is read again and does not count.
+#for k in 0..4
+            sum += select(vec4<f32>(0.0), x4[(image + min(p + $k, end - 1u)) * C + i % C], p + $k < end);
+#end
         }
         sums4[i] = sum * SCALE;
     }
@@ -55,20 +63,38 @@ fn sum_rows_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
 @group(0) @binding(3) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
 @group(0) @binding(3) var<storage, read> y_in4: array<vec4<f32>>;
 
-// One invocation computes one element of dx.
+// One invocation computes one channel of dx at TILE pixels.
 @compute @workgroup_size(WG)
 fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
-    if i < step.n * ROWS * C {
-        dx[i] = dy[i / (ROWS * C) * C + i % C] * SCALE * activate_grad(y_in[select(0u, i, ACTIVATION != 0u)]);
+    if i < step.n * TILES * C {
+        let d = dy[i / (TILES * C) * C + i % C] * SCALE;
+        let first = i / C % TILES * TILE;
+        let image = i / (TILES * C) * ROWS;
+        // The last pixel may be written again, with the same value.
+#for k in 0..TILE
+        {
+            let at = (image + min(first + $k, ROWS - 1u)) * C + i % C;
+            dx[at] = d * activate_grad(y_in[select(0u, at, ACTIVATION != 0u)]);
+        }
+#end
     }
 }
 
-// One invocation computes one element of dx, four channels.
+// One invocation computes four channels of dx at TILE pixels.
 @compute @workgroup_size(WG)
 fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
-    if i < step.n * ROWS * C {
-        dx4[i] = dy4[i / (ROWS * C) * C + i % C] * SCALE * activate_grad4(y_in4[select(0u, i, ACTIVATION != 0u)]);
+    if i < step.n * TILES * C {
+        let d = dy4[i / (TILES * C) * C + i % C] * SCALE;
+        let first = i / C % TILES * TILE;
+        let image = i / (TILES * C) * ROWS;
+        // The last pixel may be written again, with the same value.
+#for k in 0..TILE
+        {
+            let at = (image + min(first + $k, ROWS - 1u)) * C + i % C;
+            dx4[at] = d * activate_grad4(y_in4[select(0u, at, ACTIVATION != 0u)]);
+        }
+#end
     }
 }

@@ -39,6 +39,24 @@ fn partial_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
     }
 }
 
+@group(0) @binding(1) var<storage, read> y4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> t4: array<vec4<f32>>;
+
+// One invocation sums vec4s part, part + PARTS, … of one sample, ITEMS of them in all.
+@compute @workgroup_size(WG)
+fn partial_sums_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let k = group_index(group, groups) * WG + lane;
+    if k < PARTS * step.n {
+        let start = k / PARTS * ITEMS;
+        var sum = vec4<f32>();
+        for (var i = k % PARTS; i < ITEMS; i += PARTS) {
+            let d = y4[start + i] - t4[start + i];
+            sum += d * d;
+        }
+        parts[k] = (sum.x + sum.y) + (sum.z + sum.w);
+    }
+}
+
 @group(0) @binding(1) var<storage, read> parts_in: array<f32>;
 
 // One invocation adds the partial sums of one sample, in order.
@@ -78,8 +96,6 @@ fn grad_mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
     }
 }
 
-@group(0) @binding(1) var<storage, read> y4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> t4: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> dy4: array<vec4<f32>>;
 
 // One invocation computes four elements of dy.

@@ -103,14 +103,17 @@ override MAX_NORM: f32 = 1.0;
 
 @group(0) @binding(3) var<storage, read_write> parts: array<f32>;
 
-// One invocation sums the squares of every PARTS-th vec4 of the window.
+override SPAN: u32 = 1u;    // vec4s of the window that one workgroup sums
+
+// One invocation sums the squares of every WG-th vec4 of its workgroup's span.
 @compute @workgroup_size(WG)
 fn clip_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let part = group_index(group, groups) * WG + lane;
     if part < PARTS {
         var total = 0.0;
-        for (var i = part; i < COUNT; i += PARTS) {
-            total += dot(g[i], g[i]);
+        for (var i = part / WG * SPAN + lane; i < min((part / WG + 1u) * SPAN, COUNT); i += WG) {
+            let four = g[i];
+            total += dot(four, four);
         }
         parts[FIRST + part] = total;
     }
@@ -119,13 +122,21 @@ fn clip_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(1) var<storage, read> parts_in: array<f32>;
 @group(0) @binding(2) var<storage, read_write> factor: array<f32>;
 
-// One invocation adds the partial sums of all windows, in order. A norm that is NaN makes all gradients NaN, as in PyTorch.
+var<workgroup> sums: array<f32, WG>;
+
+// One workgroup adds the partial sums of all windows, always in the same order. A norm that is NaN makes all gradients NaN, as in PyTorch.
 @compute @workgroup_size(WG)
-fn clip_factor(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    if group_index(group, groups) * WG + lane == 0u {
+fn clip_factor(@builtin(local_invocation_index) lane: u32) {
+    var own = 0.0;
+    for (var part = lane; part < ALL_PARTS; part += WG) {
+        own += parts_in[part];
+    }
+    sums[lane] = own;
+    workgroupBarrier();
+    if lane == 0u {
         var total = 0.0;
-        for (var part = 0u; part < ALL_PARTS; part += 1u) {
-            total += parts_in[part];
+        for (var k = 0u; k < WG; k += 1u) {
+            total += sums[k];
         }
         let scale = MAX_NORM / (sqrt(total) + 1e-6);
         factor[0] = select(scale, 1.0, scale > 1.0);

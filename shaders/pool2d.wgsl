@@ -4,7 +4,7 @@
 //   avg: y = mean of the window's cells, of real ones only unless INCLUDE_PAD counts padding as zeros
 // and the gradients. Where windows overlap they are gathered: dx of a cell sums over the windows that hold it. Where they do not, each window
 // writes the cells from its first one up to the next window's, those between the windows as 0.
-// C is in fours for the `…_vec4` entries. Loops run over real cells and windows only; steps past the end repeat the last one without effect.
+// C is in fours for the `…_vec4` entries. Steps of a loop past its end, and cells in the padding, are read from inside without effect.
 #import step
 #import activation
 
@@ -25,12 +25,29 @@ override INCLUDE_PAD: u32 = 0u; // 1: the mean counts padding cells
 override UNITS: u32 = 1u;       // words of argmax that a position has
 override LANES: u32 = 1u;       // channels of a word; the last word may have fewer
 override MASK: u32 = 255u;      // what of a word is the place of its first channel
-override CHUNK: u32 = 1u;       // columns unrolled, so that all loops together stay under 65,535 iterations
+override CHUNK: u32 = 1u;       // taps, cells or windows unrolled, so that all loops together stay under 65,535 iterations
+override OWN_H: u32 = 1u;       // most rows and columns of cells that one of windows that do not overlap writes
+override OWN_W: u32 = 1u;
+// Whether all windows write as many, and the loop over them has no steps past its end.
+const EVEN: bool = OH * OWN_H == H && OW * OWN_W == W && OWN_H * OWN_W % CHUNK == 0u;
 
 // First and end of the real cells of window `o` along an axis of `size` cells.
 fn span(o: u32, stride: u32, pad: u32, taps: u32, size: u32) -> vec2<u32> {
     let start = o * stride;
     return vec2<u32>(max(start, pad) - pad, min(max(start + taps, pad) - pad, size));
+}
+
+// Cell under tap `t` of a window, kept inside of the picture, and whether the tap is over one.
+struct Tap {
+    cell: u32,
+    real: bool,
+}
+
+fn tap(t: u32, oh: u32, ow: u32) -> Tap {
+    let h = oh * STRIDE_H + t / S;
+    let w = ow * STRIDE_W + t % S;
+    let real = t < R * S && h >= PAD_H && h < PAD_H + H && w >= PAD_W && w < PAD_W + W;
+    return Tap((clamp(h, PAD_H, PAD_H + H - 1u) - PAD_H) * W + clamp(w, PAD_W, PAD_W + W - 1u) - PAD_W, real);
 }
 
 // First and end of the windows that hold cell `i`.
@@ -83,35 +100,31 @@ fn max_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     let i = min(raw, count - 1u);
     let oh = i / (UNITS * OW) % OH;
     let ow = i / UNITS % OW;
-    let image = i / (UNITS * OW * OH) * (H * W * C);
-    let rows = span(oh, STRIDE_H, PAD_H, R, H);
-    let columns = span(ow, STRIDE_W, PAD_W, S, W);
+    let image = i / (UNITS * OW * OH) * (H * W);
     let c = i % UNITS * LANES;
+    var found = false;
 #for k in 0..LANES
     var best_$k = 0.0;
     var arg_$k = 0u;
 #end
-    for (var h = rows.x; h < rows.y; h += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+    for (var t = 0u; t < R * S; t += CHUNK) {
 #for u in 0..CHUNK
-            {
-                let w = min(w0 + $u, columns.y - 1u);
-                let own = place(h, w, oh, ow);
-                let first = h == rows.x && w == columns.x;
+        {
+            let tap = tap(t + $u, oh, ow);
 #for k in 0..LANES
-                let v_$k = x[image + (h * W + w) * C + min(c + $k, C - 1u)];
-                let better_$k = first | (v_$k > best_$k) | is_nan(v_$k);
-                best_$k = select(best_$k, v_$k, better_$k);
-                arg_$k = select(arg_$k, own, better_$k);
+            let v_$k = x[(image + tap.cell) * C + min(c + $k, C - 1u)];
+            let better_$k = tap.real && (!found || v_$k > best_$k || is_nan(v_$k));
+            best_$k = select(best_$k, v_$k, better_$k);
+            arg_$k = select(arg_$k, t + $u, better_$k);
 #end
-            }
-#end
+            found |= tap.real;
         }
+#end
     }
     if raw < count {
         var word = 0u;
 #for k in 0..LANES
-        if c + $k < C {
+        if C % LANES == 0u || c + $k < C {
             y[i / UNITS * C + c + $k] = best_$k;
             word |= arg_$k << (8u * $k);
         }
@@ -128,23 +141,21 @@ fn max_forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     let i = min(raw, count - 1u);
     let oh = i / (C * OW) % OH;
     let ow = i / C % OW;
-    let image = i / (C * OW * OH) * (H * W * C);
-    let rows = span(oh, STRIDE_H, PAD_H, R, H);
-    let columns = span(ow, STRIDE_W, PAD_W, S, W);
+    let image = i / (C * OW * OH) * (H * W);
+    var found = false;
     var best = vec4<f32>();
     var arg = vec4<u32>();
-    for (var h = rows.x; h < rows.y; h += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+    for (var t = 0u; t < R * S; t += CHUNK) {
 #for u in 0..CHUNK
-            {
-                let w = min(w0 + $u, columns.y - 1u);
-                let v = x4[image + (h * W + w) * C + i % C];
-                let better = vec4<bool>(h == rows.x && w == columns.x) | (v > best) | is_nan4(v);
-                best = select(best, v, better);
-                arg = select(arg, vec4<u32>(place(h, w, oh, ow)), better);
-            }
-#end
+        {
+            let tap = tap(t + $u, oh, ow);
+            let v = x4[(image + tap.cell) * C + i % C];
+            let better = (vec4<bool>(!found) | (v > best) | is_nan4(v)) & vec4<bool>(tap.real);
+            best = select(best, v, better);
+            arg = select(arg, vec4<u32>(t + $u), better);
+            found |= tap.real;
         }
+#end
     }
     if raw < count {
         y4[i] = best;
@@ -160,16 +171,15 @@ fn avg_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     let i = min(raw, count - 1u);
     let oh = i / (C * OW) % OH;
     let ow = i / C % OW;
-    let image = i / (C * OW * OH) * (H * W * C);
-    let rows = span(oh, STRIDE_H, PAD_H, R, H);
-    let columns = span(ow, STRIDE_W, PAD_W, S, W);
+    let image = i / (C * OW * OH) * (H * W);
     var sum = 0.0;
-    for (var h = rows.x; h < rows.y; h += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+    for (var t = 0u; t < R * S; t += CHUNK) {
 #for u in 0..CHUNK
-            sum += select(0.0, x[image + (h * W + min(w0 + $u, W - 1u)) * C + i % C], w0 + $u < columns.y);
-#end
+        {
+            let tap = tap(t + $u, oh, ow);
+            sum += select(0.0, x[(image + tap.cell) * C + i % C], tap.real);
         }
+#end
     }
     if raw < count {
         y[i] = sum / divisor(oh, ow);
@@ -184,16 +194,15 @@ fn avg_forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     let i = min(raw, count - 1u);
     let oh = i / (C * OW) % OH;
     let ow = i / C % OW;
-    let image = i / (C * OW * OH) * (H * W * C);
-    let rows = span(oh, STRIDE_H, PAD_H, R, H);
-    let columns = span(ow, STRIDE_W, PAD_W, S, W);
+    let image = i / (C * OW * OH) * (H * W);
     var sum = vec4<f32>(0.0);
-    for (var h = rows.x; h < rows.y; h += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+    for (var t = 0u; t < R * S; t += CHUNK) {
 #for u in 0..CHUNK
-            sum += select(vec4<f32>(0.0), x4[image + (h * W + min(w0 + $u, W - 1u)) * C + i % C], w0 + $u < columns.y);
-#end
+        {
+            let tap = tap(t + $u, oh, ow);
+            sum += select(vec4<f32>(0.0), x4[(image + tap.cell) * C + i % C], tap.real);
         }
+#end
     }
     if raw < count {
         y4[i] = sum / divisor(oh, ow);
@@ -295,31 +304,32 @@ fn max_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wor
 // One invocation writes the cells of one window in LANES channels, the winner's dy and 0; windows do not overlap.
 @compute @workgroup_size(WG)
 fn max_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = OH * OW * UNITS * step.n;
-    let i = min(raw, count - 1u);
-    let oh = i / (UNITS * OW) % OH;
-    let ow = i / UNITS % OW;
-    let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
-    let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
-    let image = i / (UNITS * OW * OH) * (H * W * C);
-    let c = i % UNITS * LANES;
-    let word = argmax_in[i];
+    let i = group_index(group, groups) * WG + lane;
+    if i < OH * OW * UNITS * step.n {
+        let oh = i / (UNITS * OW) % OH;
+        let ow = i / UNITS % OW;
+        let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
+        let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
+        let image = i / (UNITS * OW * OH) * (H * W);
+        let c = i % UNITS * LANES;
+        let word = argmax_in[i];
 #for k in 0..LANES
-    let d_$k = dy[i / UNITS * C + min(c + $k, C - 1u)];
+        let d_$k = dy[i / UNITS * C + min(c + $k, C - 1u)];
 #end
-    for (var h = rows.x; h < rows.y && raw < count; h += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+        for (var t = 0u; t < OWN_H * OWN_W; t += CHUNK) {
 #for u in 0..CHUNK
             {
-                let w = min(w0 + $u, columns.y - 1u);
-                let at = image + (h * W + w) * C + c;
+                let h = rows.x + (t + $u) / OWN_W;
+                let w = columns.x + (t + $u) % OWN_W;
                 let own = place(h, w, oh, ow);
+                let at = (image + h * W + w) * C;
+                if EVEN || (h < rows.y && w < columns.y) {
 #for k in 0..LANES
-                if c + $k < C {
-                    store_dx(at + $k, select(0.0, d_$k, ((word >> (8u * $k)) & MASK) == own));
-                }
+                    if C % LANES == 0u || c + $k < C {
+                        store_dx(at + c + $k, select(0.0, d_$k, ((word >> (8u * $k)) & MASK) == own));
+                    }
 #end
+                }
             }
 #end
         }
@@ -329,23 +339,25 @@ fn max_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
 // One invocation writes the cells of one window in four channels, the winner's dy and 0; windows do not overlap.
 @compute @workgroup_size(WG)
 fn max_grad_window_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = OH * OW * C * step.n;
-    let i = min(raw, count - 1u);
-    let oh = i / (C * OW) % OH;
-    let ow = i / C % OW;
-    let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
-    let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
-    let image = i / (C * OW * OH) * (H * W * C) + i % C;
-    let places = places4(argmax_in[i]);
-    let d = dy4[i];
-    for (var h = rows.x; h < rows.y && raw < count; h += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < OH * OW * C * step.n {
+        let oh = i / (C * OW) % OH;
+        let ow = i / C % OW;
+        let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
+        let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
+        let image = i / (C * OW * OH) * (H * W);
+        let places = places4(argmax_in[i]);
+        let d = dy4[i];
+        for (var t = 0u; t < OWN_H * OWN_W; t += CHUNK) {
 #for u in 0..CHUNK
             {
-                let w = min(w0 + $u, columns.y - 1u);
-                let won = places == vec4<u32>(place(h, w, oh, ow));
-                store_dx4(image + (h * W + w) * C, select(vec4<f32>(0.0), d, won));
+                let h = rows.x + (t + $u) / OWN_W;
+                let w = columns.x + (t + $u) % OWN_W;
+                let own = place(h, w, oh, ow);
+                let at = (image + h * W + w) * C;
+                if EVEN || (h < rows.y && w < columns.y) {
+                    store_dx4(at + i % C, select(vec4<f32>(0.0), d, places == vec4<u32>(own)));
+                }
             }
 #end
         }
@@ -409,21 +421,24 @@ fn avg_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wor
 // One invocation writes the cells of one window in one channel; windows do not overlap.
 @compute @workgroup_size(WG)
 fn avg_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = OH * OW * C * step.n;
-    let i = min(raw, count - 1u);
-    let oh = i / (C * OW) % OH;
-    let ow = i / C % OW;
-    let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
-    let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
-    let image = i / (C * OW * OH) * (H * W * C) + i % C;
-    let d = dy[i] / divisor(oh, ow);
-    for (var h = rows.x; h < rows.y && raw < count; h += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < OH * OW * C * step.n {
+        let oh = i / (C * OW) % OH;
+        let ow = i / C % OW;
+        let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
+        let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
+        let image = i / (C * OW * OH) * (H * W);
+        let d = dy[i] / divisor(oh, ow);
+        for (var t = 0u; t < OWN_H * OWN_W; t += CHUNK) {
 #for u in 0..CHUNK
             {
-                let w = min(w0 + $u, columns.y - 1u);
-                store_dx(image + (h * W + w) * C, select(0.0, d, place(h, w, oh, ow) < R * S));
+                let h = rows.x + (t + $u) / OWN_W;
+                let w = columns.x + (t + $u) % OWN_W;
+                let own = place(h, w, oh, ow);
+                let at = (image + h * W + w) * C;
+                if EVEN || (h < rows.y && w < columns.y) {
+                    store_dx(at + i % C, select(0.0, d, own < R * S));
+                }
             }
 #end
         }
@@ -433,21 +448,24 @@ fn avg_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
 // One invocation writes the cells of one window in four channels; windows do not overlap.
 @compute @workgroup_size(WG)
 fn avg_grad_window_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = OH * OW * C * step.n;
-    let i = min(raw, count - 1u);
-    let oh = i / (C * OW) % OH;
-    let ow = i / C % OW;
-    let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
-    let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
-    let image = i / (C * OW * OH) * (H * W * C) + i % C;
-    let d = dy4[i] / divisor(oh, ow);
-    for (var h = rows.x; h < rows.y && raw < count; h += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < OH * OW * C * step.n {
+        let oh = i / (C * OW) % OH;
+        let ow = i / C % OW;
+        let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
+        let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
+        let image = i / (C * OW * OH) * (H * W);
+        let d = dy4[i] / divisor(oh, ow);
+        for (var t = 0u; t < OWN_H * OWN_W; t += CHUNK) {
 #for u in 0..CHUNK
             {
-                let w = min(w0 + $u, columns.y - 1u);
-                store_dx4(image + (h * W + w) * C, select(vec4<f32>(0.0), d, place(h, w, oh, ow) < R * S));
+                let h = rows.x + (t + $u) / OWN_W;
+                let w = columns.x + (t + $u) % OWN_W;
+                let own = place(h, w, oh, ow);
+                let at = (image + h * W + w) * C;
+                if EVEN || (h < rows.y && w < columns.y) {
+                    store_dx4(at + i % C, select(vec4<f32>(0.0), d, own < R * S));
+                }
             }
 #end
         }

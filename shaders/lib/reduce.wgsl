@@ -16,3 +16,8 @@ fn counted(c: u32, term: f32) -> f32 {
 fn label_index(label: i32) -> u32 {
     return u32(clamp(label, 0, i32(C) - 1));
 }
+
+// exp(x - m), 1 for two equal infinities.
+fn power(x: f32, m: f32) -> f32 {
+    return select(exp(x - m), 1.0, x == m);
+}

@@ -6,6 +6,7 @@ pub use grad::BatchNormGrad;
 
 use super::activation::{Activation, ActivationOp};
 use super::elementwise::{Add, Width};
+use super::tile::even;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::spec::{NonNegative, Positive, SpecStruct, spec_struct};
@@ -89,7 +90,7 @@ fn check(x: &TensorType) -> Result<(), ShapeError> {
     ))
 }
 
-/// Positions that one invocation of `normalise` and its gradient handles: TILE of the WGSL.
+/// Most positions that one invocation of `normalise` and its gradient handles.
 const TILE: usize = 8;
 
 /// The shape of one input, as the kernels see it.
@@ -124,9 +125,10 @@ impl Plan {
 
     /// A kernel over all elements.
     fn whole(&self, one: &'static str, four: &'static str, epsilon: f64) -> Kernel {
-        let tiles = self.rows.div_ceil(TILE);
+        let tile = even(self.rows, TILE);
+        let tiles = self.rows.div_ceil(tile);
         let items = tiles * self.channels / self.width.lanes();
-        self.kernel(one, four).set("TILES", tiles).set_f("EPSILON", epsilon).grid(Grid::per_sample(items))
+        self.kernel(one, four).set("TILE", tile).set("TILES", tiles).set_f("EPSILON", epsilon).grid(Grid::per_sample(items))
     }
 
     /// A kernel of one invocation a channel.

@@ -1,5 +1,6 @@
 //! Cross-entropy of logits with class labels, as PyTorch's: log-softmax, then the negative log-likelihood of the label.
 
+use super::elementwise::Width;
 use super::loss::DLoss;
 use super::softmax::{LogSoftmax, LogSoftmaxGrad, by_row, log_sum_exp};
 use super::{Loss, Registry};
@@ -165,8 +166,11 @@ impl Op for SoftmaxCrossEntropy {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let kernel = Kernel::new("cross_entropy", "softmax_nll").read("x", cx.input(0)).read("labels", cx.input(1));
         let classes = cx.inputs[0].channels();
+        let width = Width::of(classes);
+        let kernel = Kernel::new("cross_entropy", width.pick("softmax_nll", "softmax_nll_vec4"))
+            .read(width.pick("x", "x4"), cx.input(0))
+            .read("labels", cx.input(1));
         cx.push(kernel.write("loss", cx.output(0)).set("C", classes).grid(Grid::per_sample(1)));
     }
 
@@ -233,12 +237,14 @@ impl Op for SoftmaxCrossEntropyGrad {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let entry = self.dloss.pick("softmax_nll_grad", "softmax_nll_grad_mean");
-        let kernel = Kernel::new("cross_entropy", entry)
-            .read("labels_in", cx.input(0))
-            .read("x", cx.input(cx.inputs.len() - 1))
-            .write("dx", cx.output(0));
         let classes = cx.outputs[0].channels();
+        let width = Width::of(classes);
+        let entries = [["softmax_nll_grad", "softmax_nll_grad_vec4"], ["softmax_nll_grad_mean", "softmax_nll_grad_mean_vec4"]];
+        let [input, mean] = entries.map(|[one, four]| width.pick(one, four));
+        let kernel = Kernel::new("cross_entropy", self.dloss.pick(input, mean))
+            .read("labels_in", cx.input(0))
+            .read(width.pick("x", "x4"), cx.input(cx.inputs.len() - 1))
+            .write(width.pick("dx", "dx4"), cx.output(0));
         let kernel = self.dloss.bind(kernel, cx, 1);
         cx.push(kernel.set("C", classes).grid(Grid::per_sample(1)));
     }

@@ -2,7 +2,7 @@
 
 use super::activation::{self, Activation, ActivationGrad};
 use super::elementwise::Width;
-use super::tile::parts;
+use super::tile::{even, parts};
 use super::window::picture;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
@@ -98,6 +98,9 @@ impl Op for GlobalAvgPool2d {
     }
 }
 
+/// Most pixels that one invocation of the gradient writes.
+const TILE: usize = 8;
+
 /// Input dy `[N, C]`, with `activation` y_in of dx's type; output dx `[N, H, W, C]` = dy / (H · W), times the activation's derivative.
 #[derive(Debug)]
 pub struct GlobalAvgPool2dGradInput {
@@ -126,13 +129,17 @@ impl Op for GlobalAvgPool2dGradInput {
         let (pixels, channels) = (self.height * self.width, cx.inputs[0].items());
         let width = Width::of(channels);
         let c = channels / width.lanes();
+        let tile = even(pixels, TILE);
+        let tiles = pixels.div_ceil(tile);
         let kernel = Kernel::new("global_avg_pool2d", width.pick("grad_input", "grad_input_vec4"))
             .read(width.pick("dy", "dy4"), cx.input(0))
             .write(width.pick("dx", "dx4"), cx.output(0))
             .set("ROWS", pixels)
             .set("C", c)
             .set_f("SCALE", 1.0 / pixels as f64)
-            .grid(Grid::per_sample(pixels * c));
+            .set("TILE", tile)
+            .set("TILES", tiles)
+            .grid(Grid::per_sample(tiles * c));
         let before = self.activation.map(|activation| (activation, cx.input(1)));
         cx.push(activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0)));
     }

@@ -67,8 +67,13 @@ impl Op for Mse {
             return cx.push(kernel.write("loss", cx.output(0)));
         }
         let scratch = cx.scratch(parts * cx.batch);
-        let sums = kernel("partial_sums", parts).read("y", cx.input(0)).read("t", cx.input(1));
-        cx.push(sums.write("parts", scratch.clone()).set("PARTS", parts));
+        let width = Width::of(items);
+        let sums = Kernel::new("mse", width.pick("partial_sums", "partial_sums_vec4"))
+            .read(width.pick("y", "y4"), cx.input(0))
+            .read(width.pick("t", "t4"), cx.input(1))
+            .write("parts", scratch.clone());
+        let sums = sums.set("ITEMS", items / width.lanes()).set("PARTS", parts);
+        cx.push(sums.grid(Grid::per_sample(parts)));
         cx.push(kernel("mean", 1).read("parts_in", scratch).write("loss", cx.output(0)).set("PARTS", parts));
     }
 

@@ -287,8 +287,9 @@ impl Clip {
     }
 }
 
-/// Most partial sums of one window: that of the largest binding then stays under 65,535 iterations an invocation.
-const PARTS: usize = 256;
+/// Most workgroups of 64 that sum one window, each a span of it: those of the largest binding then stay under 65,535 iterations an
+/// invocation.
+const GROUPS: usize = 256;
 
 impl Op for Clip {
     fn name(&self) -> &'static str {
@@ -304,7 +305,8 @@ impl Op for Clip {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let parts = |len: usize| (len / 4).div_ceil(64).clamp(1, PARTS);
+        let groups = |len: usize| (len / 4).div_ceil(4096).clamp(1, GROUPS);
+        let parts = |len: usize| 64 * groups(len);
         let all: usize = cx.windows.iter().map(|&len| parts(len)).sum();
         let sums = cx.scratch(all);
         let factor = cx.scratch(1);
@@ -315,13 +317,14 @@ impl Op for Clip {
                     .read("g", Target::Window { arena: self.arena, window })
                     .write("parts", sums.clone())
                     .set("PARTS", parts(len))
+                    .set("SPAN", (len / 4).div_ceil(groups(len)))
                     .set("FIRST", first)
                     .grid(Grid::fixed(parts(len))),
             );
             first += parts(len);
         }
         let kernel = Kernel::new("optimizer", "clip_factor").read("parts_in", sums).write("factor", factor.clone());
-        cx.push(kernel.set("ALL_PARTS", all).set_f("MAX_NORM", self.max_norm));
+        cx.push(kernel.set("ALL_PARTS", all).set_f("MAX_NORM", self.max_norm).grid(Grid::groups(1)));
         for (window, &len) in cx.windows.iter().enumerate() {
             let kernel = over("clip_scale", len).read_write("sum", Target::Window { arena: self.arena, window });
             cx.push(kernel.read("factor_in", factor.clone()));

@@ -15,6 +15,9 @@ use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
 
+mod winners;
+use winners::{Winners, place};
+
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<MaxPool2dKeys>("max_pool2d", "Keeps the largest cell of each window.");
     registry.layer::<AvgPool2dKeys>("avg_pool2d", "Keeps the mean of each window.");
@@ -116,30 +119,39 @@ fn unpooled(window: &Window, dy: &TensorType) -> TensorType {
     TensorType::batch(&[window.h.input, window.w.input, dy.channels()])
 }
 
-/// Sets what all kernels of `pool2d.wgsl` share: sizes, a loop over `loops` rows of cells or windows, one invocation for each of
-/// `items` a sample. Few columns are unrolled.
-fn constants(kernel: Kernel, window: &Window, channels: usize, loops: [usize; 2], items: usize) -> Kernel {
-    let [rows, columns] = loops;
-    let chunk = chunk(rows, columns).max(if columns <= 4 { columns } else { 1 });
+/// What the loop of a kernel runs over.
+#[derive(Clone, Copy)]
+enum Loop {
+    /// The taps of a window.
+    Taps,
+    /// The windows that hold a cell.
+    Holders,
+    /// The cells from a window's first one up to the next window's, the last one's up to the edge: where windows do not overlap.
+    Owned,
+}
+
+/// Most steps of a loop that are unrolled as a whole.
+const UNROLLED: usize = 16;
+
+/// Sets what all kernels of `pool2d.wgsl` share: sizes, what their loop runs over, one invocation for each of `items` a sample.
+fn constants(kernel: Kernel, window: &Window, channels: usize, over: Loop, items: usize) -> Kernel {
+    let axes = [&window.h, &window.w];
+    let [owned_h, owned_w] =
+        axes.map(|a| (a.input + a.before - (a.output - 1) * a.stride).max(a.stride).min(a.input));
+    let flat = |steps: usize| if steps <= UNROLLED { steps } else { chunk(1, steps).max(8) };
+    let chunk = match over {
+        Loop::Taps => flat(window.h.kernel * window.w.kernel),
+        Loop::Owned => flat(owned_h * owned_w),
+        Loop::Holders => {
+            let [rows, columns] = axes.map(|a| a.kernel.div_ceil(a.stride).min(a.output));
+            chunk(rows, columns)
+        }
+    };
+    let kernel = match over {
+        Loop::Owned => kernel.set("OWN_H", owned_h).set("OWN_W", owned_w),
+        Loop::Taps | Loop::Holders => kernel,
+    };
     window.constants(kernel.set("C", channels).set("CHUNK", chunk)).grid(Grid::per_sample(items))
-}
-
-/// Rows and columns of real cells that a window holds at most.
-fn window_loops(window: &Window) -> [usize; 2] {
-    [&window.h, &window.w].map(|axis| axis.kernel.min(axis.input))
-}
-
-/// Rows and columns of windows that hold one cell at most.
-fn holder_loops(window: &Window) -> [usize; 2] {
-    [&window.h, &window.w].map(|axis| axis.kernel.div_ceil(axis.stride).min(axis.output))
-}
-
-/// Rows and columns of cells that one of windows that do not overlap writes at most: up to the next window, the last one up to the edge.
-fn owned_loops(window: &Window) -> [usize; 2] {
-    [&window.h, &window.w].map(|axis| {
-        let last = (axis.output - 1) * axis.stride;
-        (axis.input + axis.before - last).max(axis.stride).min(axis.input)
-    })
 }
 
 /// Whether no cell lies in two windows.
@@ -176,53 +188,6 @@ impl Window {
     }
 }
 
-/// How winners are stored: as their place r · S + s in the window, 8 bits a channel where that is enough, up to four channels to a word.
-#[derive(Clone, Copy)]
-struct Winners {
-    /// Channels of a word; the last word of a position may have fewer.
-    lanes: usize,
-    /// Words of a position.
-    words: usize,
-    channels: usize,
-}
-
-impl Winners {
-    fn of(window: &Window, channels: usize) -> Winners {
-        let words = channels.div_ceil(if window.h.kernel * window.w.kernel <= 256 { 4 } else { 1 });
-        Winners { lanes: channels.div_ceil(words), words, channels }
-    }
-
-    /// Four channels at once where all words are full.
-    fn width(&self) -> Width {
-        Width::of(if self.lanes == 4 { self.channels } else { 1 })
-    }
-
-    /// The winner of channel `c` at a position, whose words start at `at`.
-    fn place(&self, argmax: &[f64], position: usize, c: usize) -> usize {
-        let word = argmax[position * self.words + c / self.lanes] as usize;
-        if self.lanes == 1 { word } else { word >> (8 * (c % self.lanes)) & 255 }
-    }
-
-    /// Sets the constants of a kernel over `positions` a sample; see [`constants`].
-    fn constants(&self, kernel: Kernel, window: &Window, loops: [usize; 2], positions: usize) -> Kernel {
-        let items = positions * self.words;
-        if self.width().lanes() == 4 {
-            return constants(kernel, window, self.words, loops, items);
-        }
-        let mask = if self.lanes == 1 { u32::MAX as usize } else { 255 };
-        let kernel = kernel.set("UNITS", self.words).set("LANES", self.lanes).set("MASK", mask);
-        constants(kernel, window, self.channels, loops, items)
-    }
-}
-
-/// Place of a cell in the window behind an output, both flat indices of one channel's sample of `channels`.
-fn place(window: &Window, cell: usize, output: usize, channels: usize) -> usize {
-    let (h, w) = (window.h, window.w);
-    let [_, ih, iw, _] = position(cell, [h.input, w.input, channels]);
-    let [_, oh, ow, _] = position(output, [h.output, w.output, channels]);
-    (ih + h.before - oh * h.stride) * w.kernel + iw + w.before - ow * w.stride
-}
-
 /// Input x `[N, H, W, C]`; outputs y `[N, OH, OW, C]` and argmax u32 `[N, OH, OW, words]`: the winner's place in its window, r · S + s, packed up
 /// to four channels to a word, 8 bits each, or one channel a word for windows of over 256 cells. NaN wins, as in PyTorch; of equal cells
 /// the first in row order.
@@ -257,7 +222,7 @@ impl Op for MaxPool2d {
             .read(width.pick("x", "x4"), cx.input(0))
             .write(width.pick("y", "y4"), cx.output(0))
             .write("argmax", cx.output(1));
-        cx.push(winners.constants(kernel, &self.window, window_loops(&self.window), y.dims[0] * y.dims[1]));
+        cx.push(winners.constants(kernel, &self.window, Loop::Taps, y.dims[0] * y.dims[1]));
     }
 
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
@@ -341,7 +306,7 @@ impl Op for AvgPool2d {
         let kernel = mean_constants(kernel, &self.window, self.include_pad);
         let y = cx.outputs[0];
         let (channels, items) = (y.channels() / width.lanes(), y.items() / width.lanes());
-        cx.push(constants(kernel, &self.window, channels, window_loops(&self.window), items));
+        cx.push(constants(kernel, &self.window, channels, Loop::Taps, items));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {

@@ -1,6 +1,7 @@
 //! Softmax and log-softmax over the last dimension (ONNX Softmax and LogSoftmax with axis -1).
 
 use super::Registry;
+use super::elementwise::Width;
 use super::cross_entropy::{NllLoss, SoftmaxCrossEntropy};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
@@ -79,7 +80,9 @@ impl Op for Softmax {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        cx.push(rows("forward", cx.inputs[0]).read("x", cx.input(0)).write("y", cx.output(0)));
+        let width = Width::of(cx.inputs[0].channels());
+        let kernel = rows(width.pick("forward", "forward_vec4"), cx.inputs[0]);
+        cx.push(kernel.read(width.pick("x", "x4"), cx.input(0)).write(width.pick("y", "y4"), cx.output(0)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -111,8 +114,11 @@ impl Op for SoftmaxGrad {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let kernel = rows("grad", cx.inputs[0]).read("y_in", cx.input(0)).read("dy", cx.input(1));
-        cx.push(kernel.write("dx", cx.output(0)));
+        let width = Width::of(cx.inputs[0].channels());
+        let kernel = rows(width.pick("grad", "grad_vec4"), cx.inputs[0])
+            .read(width.pick("y_in", "y_in4"), cx.input(0))
+            .read(width.pick("dy", "dy4"), cx.input(1));
+        cx.push(kernel.write(width.pick("dx", "dx4"), cx.output(0)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {

@@ -3,7 +3,7 @@
 use super::super::activation::{self, Activation, ActivationGrad};
 use super::super::elementwise::Width;
 use super::super::window::Window;
-use super::{Winners, constants, disjoint, divisor, holder_loops, mean_constants, owned_loops, place, unpooled};
+use super::{Loop, Winners, constants, disjoint, divisor, mean_constants, place, unpooled};
 use crate::graph::{Builder, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
 use std::any::Any;
@@ -59,8 +59,8 @@ impl Op for MaxPool2dGradInput {
             .write(width.pick("dx", "dx4"), cx.output(0));
         let before = self.activation.map(|activation| (activation, cx.input(2)));
         let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0));
-        let (loops, over) = if disjoint { (owned_loops(window), dy) } else { (holder_loops(window), dx) };
-        cx.push(winners.constants(kernel, window, loops, over.dims[0] * over.dims[1]));
+        let (over, grid) = if disjoint { (Loop::Owned, dy) } else { (Loop::Holders, dx) };
+        cx.push(winners.constants(kernel, window, over, grid.dims[0] * grid.dims[1]));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -130,9 +130,9 @@ impl Op for AvgPool2dGradInput {
         let before = self.activation.map(|activation| (activation, cx.input(1)));
         let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0));
         let kernel = mean_constants(kernel, window, self.include_pad);
-        let (loops, over) = if disjoint { (owned_loops(window), dy) } else { (holder_loops(window), dx) };
-        let (channels, items) = (dy.channels() / width.lanes(), over.items() / width.lanes());
-        cx.push(constants(kernel, window, channels, loops, items));
+        let (over, grid) = if disjoint { (Loop::Owned, dy) } else { (Loop::Holders, dx) };
+        let (channels, items) = (dy.channels() / width.lanes(), grid.items() / width.lanes());
+        cx.push(constants(kernel, window, channels, over, items));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
