@@ -28,7 +28,7 @@ fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: ImageTile)
 /// Steps of a loop over `steps` in one iteration, beside `sums` sums of a lane: more where sums are few, as an iteration costs the
 /// more the more of them it carries; but beside many, two steps make the compiler spill every product.
 fn unroll(steps: usize, sums: usize) -> usize {
-    (1..=(128 / sums).clamp(1, 4)).rev().find(|&u| steps.is_multiple_of(u)).unwrap_or(1)
+    (1..=(256 / sums).clamp(1, 4)).rev().find(|&u| steps.is_multiple_of(u)).unwrap_or(1)
 }
 
 /// The same convolution of fewer texels: where a pixel fills less than one, the channels under a row of taps are put together.
