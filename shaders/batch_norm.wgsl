@@ -21,8 +21,8 @@ override TILE: u32 = 1u;  // positions of one invocation where nothing is summed
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> parts: array<f32>;
 
-// One invocation computes count, mean and Σ (x - mean)² of one channel over every PARTS-th block of 4 positions, joining
-// blocks as Chan, Golub and LeVeque (1983) do: no difference of large squares.
+// One invocation computes count, mean and Σ (x - mean)² of one channel over one of PARTS runs of positions, joining
+// blocks of 4 as Chan, Golub and LeVeque (1983) do: no difference of large squares.
 @compute @workgroup_size(WG)
 fn stats_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
@@ -32,12 +32,15 @@ fn stats_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
         var count = 0.0;
         var mean = 0.0;
         var squares = 0.0;
-        for (var m = i / CV * 4u; m < rows; m += PARTS * 4u) {
+        let length = (rows + PARTS - 1u) / PARTS;
+        let start = i / CV * length;
+        let end = min(start + length, rows);
+        for (var m = start; m < end; m += 4u) {
             // Positions behind the last one are read as the last one and do not count.
-            let own = f32(min(rows - m, 4u));
+            let own = f32(min(end - m, 4u));
             #for k in 0..4
-            let x_$k = x[min(m + $ku, rows - 1u) * CV + c];
-            let w_$k = select(0.0, 1.0, m + $ku < rows);
+            let x_$k = x[min(m + $ku, end - 1u) * CV + c];
+            let w_$k = select(0.0, 1.0, m + $ku < end);
             #end
             let block = (x_0 + x_1 * w_1 + x_2 * w_2 + x_3 * w_3) / own;
             var inner = 0.0;
@@ -87,7 +90,7 @@ fn normalise(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
 @group(0) @binding(6) var<storage, read> dy: array<f32>;
 @group(0) @binding(7) var<storage, read_write> sums: array<f32>;
 
-// One invocation sums dy and dy · (x - mean) of one channel over every PARTS-th block of 4 positions.
+// One invocation sums dy and dy · (x - mean) of one channel over one of PARTS runs of positions.
 @compute @workgroup_size(WG)
 fn grad_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
@@ -97,11 +100,14 @@ fn grad_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
         let centre = mean[c];
         var sum = 0.0;
         var product = 0.0;
-        for (var m = i / CV * 4u; m < rows; m += PARTS * 4u) {
+        let length = (rows + PARTS - 1u) / PARTS;
+        let start = i / CV * length;
+        let end = min(start + length, rows);
+        for (var m = start; m < end; m += 4u) {
             // Positions behind the last one are read as the last one and do not count.
 #for k in 0..4
-            let at_$k = min(m + $ku, rows - 1u) * CV + c;
-            let d_$k = select(0.0, dy[at_$k], m + $ku < rows);
+            let at_$k = min(m + $ku, end - 1u) * CV + c;
+            let d_$k = select(0.0, dy[at_$k], m + $ku < end);
             sum += d_$k;
             product += d_$k * (x[at_$k] - centre);
 #end
@@ -221,8 +227,8 @@ fn grad_params(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 @group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> parts4: array<vec4<f32>>;
 
-// One invocation computes count, mean and Σ (x - mean)² of four channels over every PARTS-th block of 4 positions, joining
-// blocks as Chan, Golub and LeVeque (1983) do: no difference of large squares.
+// One invocation computes count, mean and Σ (x - mean)² of four channels over one of PARTS runs of positions, joining
+// blocks of 4 as Chan, Golub and LeVeque (1983) do: no difference of large squares.
 @compute @workgroup_size(WG)
 fn stats_partial_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
@@ -232,12 +238,15 @@ fn stats_partial_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
         var count = 0.0;
         var mean = vec4<f32>(0.0);
         var squares = vec4<f32>(0.0);
-        for (var m = i / CV * 4u; m < rows; m += PARTS * 4u) {
+        let length = (rows + PARTS - 1u) / PARTS;
+        let start = i / CV * length;
+        let end = min(start + length, rows);
+        for (var m = start; m < end; m += 4u) {
             // Positions behind the last one are read as the last one and do not count.
-            let own = f32(min(rows - m, 4u));
+            let own = f32(min(end - m, 4u));
             #for k in 0..4
-            let x_$k = x4[min(m + $ku, rows - 1u) * CV + c];
-            let w_$k = select(0.0, 1.0, m + $ku < rows);
+            let x_$k = x4[min(m + $ku, end - 1u) * CV + c];
+            let w_$k = select(0.0, 1.0, m + $ku < end);
             #end
             let block = (x_0 + x_1 * w_1 + x_2 * w_2 + x_3 * w_3) / own;
             var inner = vec4<f32>(0.0);
@@ -287,7 +296,7 @@ fn normalise_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
 @group(0) @binding(6) var<storage, read> dy4: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> sums4: array<vec4<f32>>;
 
-// One invocation sums dy and dy · (x - mean) of four channels over every PARTS-th block of 4 positions.
+// One invocation sums dy and dy · (x - mean) of four channels over one of PARTS runs of positions.
 @compute @workgroup_size(WG)
 fn grad_partial_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
@@ -297,11 +306,14 @@ fn grad_partial_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workg
         let centre = mean4[c];
         var sum = vec4<f32>(0.0);
         var product = vec4<f32>(0.0);
-        for (var m = i / CV * 4u; m < rows; m += PARTS * 4u) {
+        let length = (rows + PARTS - 1u) / PARTS;
+        let start = i / CV * length;
+        let end = min(start + length, rows);
+        for (var m = start; m < end; m += 4u) {
             // Positions behind the last one are read as the last one and do not count.
 #for k in 0..4
-            let at_$k = min(m + $ku, rows - 1u) * CV + c;
-            let d_$k = select(vec4<f32>(), dy4[at_$k], m + $ku < rows);
+            let at_$k = min(m + $ku, end - 1u) * CV + c;
+            let d_$k = select(vec4<f32>(), dy4[at_$k], m + $ku < end);
             sum += d_$k;
             product += d_$k * (x4[at_$k] - centre);
 #end

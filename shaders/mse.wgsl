@@ -3,6 +3,7 @@
 
 override ITEMS: u32 = 1u; // elements of one sample
 override PARTS: u32 = 1u; // partial sums of one sample
+override SPAN: u32 = 1u;  // vec4s that eight invocations side by side sum: one stretch of memory
 
 @group(0) @binding(1) var<storage, read> y: array<f32>;
 @group(0) @binding(2) var<storage, read> t: array<f32>;
@@ -42,14 +43,15 @@ fn partial_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(1) var<storage, read> y4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> t4: array<vec4<f32>>;
 
-// One invocation sums vec4s part, part + PARTS, … of one sample, ITEMS of them in all.
+// One invocation sums every eighth vec4 of a span of one sample, which has ITEMS of them.
 @compute @workgroup_size(WG)
 fn partial_sums_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let k = group_index(group, groups) * WG + lane;
     if k < PARTS * step.n {
         let start = k / PARTS * ITEMS;
+        let span = k % PARTS / 8u * SPAN;
         var sum = vec4<f32>();
-        for (var i = k % PARTS; i < ITEMS; i += PARTS) {
+        for (var i = span + k % 8u; i < min(span + SPAN, ITEMS); i += 8u) {
             let d = y4[start + i] - t4[start + i];
             sum += d * d;
         }

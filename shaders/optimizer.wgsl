@@ -103,15 +103,16 @@ override MAX_NORM: f32 = 1.0;
 
 @group(0) @binding(3) var<storage, read_write> parts: array<f32>;
 
-override SPAN: u32 = 1u;    // vec4s of the window that one workgroup sums
+override SPAN: u32 = 1u;    // vec4s of the window that eight invocations side by side sum: one stretch of memory
 
-// One invocation sums the squares of every WG-th vec4 of its workgroup's span.
+// One invocation sums the squares of every eighth vec4 of a span.
 @compute @workgroup_size(WG)
 fn clip_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let part = group_index(group, groups) * WG + lane;
     if part < PARTS {
         var total = 0.0;
-        for (var i = part / WG * SPAN + lane; i < min((part / WG + 1u) * SPAN, COUNT); i += WG) {
+        let span = part / 8u * SPAN;
+        for (var i = span + part % 8u; i < min(span + SPAN, COUNT); i += 8u) {
             let four = g[i];
             total += dot(four, four);
         }

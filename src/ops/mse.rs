@@ -66,13 +66,16 @@ impl Op for Mse {
             let kernel = kernel("forward", 1).read("y", cx.input(0)).read("t", cx.input(1));
             return cx.push(kernel.write("loss", cx.output(0)));
         }
-        let scratch = cx.scratch(parts * cx.batch);
         let width = Width::of(items);
+        // Eights of invocations share a span where they load vec4s.
+        let parts = if width.lanes() == 4 { parts.next_multiple_of(8) } else { parts };
+        let scratch = cx.scratch(parts * cx.batch);
         let sums = Kernel::new("mse", width.pick("partial_sums", "partial_sums_vec4"))
             .read(width.pick("y", "y4"), cx.input(0))
             .read(width.pick("t", "t4"), cx.input(1))
             .write("parts", scratch.clone());
         let sums = sums.set("ITEMS", items / width.lanes()).set("PARTS", parts);
+        let sums = if width.lanes() == 4 { sums.set("SPAN", (items / 4).div_ceil(parts / 8)) } else { sums };
         cx.push(sums.grid(Grid::per_sample(parts)));
         cx.push(kernel("mean", 1).read("parts_in", scratch).write("loss", cx.output(0)).set("PARTS", parts));
     }

@@ -287,9 +287,8 @@ impl Clip {
     }
 }
 
-/// Most workgroups of 64 that sum one window, each a span of it: those of the largest binding then stay under 65,535 iterations an
-/// invocation.
-const GROUPS: usize = 256;
+/// Most partial sums of one window: that of the largest binding then stays under 65,535 iterations an invocation.
+const PARTS: usize = 1 << 14;
 
 impl Op for Clip {
     fn name(&self) -> &'static str {
@@ -305,8 +304,7 @@ impl Op for Clip {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let groups = |len: usize| (len / 4).div_ceil(4096).clamp(1, GROUPS);
-        let parts = |len: usize| 64 * groups(len);
+        let parts = |len: usize| (len / 4).div_ceil(64).next_multiple_of(8).min(PARTS);
         let all: usize = cx.windows.iter().map(|&len| parts(len)).sum();
         let sums = cx.scratch(all);
         let factor = cx.scratch(1);
@@ -317,7 +315,7 @@ impl Op for Clip {
                     .read("g", Target::Window { arena: self.arena, window })
                     .write("parts", sums.clone())
                     .set("PARTS", parts(len))
-                    .set("SPAN", (len / 4).div_ceil(groups(len)))
+                    .set("SPAN", (len / 4).div_ceil(parts(len) / 8))
                     .set("FIRST", first)
                     .grid(Grid::fixed(parts(len))),
             );
