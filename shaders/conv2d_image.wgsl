@@ -10,20 +10,8 @@
 #import step
 #import activation
 #import texel
+#import taps
 
-override H: u32 = 1u;
-override W: u32 = 1u;
-override OH: u32 = 1u;
-override OW: u32 = 1u;
-override R: u32 = 1u;
-override S: u32 = 1u;
-override STRIDE_H: u32 = 1u;
-override STRIDE_W: u32 = 1u;
-override DILATION_H: u32 = 1u;
-override DILATION_W: u32 = 1u;
-override PAD_H: u32 = 0u;   // cells before the first row
-override PAD_W: u32 = 0u;
-override GROUPS: u32 = 1u;
 override CG: u32 = 1u;      // channels of a group
 override KG: u32 = 1u;      // filters of a group that the weights hold
 override K: u32 = 1u;       // filters in all
@@ -138,15 +126,6 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 const PHASES: u32 = STRIDE_H * STRIDE_W;
 const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
 const PW: u32 = (W + STRIDE_W - 1u) / STRIDE_W;
-
-// The first tap that meets input positions congruent to `phase`: taps t with (phase + pad - t dilation) divisible by the stride; `taps` if none.
-fn first_tap(phase: u32, dilation: u32, stride: u32, span: u32, taps: u32) -> u32 {
-    var t = 0u;
-    while t < min(span, taps) && (phase + dilation * taps * stride - t * dilation) % stride != 0u {
-        t += 1u;
-    }
-    return select(t, taps, t == span);
-}
 
 fn add_product(sum: vec4<f32>, a: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>) -> vec4<f32> {
     return sum + a.x * b0 + a.y * b1 + a.z * b2 + a.w * b3;

@@ -19,19 +19,6 @@
 #import activation
 #import taps
 
-override H: u32 = 1u;
-override W: u32 = 1u;
-override OH: u32 = 1u;
-override OW: u32 = 1u;
-override R: u32 = 1u;
-override S: u32 = 1u;
-override STRIDE_H: u32 = 1u;
-override STRIDE_W: u32 = 1u;
-override DILATION_H: u32 = 1u;
-override DILATION_W: u32 = 1u;
-override PAD_H: u32 = 0u;   // cells before the first row
-override PAD_W: u32 = 0u;
-override GROUPS: u32 = 1u;
 override CG: u32 = 1u;      // channels of a group
 override KG: u32 = 1u;      // filters of a group that w holds
 override K: u32 = 1u;       // filters of y and dy

@@ -1,4 +1,19 @@
-// The taps of a strided convolution that meet an input position (src/ops/conv2d/grad.rs: cells of equal remainders by the stride form a phase).
+// The sizes of a convolution, which all its kernels share, and the taps of a strided one that meet an input position
+// (src/ops/conv2d/grad.rs: cells of equal remainders by the stride form a phase).
+
+override H: u32 = 1u;
+override W: u32 = 1u;
+override OH: u32 = 1u;
+override OW: u32 = 1u;
+override R: u32 = 1u;
+override S: u32 = 1u;
+override STRIDE_H: u32 = 1u;
+override STRIDE_W: u32 = 1u;
+override DILATION_H: u32 = 1u;
+override DILATION_W: u32 = 1u;
+override PAD_H: u32 = 0u; // cells before the first row
+override PAD_W: u32 = 0u;
+override GROUPS: u32 = 1u;
 
 // The first tap that meets input positions congruent to `phase`: taps t with (phase + pad - t dilation) divisible by the stride; `taps` if none.
 fn first_tap(phase: u32, dilation: u32, stride: u32, span: u32, taps: u32) -> u32 {

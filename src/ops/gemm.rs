@@ -1,5 +1,6 @@
 //! The three matrix products of a convolution, and of a dense layer, which is a convolution of one pixel: what is multiplied, and by
-//! which kernels. All are implicit GEMMs: no im2col matrix lies in memory.
+//! which kernels. All are implicit GEMMs: no im2col matrix lies in memory, but for software adapters the taps of one row where a pixel has
+//! fewer than four channels (`image.rs`).
 
 mod image;
 mod tiled;
