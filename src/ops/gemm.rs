@@ -147,10 +147,14 @@ impl GradWeight {
     }
 }
 
+/// Whether channels and the filters of dy and w lie in whole fours.
+fn in_fours(g: &Geometry, span: &Range<usize>) -> bool {
+    let counts = [g.filters, span.start, span.len() / g.groups, g.group_channels()];
+    counts.iter().all(|n| n.is_multiple_of(4))
+}
+
 fn channels(g: &Geometry, span: &Range<usize>) -> Channels {
-    let filters = [g.filters, span.start, span.len() / g.groups];
-    let fours = g.group_channels().is_multiple_of(4) && filters.iter().all(|n| n.is_multiple_of(4));
-    match (fours, g.groups == 1 && span.len() == g.filters) {
+    match (in_fours(g, span), g.groups == 1 && span.len() == g.filters) {
         (true, _) => Channels::Fours,
         (false, true) => Channels::Whole,
         (false, false) => Channels::Parts,

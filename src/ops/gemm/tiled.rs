@@ -3,7 +3,7 @@
 use super::super::activation;
 use super::super::conv2d::Geometry;
 use super::variant::{Direction, Shape, Tile};
-use super::{Forward, GradInput, GradWeight};
+use super::{Forward, GradInput, GradWeight, in_fours};
 use crate::graph::{Grid, Kernel, KernelCx, Target};
 use std::ops::Range;
 
@@ -112,12 +112,6 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: Tile) {
             .grid(Grid::fixed(weights));
         cx.push(kernel);
     }
-}
-
-/// Whether channels and the filters of dy and w lie in whole fours.
-fn in_fours(g: &Geometry, span: &Range<usize>) -> bool {
-    let filters = [g.filters, span.start, span.len() / g.groups, g.group_channels()];
-    filters.iter().all(|n| n.is_multiple_of(4))
 }
 
 /// Sets sizes, tile and grid.
