@@ -38,8 +38,8 @@ fn train_of(model: &Model) -> TrainSpec {
 fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
     let model = open(LENET);
     let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
-    let t = training(&model, &train_of(&model), problem.samples(), Some(10), session.device().caps())
-        .expect("LeNet compiles");
+    let samples = problem.samples(16, session.device().caps());
+    let t = training(&model, &train_of(&model), samples, Some(10), session.device().caps()).expect("LeNet compiles");
     let step = session.bind(t.step.clone(), &t.layout).expect("LeNet binds");
     let eval = session.bind(t.eval.clone(), &t.layout).expect("LeNet binds");
     parameters::initialise(session, &t.layout, 0);
@@ -59,7 +59,9 @@ fn the_plan_is_what_is_allocated() {
         let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
         let train = train_of(&model);
         let planned = plan::plan(&model, &train, Some(10), session.device().caps(), None).expect("a plan");
-        let t = training(&model, &train, problem.samples(), Some(10), session.device().caps()).expect("it compiles");
+        let t =
+            training(&model, &train, problem.samples(16, session.device().caps()), Some(10), session.device().caps())
+                .expect("it compiles");
         session.bind(t.step, &t.layout).expect("it binds");
         session.bind(t.eval, &t.layout).expect("it binds");
         assert_eq!(planned.bytes.total(), session.allocated(), "{path}");
@@ -274,7 +276,7 @@ fn batches_are_gathered_and_losses_recorded() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     let model = open(LENET);
     let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
-    let samples = problem.samples();
+    let samples = problem.samples(16, session.device().caps());
     let feed = Feed::Resident { count: samples.count, order: "order", positions: samples.train };
     let options = Options { training: true, random: true, loss: true, feed, classes: Some(10) };
     let mut graph = training_graph(&model, &options, &[], None).expect("it builds");
@@ -386,7 +388,9 @@ fn accumulated_batches_equal_one_large_batch() {
         let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
         let mut train = train_of(&model);
         (train.batch.0, train.accumulate.0) = (batch, accumulate);
-        let t = training(&model, &train, problem.samples(), Some(10), session.device().caps()).expect("it compiles");
+        let t =
+            training(&model, &train, problem.samples(16, session.device().caps()), Some(10), session.device().caps())
+                .expect("it compiles");
         let bound = session.bind(t.step, &t.layout).expect("it binds");
         parameters::initialise(&session, &t.layout, 0);
         problem.upload(&session, &model.input);

@@ -93,11 +93,11 @@ pub struct Training {
 /// How a training run gets its samples.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Samples {
-    /// Images in the resident data set, training, validation and test together.
+    /// Images that lie on the adapter: the whole data set, training, validation and test together, or a batch.
     pub count: usize,
-    /// Positions in an epoch's order.
+    /// Positions in an epoch's order; of a batch alone, the batch.
     pub train: usize,
-    /// Positions in the longest order of an evaluation.
+    /// Positions in the longest order of an evaluation; the batch as well.
     pub eval: usize,
 }
 

@@ -1,6 +1,6 @@
 //! Evaluation and prediction with a trained model.
 
-use super::{parameters, problem::Problem};
+use super::{parameters, pass::Pass, problem::Problem};
 use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::model::{Model, Normalize};
@@ -13,16 +13,13 @@ use crate::task::classify::{ClassifyReport, Confusion};
 use crate::tensor::{Data, HostTensor};
 use std::path::Path;
 
-/// Runs a bound evaluation program over positions of the resident data set: every sample once, the last batch short.
+/// Runs a bound evaluation program over positions of the data set: every sample once, the last batch short.
 ///
 /// # Errors
 /// What the adapter reports.
 pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positions: &[u32]) -> Result<ClassifyReport> {
     let batch = bound.program().batch;
-    let mut order = positions.to_vec();
-    let longest = session.elements("data/eval_order");
-    order.resize(longest, 0);
-    session.write_tensor("data/eval_order", None, &Data::U32(order));
+    let pass = Pass::begin(session, problem, "eval_order", positions.to_vec());
     let outputs = &bound.program().outputs;
     let output = outputs.get("scores").unwrap_or(&outputs["output"]).clone();
     let loss = bound.program().outputs["loss"].clone();
@@ -35,7 +32,8 @@ pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positio
         let next = match start {
             Some(start) => {
                 let n = batch.min(positions.len() - start);
-                let step = Step { offset: start as u32, ..Step::of(n) };
+                let offset = pass.ready(session, problem, start, n);
+                let step = Step { offset, ..Step::of(n) };
                 session.run(bound, &[Segment::Forward], &step)?;
                 Some((
                     start,
@@ -49,7 +47,7 @@ pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positio
         if let Some((start, n, scores, mean)) = std::mem::replace(&mut pending, next) {
             let scores: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(scores)?);
             let mean: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(mean)?);
-            let labels: Vec<i32> = positions[start..start + n].iter().map(|&p| problem.labels[p as usize]).collect();
+            let labels: Vec<i32> = pass.positions(start, n).iter().map(|&p| problem.labels[p as usize]).collect();
             confusion.add_scores(&labels, &scores[..n * output.ty.items()]);
             total += f64::from(mean[0]) * n as f64;
         }
@@ -79,12 +77,11 @@ impl Inference {
         batch: usize,
         weights: (&Path, &Tensors),
     ) -> Result<Inference> {
-        let feed = match problem {
-            Some(p) => Feed::Resident { count: p.labels.len(), order: "eval_order", positions: p.samples().eval },
-            None => Feed::Host,
-        };
-        let graph = inference_graph(model, feed, classes, problem.is_some())?;
         let caps = session.device().caps().clone();
+        let samples = problem.map(|p| p.samples(batch, &caps));
+        let feed =
+            samples.map_or(Feed::Host, |s| Feed::Resident { count: s.count, order: "eval_order", positions: s.eval });
+        let graph = inference_graph(model, feed, classes, problem.is_some())?;
         let mut layout = Layout::default();
         layout.add(&graph, &caps)?;
         let program = lower::lower(&graph, &layout, &caps, lower::Options { batch, reuse: true })?;

@@ -5,6 +5,7 @@ pub mod cases;
 pub mod event;
 pub mod infer;
 pub mod parameters;
+mod pass;
 pub mod problem;
 pub mod profile;
 pub mod run;

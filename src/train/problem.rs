@@ -6,8 +6,12 @@ use crate::compile::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
 use crate::data::{self, Dataset, Kind, Split, Want, order};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
+use crate::graph::Caps;
 use crate::tensor::Data;
 use std::path::{Path, PathBuf};
+
+/// Bytes of samples that lie on the adapter at most; a larger data set is sent batch by batch, which costs little.
+const RESIDENT: u64 = 1 << 30;
 
 /// The data set of a model: all images in one list, and who uses which.
 pub struct Problem {
@@ -146,10 +150,24 @@ impl Problem {
         Ok((start..self.labels.len() as u32).collect())
     }
 
-    /// How many samples the programs must hold.
-    pub fn samples(&self) -> Samples {
+    /// What the programs hold of the data set: all of it where that fits one binding of the adapter and [`RESIDENT`], else a batch.
+    pub fn samples(&self, batch: usize, caps: &Caps) -> Samples {
+        let most = caps.max_binding.min(caps.max_buffer).min(RESIDENT);
+        if self.pixels.len() as u64 > most && batch < self.labels.len() {
+            return Samples { count: batch, train: batch, eval: batch };
+        }
         let eval = self.validation.len().max(self.test.len()).max(self.train.len());
         Samples { count: self.labels.len(), train: self.train.len(), eval }
+    }
+
+    /// Pixels and labels of some samples.
+    pub fn fetch(&self, positions: &[u32]) -> (Vec<u8>, Vec<i32>) {
+        let size = self.pixels.len() / self.labels.len().max(1);
+        let mut pixels = Vec::with_capacity(positions.len() * size);
+        for &i in positions {
+            pixels.extend_from_slice(&self.pixels[i as usize * size..][..size]);
+        }
+        (pixels, positions.iter().map(|&i| self.labels[i as usize]).collect())
     }
 
     /// Replaces `"normalize": "auto"` by the mean and standard deviation per channel of the training samples, on 0…1 values.
@@ -178,10 +196,12 @@ impl Problem {
         model.input.normalize = Some(Normalize::Values { mean, std });
     }
 
-    /// Puts the images and labels on the adapter, where a program that gathers them is bound.
+    /// Puts the images and labels on the adapter, where programs that gather them are bound and hold them all.
     pub fn upload(&self, session: &Session, input: &InputSpec) {
-        session.write_tensor("data/images", None, &Data::U8(self.pixels.clone()));
-        session.write_tensor("data/labels", None, &Data::I32(self.labels.clone()));
+        if session.elements("data/images") == self.pixels.len() {
+            session.write_tensor("data/images", None, &Data::U8(self.pixels.clone()));
+            session.write_tensor("data/labels", None, &Data::I32(self.labels.clone()));
+        }
         if let Some((scale, shift)) = input.scale_and_shift().filter(|_| input.many_channels()) {
             session.write_tensor("data/scale", None, &Data::F32(scale));
             session.write_tensor("data/shift", None, &Data::F32(shift));

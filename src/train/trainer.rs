@@ -1,6 +1,7 @@
 //! The training loop: epochs, updates, the ring of losses, validation, checkpoints.
 
 use super::event::{Control, Event};
+use super::pass::Pass;
 use super::problem::Problem;
 use super::profile::Profile;
 use super::run::Run;
@@ -13,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Arena, RING, Segment, Step};
 use crate::task::classify::ClassifyReport;
-use crate::tensor::Data;
 use serde_json::{Value as Json, json};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -83,6 +83,8 @@ pub struct Trainer {
     submitted: usize,
     unread: VecDeque<Submitted>,
     reading: Option<(Pending, Vec<Submitted>)>,
+    /// The pass of this epoch.
+    pass: Option<Pass>,
     epoch_start: Instant,
     profile: Option<Profile>,
 }
@@ -106,7 +108,8 @@ impl Trainer {
             return Err(Error::usage("early stopping needs samples held back for validation", hint));
         }
         let mut session = session;
-        let training = compile::training(model, &train, problem.samples(), classes, session.device().caps())?;
+        let samples = problem.samples(train.batch.0, session.device().caps());
+        let training = compile::training(model, &train, samples, classes, session.device().caps())?;
         compile::plan::check_memory(&training, session.device().caps())?;
         let step = session.bind(training.step.clone(), &training.layout)?;
         let eval = session.bind(training.eval.clone(), &training.layout)?;
@@ -125,6 +128,7 @@ impl Trainer {
             submitted: 0,
             unread: VecDeque::new(),
             reading: None,
+            pass: None,
             epoch_start: Instant::now(),
             profile: None,
         })
@@ -231,7 +235,7 @@ impl Trainer {
             if self.progress.batches == 0 {
                 self.begin_epoch();
             } else if self.submitted == 0 {
-                self.write_order();
+                self.begin_pass();
             }
             if let Some(reason) = self.epoch(steps, total, watch)? {
                 break reason;
@@ -262,14 +266,14 @@ impl Trainer {
         self.progress.loss_sum = 0.0;
         self.progress.correct = 0.0;
         self.progress.seen = 0;
-        self.write_order();
+        self.begin_pass();
     }
 
-    fn write_order(&mut self) {
+    fn begin_pass(&mut self) {
         self.epoch_start = Instant::now();
         let permutation = order::permutation(self.problem.train.len(), self.train.seed, self.progress.epoch);
         let order: Vec<u32> = permutation.into_iter().map(|i| self.problem.train[i as usize]).collect();
-        self.session.write_tensor("data/order", None, &Data::U32(order));
+        self.pass = Some(Pass::begin(&self.session, &self.problem, "order", order));
     }
 
     /// Runs updates to the end of the epoch, or says why it stopped before.
@@ -328,13 +332,15 @@ impl Trainer {
         for index in first..last {
             let n = batch.min(len - index * batch);
             let slot = self.submitted % RING;
+            let pass = self.pass.as_ref().expect("an epoch begins with a pass");
+            let offset = pass.ready(&self.session, &self.problem, index * batch, n);
             let step = Step {
                 n: n as u32,
                 // Random numbers differ between the batches of one update.
                 step: (self.progress.epoch * self.batches_per_epoch() as u64 + index as u64) as u32,
                 seed: self.train.seed as u32,
                 slot: slot as u32,
-                offset: (index * batch) as u32,
+                offset,
                 inv_n: 1.0 / group as f32,
                 lr,
                 correction1: correction1 as f32,

@@ -1,0 +1,40 @@
+//! A data set that the adapter cannot hold: batch by batch it gives the same bits as one that lies there.
+
+mod common;
+
+use pumice::compile::model;
+use pumice::gpu::device::Limits;
+use pumice::spec::Source;
+use pumice::train::{Control, Problem, Run, Trainer};
+use std::path::PathBuf;
+
+/// The weights, the metrics and the final report of a short run on an adapter with bindings of at most `binding` bytes, and how much of
+/// the data set lay there.
+fn train(binding: u64) -> Option<(Vec<u8>, String, u64)> {
+    let session = common::session(Limits::Raised, |caps| caps.max_binding = caps.max_binding.min(binding))?;
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/models/lenet5_mnist.json");
+    let set = [("train.batch", "48"), ("train.accumulate", "2"), ("train.epochs", "1"), ("data.validation", "0.05")];
+    let set = set.map(|(path, value)| (path.to_string(), value.to_string()));
+    let model = model::load(Source::open(&file).expect("the spec"), &set).unwrap_or_else(|e| panic!("{e}"));
+    let problem = Problem::open(&model, None, Some(10), None, 1).expect("the bundled digits");
+    let train = model.train.clone().expect("a section train");
+    let mut trainer = Trainer::new(session, &model, train, problem, Some(10)).unwrap_or_else(|e| panic!("{e}"));
+    let dir = tempfile::tempdir().expect("a folder");
+    let run = Run::create(&dir.path().join("run")).expect("a run");
+    assert_eq!(trainer.train(&run, None, &mut |_| Control::Continue).expect("training"), "finished");
+    let (_, report) = trainer.final_report(&run).expect("a report");
+    assert!(report.accuracy > 0.8, "it has learnt: {report:?}");
+    let metrics = run.read_metrics().expect("metrics");
+    let losses = format!("{} {} {report:?}", metrics[0]["train_loss"], metrics[0]["val_loss"]);
+    let weights = std::fs::read(run.weights_path()).expect("weights");
+    Some((weights, losses, trainer.session().data_bytes()))
+}
+
+#[test]
+fn batches_that_are_sent_give_the_same_bits_as_a_resident_data_set() {
+    let Some(resident) = train(u64::MAX) else { return };
+    let Some(streamed) = train(4 << 20) else { return };
+    assert!(resident.2 > 7 << 20 && streamed.2 < 1 << 20, "{} and {} bytes of data", resident.2, streamed.2);
+    assert_eq!(resident.1, streamed.1, "losses and report");
+    assert!(resident.0 == streamed.0, "the weights differ");
+}
