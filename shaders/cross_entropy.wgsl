@@ -1,7 +1,15 @@
-// Negative log-likelihood: loss[n] = -logp[n, t[n]]; dlogp[n, c] = -dloss[n] where c = t[n], else 0.
-// With log-softmax: loss[n] = log Σ exp(x[n, c]) - x[n, t[n]]; dx[n, c] = dloss[n] · (softmax(x)[n, c] - (1 where c = t[n])).
+// Negative log-likelihood of targets q[n, c] = SMOOTHING / C, and 1 - SMOOTHING more where c is the label:
+//   loss[n] = -Σ q[n, c] logp[n, c]; dlogp[n, c] = -dloss[n] q[n, c]
+// With log-softmax: loss[n] = log Σ exp(x[n, c]) - Σ q[n, c] x[n, c]; dx[n, c] = dloss[n] · (softmax(x)[n, c] - q[n, c]).
 #import step
 #import reduce
+
+override SMOOTHING: f32 = 0.0; // share of the target that all classes have together
+
+// q where c is the label, and elsewhere.
+fn target_of(hot: bool) -> f32 {
+    return select(0.0, 1.0 - SMOOTHING, hot) + SMOOTHING / f32(C);
+}
 
 @group(0) @binding(1) var<storage, read> logp: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<i32>;
@@ -12,7 +20,15 @@
 fn nll(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let n = group_index(group, groups) * WG + lane;
     if n < step.n {
-        loss[n] = -logp[n * C + label_index(labels[n])];
+        var sum = 0.0;
+        if SMOOTHING > 0.0 {
+            for (var c = 0u; c < C; c += 4u) {
+                #for i in 0..4
+                sum += counted(c + $iu, logp[n * C + class_index(c + $iu)]);
+                #end
+            }
+        }
+        loss[n] = -(1.0 - SMOOTHING) * logp[n * C + label_index(labels[n])] - sum * (SMOOTHING / f32(C));
     }
 }
 
@@ -26,7 +42,7 @@ fn nll_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let i = group_index(group, groups) * WG + lane;
     if i < C * step.n {
         let n = i / C;
-        dlogp[i] = select(0.0, -dloss[n], i % C == label_index(labels_in[n]));
+        dlogp[i] = -dloss[n] * target_of(i % C == label_index(labels_in[n]));
     }
 }
 
@@ -69,13 +85,37 @@ fn row_sum4(row: u32) -> vec2<f32> {
     return vec2<f32>(m, sum);
 }
 
+// SMOOTHING times how far the mean of the row that starts at `row` lies below its largest element m; 0 without a loop where nothing is smoothed.
+fn spread_loss(row: u32, m: f32) -> f32 {
+    var sum = 0.0;
+    if SMOOTHING > 0.0 {
+        for (var c = 0u; c < C; c += 4u) {
+            #for i in 0..4
+            sum += counted(c + $iu, m - x[row + class_index(c + $iu)]);
+            #end
+        }
+    }
+    return sum * (SMOOTHING / f32(C));
+}
+
+// The same where rows are whole vec4s.
+fn spread_loss4(row: u32, m: f32) -> f32 {
+    var sum = vec4<f32>();
+    if SMOOTHING > 0.0 {
+        for (var c = 0u; c < C / 4u; c += 1u) {
+            sum += m - x4[row + c];
+        }
+    }
+    return ((sum.x + sum.y) + (sum.z + sum.w)) * (SMOOTHING / f32(C));
+}
+
 // One invocation computes the loss of one sample.
 @compute @workgroup_size(WG)
 fn softmax_nll(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let n = group_index(group, groups) * WG + lane;
     if n < step.n {
         let sum = row_sum(n * C);
-        loss[n] = log(sum.y) + (sum.x - x[n * C + label_index(labels[n])]);
+        loss[n] = log(sum.y) + ((1.0 - SMOOTHING) * (sum.x - x[n * C + label_index(labels[n])]) + spread_loss(n * C, sum.x));
     }
 }
 
@@ -86,7 +126,7 @@ fn softmax_nll_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
     if n < step.n {
         let sum = row_sum4(n * (C / 4u));
         let at = n * C + label_index(labels[n]);
-        loss[n] = log(sum.y) + (sum.x - x4[at / 4u][at % 4u]);
+        loss[n] = log(sum.y) + ((1.0 - SMOOTHING) * (sum.x - x4[at / 4u][at % 4u]) + spread_loss4(n * (C / 4u), sum.x));
     }
 }
 
@@ -105,7 +145,7 @@ fn row_grad(n: u32, d: f32) {
         // Behind the last class the last one is written again, with the same value.
         #for i in 0..4
         let c$i = class_index(c + $iu);
-        dx[row + c$i] = exp(x[row + c$i] - sum.x) * scale - select(0.0, d, c$i == label);
+        dx[row + c$i] = exp(x[row + c$i] - sum.x) * scale - d * target_of(c$i == label);
         #end
     }
 }
@@ -116,9 +156,11 @@ fn row_grad4(n: u32, d: f32) {
     let sum = row_sum4(row);
     let scale = d / sum.y;
     let label = label_index(labels_in[n]);
+    let hot = d * target_of(true);
+    let cold = d * target_of(false);
     for (var c = 0u; c < C / 4u; c += 1u) {
         let own = vec4<u32>(c * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
-        dx4[row + c] = exp(x4[row + c] - sum.x) * scale - select(vec4<f32>(), vec4<f32>(d), own == vec4<u32>(label));
+        dx4[row + c] = exp(x4[row + c] - sum.x) * scale - select(vec4<f32>(cold), vec4<f32>(hot), own == vec4<u32>(label));
     }
 }
 

@@ -1,6 +1,6 @@
 // The scalar loss and what is counted beside it.
 //   mean_loss: total = SCALE · inv_n · Σ loss[n]; its gradient, spread: dloss[n] = SCALE · inv_n · dtotal
-//   correct: hit[n] = 1 where the first largest of output[n, :] is at the label
+//   correct: hit[n] = 1 where the first largest of output[n, :] is at the label; a single output says 1 where it is above 0
 //   record: total = SCALE · inv_n · Σ loss[n], and ring[slot] = (total, Σ hit[n])
 #import step
 #import reduce
@@ -71,7 +71,7 @@ fn fill(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 
 // 1 where the first largest score of sample n is the label's, else 0.
 fn judged(n: u32) -> f32 {
-    var best = 0u;
+    var best = select(0u, 1u, C == 1u && output[n * C] > 0.0);
     var most = output[n * C];
     for (var c = 1u; c < C; c += 1u) {
         let v = output[n * C + c];

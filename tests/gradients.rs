@@ -5,7 +5,7 @@ use pumice::compile::autodiff::autodiff;
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::unfused_training_graph;
 use pumice::graph::{Builder, Fill, Graph, Kind, RefTensor, Step, walk};
-use pumice::ops::{dense::Dense, loss::MeanLoss, mse::Mse};
+use pumice::ops::{dense::Dense, loss::MeanLoss, elementwise_loss::{ElementwiseLoss, Criterion}};
 use pumice::tensor::{DType, TensorType};
 use pumice::train::cases::{Case, cases};
 use pumice::train::verify::sample;
@@ -100,7 +100,7 @@ fn shared_and_frozen_parameters() {
     let mut y = b.one(dense(), &[x, shared]);
     y = b.one(dense(), &[y, frozen]);
     y = b.one(dense(), &[y, shared]);
-    let each = b.one(Mse, &[y, target]);
+    let each = b.one(ElementwiseLoss { criterion: Criterion::Mse }, &[y, target]);
     b.graph.loss = Some(b.one(MeanLoss { weight: 1.0 }, &[each]));
     let graph = autodiff(std::mem::take(&mut b.graph), &["input"]);
     let names: Vec<&str> = graph.gradients.iter().map(|g| graph.nodes[g.of].name.as_str()).collect();

@@ -5,7 +5,7 @@ use super::loss::DLoss;
 use super::softmax::{LogSoftmax, LogSoftmaxGrad, by_row, log_sum_exp};
 use super::{Loss, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{SpecStruct, spec_struct};
+use crate::spec::{Fraction, SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
@@ -17,15 +17,18 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 spec_struct! {
-    /// The loss `cross_entropy`.
-    pub struct CrossEntropy {}
+    /// The loss `cross_entropy` (torch.nn.CrossEntropyLoss).
+    pub struct CrossEntropy {
+        /// Share of the target that is spread evenly over all classes (Szegedy et al. 2016).
+        pub label_smoothing: Fraction = Fraction(0.0),
+    }
 }
 
 impl Loss for CrossEntropy {
     fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError> {
         check_classes(b.ty(output), b.ty(target), "cross_entropy")?;
         let logp = b.op(LogSoftmax, &[output])?[0];
-        Ok(b.op(NllLoss, &[logp, target])?[0])
+        Ok(b.op(NllLoss { smoothing: self.label_smoothing.get() }, &[logp, target])?[0])
     }
 
     fn target_is_class(&self) -> bool {
@@ -62,9 +65,23 @@ pub(super) fn label(labels: &[f64], n: usize, classes: usize) -> usize {
     labels[n].clamp(0.0, (classes - 1) as f64) as usize
 }
 
-/// Inputs logp `[N, C]`, labels i32 `[N]`; output loss `[N]` = -logp[n, label].
+/// What the targets of C classes are: `smoothing` / C everywhere, and 1 - `smoothing` more at the label. Returns the former.
+fn spread(smoothing: f64, classes: usize) -> f64 {
+    smoothing / classes as f64
+}
+
+/// Σ over a row of x · target.
+fn expected(row: &[f64], label: usize, smoothing: f64) -> f64 {
+    let all = if smoothing > 0.0 { row.iter().sum::<f64>() * spread(smoothing, row.len()) } else { 0.0 };
+    (1.0 - smoothing) * row[label] + all
+}
+
+/// Inputs logp `[N, C]`, labels i32 `[N]`; output loss `[N]` = -(1 - smoothing) · logp[n, label] - smoothing · the mean of the row.
 #[derive(Debug)]
-pub struct NllLoss;
+pub struct NllLoss {
+    /// Share of the target that all classes have together.
+    pub smoothing: f64,
+}
 
 impl Op for NllLoss {
     fn name(&self) -> &'static str {
@@ -79,19 +96,22 @@ impl Op for NllLoss {
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         let Some(dloss) = douts[0] else { return vec![None; 2] };
         let classes = b.ty(inputs[0]).channels();
-        vec![Some(b.one(NllLossGrad { classes }, &[inputs[1], dloss])), None]
+        let op = NllLossGrad { classes, smoothing: self.smoothing };
+        vec![Some(b.one(op, &[inputs[1], dloss])), None]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
         let kernel = Kernel::new("cross_entropy", "nll").read("logp", cx.input(0)).read("labels", cx.input(1));
         let classes = cx.inputs[0].channels();
-        cx.push(kernel.write("loss", cx.output(0)).set("C", classes).grid(Grid::per_sample(1)));
+        let kernel = kernel.write("loss", cx.output(0)).set("C", classes).set_f("SMOOTHING", self.smoothing);
+        cx.push(kernel.grid(Grid::per_sample(1)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let (logp, labels) = (&cx.inputs[0], &cx.inputs[1].data);
         let classes = logp.shape[1];
-        indices.iter().map(|&n| -logp.data[n * classes + label(labels, n, classes)]).collect()
+        let one = |&n: &usize| -expected(&logp.data[n * classes..][..classes], label(labels, n, classes), self.smoothing);
+        indices.iter().map(one).collect()
     }
 
     fn any(&self) -> &dyn Any {
@@ -99,11 +119,13 @@ impl Op for NllLoss {
     }
 }
 
-/// Inputs labels i32 `[N]`, dloss `[N]`; output dlogp `[N, C]`: -dloss at the label, else 0.
+/// Inputs labels i32 `[N]`, dloss `[N]`; output dlogp `[N, C]` = -dloss · target: smoothing / C, and 1 - smoothing more at the label.
 #[derive(Debug)]
 pub struct NllLossGrad {
     /// C.
     pub classes: usize,
+    /// Share of the target that all classes have together.
+    pub smoothing: f64,
 }
 
 impl Op for NllLossGrad {
@@ -124,21 +146,24 @@ impl Op for NllLossGrad {
             .read("labels_in", cx.input(0))
             .read("dloss", cx.input(1))
             .write("dlogp", cx.output(0));
-        cx.push(kernel.set("C", self.classes).grid(Grid::per_sample(self.classes)));
+        let kernel = kernel.set("C", self.classes).set_f("SMOOTHING", self.smoothing);
+        cx.push(kernel.grid(Grid::per_sample(self.classes)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let (labels, dloss) = (&cx.inputs[0].data, &cx.inputs[1].data);
         let one = |&i: &usize| {
             let (n, c) = (i / self.classes, i % self.classes);
-            if c == label(labels, n, self.classes) { -dloss[n] } else { 0.0 }
+            let hot = if c == label(labels, n, self.classes) { 1.0 - self.smoothing } else { 0.0 };
+            -dloss[n] * (hot + spread(self.smoothing, self.classes))
         };
         indices.iter().map(one).collect()
     }
 
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
         let softmax = next.any().is::<LogSoftmaxGrad>() && position == 1;
-        softmax.then(|| Arc::new(SoftmaxCrossEntropyGrad { dloss: DLoss::Input }) as Arc<dyn Op>)
+        let fused = SoftmaxCrossEntropyGrad { dloss: DLoss::Input, smoothing: self.smoothing };
+        softmax.then(|| Arc::new(fused) as Arc<dyn Op>)
     }
 
     fn any(&self) -> &dyn Any {
@@ -146,9 +171,12 @@ impl Op for NllLossGrad {
     }
 }
 
-/// Inputs x `[N, C]`, labels i32 `[N]`; output loss `[N]` = log Σ exp(x) - x[n, label]. Made by fusion.
+/// Inputs x `[N, C]`, labels i32 `[N]`; output loss `[N]` = log Σ exp(x) - Σ x · target. Made by fusion.
 #[derive(Debug)]
-pub struct SoftmaxCrossEntropy;
+pub struct SoftmaxCrossEntropy {
+    /// Share of the target that all classes have together.
+    pub smoothing: f64,
+}
 
 impl Op for SoftmaxCrossEntropy {
     fn name(&self) -> &'static str {
@@ -161,8 +189,8 @@ impl Op for SoftmaxCrossEntropy {
     }
 
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
-        let dx = douts[0].map(|dloss| b.one(SoftmaxCrossEntropyGrad { dloss: DLoss::Input }, &[inputs[1], dloss, inputs[0]]));
-        vec![dx, None]
+        let op = SoftmaxCrossEntropyGrad { dloss: DLoss::Input, smoothing: self.smoothing };
+        vec![douts[0].map(|dloss| b.one(op, &[inputs[1], dloss, inputs[0]])), None]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
@@ -171,7 +199,8 @@ impl Op for SoftmaxCrossEntropy {
         let kernel = Kernel::new("cross_entropy", width.pick("softmax_nll", "softmax_nll_vec4"))
             .read(width.pick("x", "x4"), cx.input(0))
             .read("labels", cx.input(1));
-        cx.push(kernel.write("loss", cx.output(0)).set("C", classes).grid(Grid::per_sample(1)));
+        let kernel = kernel.write("loss", cx.output(0)).set("C", classes).set_f("SMOOTHING", self.smoothing);
+        cx.push(kernel.grid(Grid::per_sample(1)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -179,7 +208,7 @@ impl Op for SoftmaxCrossEntropy {
         let classes = x.shape[1];
         let one = |&n: &usize| {
             let row = &x.data[n * classes..][..classes];
-            log_sum_exp(row) - row[label(labels, n, classes)]
+            log_sum_exp(row) - expected(row, label(labels, n, classes), self.smoothing)
         };
         indices.iter().map(one).collect()
     }
@@ -199,23 +228,25 @@ impl Op for SoftmaxCrossEntropy {
     }
 }
 
-/// Inputs labels i32 `[N]`, dloss `[N]` unless it is constant, x `[N, C]`; output dx = dloss · (softmax(x) - one-hot label). Made by fusion.
+/// Inputs labels i32 `[N]`, dloss `[N]` unless it is constant, x `[N, C]`; output dx = dloss · (softmax(x) - target). Made by fusion.
 #[derive(Debug)]
 pub struct SoftmaxCrossEntropyGrad {
     /// Where dloss comes from.
     pub dloss: DLoss,
+    /// Share of the target that all classes have together.
+    pub smoothing: f64,
 }
 
 impl SoftmaxCrossEntropyGrad {
-    /// The elements, with `join` of the softmax term and the one-hot term.
+    /// The elements, with `join` of the softmax term and the target's term.
     fn elements(&self, cx: &RefCx, indices: &[usize], join: impl Fn(f64, f64) -> f64) -> Vec<f64> {
         let (labels, x) = (&cx.inputs[0].data, &cx.inputs[cx.inputs.len() - 1]);
         let dloss = self.dloss.values(cx, 1);
         let classes = x.shape[1];
         let one = |i: usize, sum: f64| {
             let (n, c) = (i / classes, i % classes);
-            let hot = if c == label(labels, n, classes) { dloss[n] } else { 0.0 };
-            join(dloss[n] * (x.data[i] - sum).exp(), hot)
+            let hot = if c == label(labels, n, classes) { 1.0 - self.smoothing } else { 0.0 };
+            join(dloss[n] * (x.data[i] - sum).exp(), dloss[n] * (hot + spread(self.smoothing, classes)))
         };
         by_row(classes, indices, |row| log_sum_exp(&x.data[row]), one)
     }
@@ -246,7 +277,8 @@ impl Op for SoftmaxCrossEntropyGrad {
             .read(width.pick("x", "x4"), cx.input(cx.inputs.len() - 1))
             .write(width.pick("dx", "dx4"), cx.output(0));
         let kernel = self.dloss.bind(kernel, cx, 1);
-        cx.push(kernel.set("C", classes).grid(Grid::per_sample(1)));
+        let kernel = kernel.set("C", classes).set_f("SMOOTHING", self.smoothing);
+        cx.push(kernel.grid(Grid::per_sample(1)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {

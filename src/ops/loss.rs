@@ -2,8 +2,8 @@
 
 use super::Registry;
 use super::cross_entropy::{SoftmaxCrossEntropyGrad, check_classes};
+use super::elementwise_loss::ElementwiseLossGrad;
 use super::hinge::HingeGrad;
-use super::mse::MseGrad;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RING, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
 use std::any::Any;
@@ -171,9 +171,15 @@ impl Op for Fill {
         }
         let dloss = DLoss::Mean(self.value);
         match position {
-            1 if next.is::<SoftmaxCrossEntropyGrad>() => Some(Arc::new(SoftmaxCrossEntropyGrad { dloss })),
+            1 => {
+                let smoothing = next.downcast_ref::<SoftmaxCrossEntropyGrad>()?.smoothing;
+                Some(Arc::new(SoftmaxCrossEntropyGrad { dloss, smoothing }))
+            }
             2 if next.is::<HingeGrad>() => Some(Arc::new(HingeGrad { dloss })),
-            2 if next.is::<MseGrad>() => Some(Arc::new(MseGrad { dloss })),
+            2 => {
+                let criterion = next.downcast_ref::<ElementwiseLossGrad>()?.criterion;
+                Some(Arc::new(ElementwiseLossGrad { criterion, dloss }))
+            }
             _ => None,
         }
     }
@@ -184,7 +190,7 @@ impl Op for Fill {
 }
 
 /// What training records of a step. Inputs values, output `[N, C]`, labels i32 `[N]`, ring f32 `[RING, 2]`, a state; output the scalar loss. Writes
-/// ring[slot] = (loss, how many samples have their first largest score at the label).
+/// ring[slot] = (loss, how many samples have their first largest score at the label). A single score stands for two classes: 1 where it is above 0.
 #[derive(Debug)]
 pub struct Record {
     /// The weight of one loss `[N]`, whose mean is the output; None where `values` is the scalar loss, the sum of several.
@@ -241,7 +247,8 @@ impl Op for Record {
         let classes = scores.shape[1];
         let hit = |n: usize| {
             let row = &scores.data[n * classes..][..classes];
-            (1..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best }) as f64 == labels[n]
+            let first = usize::from(classes == 1 && row[0] > 0.0);
+            (1..classes).fold(first, |best, c| if row[c] > row[best] { c } else { best }) as f64 == labels[n]
         };
         let hits = (0..cx.n).filter(|&n| hit(n)).count() as f64;
         let mut ring = cx.inputs[3].data.clone();

@@ -20,7 +20,7 @@ macro_rules! ops {
 }
 
 ops! {
-    activation, batch_norm, bias_add, concat, conv2d, dense, dropout, elementwise, flatten, gather, global_avg_pool2d, hinge, loss, mse,
+    activation, batch_norm, bias_add, concat, conv2d, dense, dropout, elementwise, elementwise_loss, flatten, gather, global_avg_pool2d, hinge, loss,
     optimizer, pool2d, softmax, cross_entropy,
 }
 
@@ -98,6 +98,10 @@ pub trait Loss: Debug + Send + Sync {
     fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError>;
     /// Whether the target is one class index a sample (i32 `[N]`) rather than values of the output's shape.
     fn target_is_class(&self) -> bool;
+    /// Whether it also takes class 0 or 1 as the target of an output `[N, 1]`.
+    fn target_may_be_class(&self) -> bool {
+        false
+    }
     /// All keys with their values.
     fn write(&self) -> Map<String, Json>;
 }

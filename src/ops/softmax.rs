@@ -172,8 +172,8 @@ impl Op for LogSoftmax {
     }
 
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
-        let loss = next.any().is::<NllLoss>() && position == 0;
-        loss.then(|| Arc::new(SoftmaxCrossEntropy) as Arc<dyn Op>)
+        let loss = next.any().downcast_ref::<NllLoss>().filter(|_| position == 0)?;
+        Some(Arc::new(SoftmaxCrossEntropy { smoothing: loss.smoothing }))
     }
 
     fn any(&self) -> &dyn Any {
