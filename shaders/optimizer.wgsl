@@ -1,10 +1,11 @@
-// Updates of flat windows of parameters, four numbers an invocation, by PyTorch's formulas with g' = g + WEIGHT_DECAY · w:
+// Updates of flat windows of parameters, four numbers an invocation, by PyTorch's formulas with g' = g + WEIGHT_DECAY · w + L1 · sign(w):
 //   sgd             w -= lr g'
 //   sgd_momentum    b = MOMENTUM b + g'; w -= lr b, or lr (g' + MOMENTUM b) with Nesterov's momentum
 //   adam            m = BETA1 m + (1 - BETA1) g'; v = BETA2 v + (1 - BETA2) g'²
-//                   w -= lr correction1 m / (sqrt(correction2 v) + EPSILON)
+//                   w -= lr (correction1 m / (sqrt(correction2 v) + EPSILON) + SHRINK w), SHRINK being adamw's weight decay
 //   rmsprop         v = ALPHA v + (1 - ALPHA) g'²; w -= lr g' / (sqrt(v) + EPSILON)
 //   rmsprop_momentum  b = MOMENTUM b + g' / (sqrt(v) + EPSILON); w -= lr b
+//   adagrad         v += g'²; w -= lr g' / (sqrt(v) + EPSILON)
 //   accumulate      sum = g for the first batch of an update, then sum + g
 //   clip            g *= min(1, MAX_NORM / (|g| + 1e-6)), |g| over all windows
 #import step
@@ -13,6 +14,8 @@ override COUNT: u32 = 1u; // vec4s of the window
 override MOMENTUM: f32 = 0.0;
 override NESTEROV: f32 = 0.0; // 1 for Nesterov's momentum
 override WEIGHT_DECAY: f32 = 0.0;
+override L1: f32 = 0.0;
+override SHRINK: f32 = 0.0;
 override BETA1: f32 = 0.9;
 override BETA2: f32 = 0.999;
 override REST1: f32 = 0.1;   // 1 - BETA1, of the unrounded number
@@ -24,11 +27,16 @@ override EPSILON: f32 = 1e-8;
 @group(0) @binding(1) var<storage, read_write> w: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
 
+// g' of vec4 i.
+fn penalised(i: u32) -> vec4<f32> {
+    return g[i] + (WEIGHT_DECAY * w[i] + L1 * sign(w[i]));
+}
+
 @compute @workgroup_size(WG)
 fn sgd(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     if i < COUNT {
-        w[i] -= step.lr * (g[i] + WEIGHT_DECAY * w[i]);
+        w[i] -= step.lr * penalised(i);
     }
 }
 
@@ -38,7 +46,7 @@ fn sgd(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups:
 fn sgd_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     if i < COUNT {
-        let gradient = g[i] + WEIGHT_DECAY * w[i];
+        let gradient = penalised(i);
         let moment = MOMENTUM * b[i] + gradient;
         b[i] = moment;
         w[i] -= step.lr * select(moment, gradient + MOMENTUM * moment, NESTEROV == 1.0);
@@ -52,12 +60,12 @@ fn sgd_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 fn adam(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     if i < COUNT {
-        let gradient = g[i] + WEIGHT_DECAY * w[i];
+        let gradient = penalised(i);
         let first = BETA1 * m[i] + REST1 * gradient;
         let second = BETA2 * v[i] + REST2 * gradient * gradient;
         m[i] = first;
         v[i] = second;
-        w[i] -= step.lr * step.correction1 * first / (sqrt(step.correction2 * second) + EPSILON);
+        w[i] -= step.lr * (step.correction1 * first / (sqrt(step.correction2 * second) + EPSILON) + SHRINK * w[i]);
     }
 }
 
@@ -65,7 +73,7 @@ fn adam(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 fn rmsprop(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     if i < COUNT {
-        let gradient = g[i] + WEIGHT_DECAY * w[i];
+        let gradient = penalised(i);
         let second = ALPHA * v[i] + REST * gradient * gradient;
         v[i] = second;
         w[i] -= step.lr * gradient / (sqrt(second) + EPSILON);
@@ -76,12 +84,23 @@ fn rmsprop(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     if i < COUNT {
-        let gradient = g[i] + WEIGHT_DECAY * w[i];
+        let gradient = penalised(i);
         let second = ALPHA * v[i] + REST * gradient * gradient;
         let moment = MOMENTUM * b[i] + gradient / (sqrt(second) + EPSILON);
         v[i] = second;
         b[i] = moment;
         w[i] -= step.lr * moment;
+    }
+}
+
+@compute @workgroup_size(WG)
+fn adagrad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < COUNT {
+        let gradient = penalised(i);
+        let second = v[i] + gradient * gradient;
+        v[i] = second;
+        w[i] -= step.lr * gradient / (sqrt(second) + EPSILON);
     }
 }
 

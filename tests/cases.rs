@@ -73,8 +73,21 @@ fn traits_of(graph: &Graph, node: usize, batch: usize) -> BTreeSet<&'static str>
 }
 
 /// Ops on scalars, flat arenas or the resident data set have no shapes that rows could vary; other tests reach them.
-const SHAPELESS: [&str; 10] =
-    ["fill", "spread", "record", "gather", "accumulate", "clip", "sgd", "adam", "rmsprop", "mean_loss"];
+const SHAPELESS: [&str; 13] = [
+    "fill",
+    "spread",
+    "record",
+    "gather",
+    "accumulate",
+    "clip",
+    "sgd",
+    "adam",
+    "rmsprop",
+    "mean_loss",
+    "adamw",
+    "adagrad",
+    "label_values",
+];
 
 #[test]
 fn rows_cover_every_op() {

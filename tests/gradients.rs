@@ -5,7 +5,11 @@ use pumice::compile::autodiff::autodiff;
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::unfused_training_graph;
 use pumice::graph::{Builder, Fill, Graph, Kind, RefTensor, Step, walk};
-use pumice::ops::{dense::Dense, loss::MeanLoss, elementwise_loss::{ElementwiseLoss, Criterion}};
+use pumice::ops::{
+    dense::Dense,
+    elementwise_loss::{Criterion, ElementwiseLoss},
+    loss::MeanLoss,
+};
 use pumice::tensor::{DType, TensorType};
 use pumice::train::cases::{Case, cases};
 use pumice::train::verify::sample;

@@ -96,23 +96,23 @@ fn ranked(
     let scores = inference.predict(&batch)?;
     let each = scores.as_f32().len() / pictures.len();
     let rank = |scores: &[f32]| {
-        let shares = if ends_with_softmax(model) {
-            scores.iter().map(|&x| f64::from(x)).collect()
-        } else {
-            classify::softmax(scores)
+        let shares = match scores {
+            _ if ends_with(model, ActivationKind::Softmax) => scores.iter().map(|&x| f64::from(x)).collect(),
+            &[p] if ends_with(model, ActivationKind::Sigmoid) => vec![1.0 - f64::from(p), f64::from(p)],
+            _ => classify::probabilities(scores),
         };
         classify::top(&shares, top)
     };
     Ok(scores.as_f32().chunks_exact(each).map(rank).collect())
 }
 
-/// Whether the outputs are probabilities already.
-fn ends_with_softmax(model: &Model) -> bool {
+/// Whether an activation that makes probabilities comes last.
+fn ends_with(model: &Model, wanted: ActivationKind) -> bool {
     let Some(last) = model.layers.last() else { return false };
     let layer = last.layer.write();
     let kind = layer.get("kind").map(|k| k.get("kind").unwrap_or(k));
-    last.activation.is_some_and(|a| a.kind == ActivationKind::Softmax)
-        || (last.op == "activation" && kind.is_some_and(|k| k == "softmax"))
+    last.activation.is_some_and(|a| a.kind == wanted)
+        || (last.op == "activation" && kind.is_some_and(|k| k == wanted.word()))
 }
 
 fn to_json(files: &[PathBuf], found: &[Vec<(usize, f64)>]) -> Json {

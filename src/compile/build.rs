@@ -1,6 +1,6 @@
 //! From the typed spec to the forward graph: layers, losses, metrics, and where the batch comes from.
 
-use super::model::{LayerNode, Model, Normalize};
+use super::model::{LayerNode, LossNode, Model, Normalize};
 use crate::error::{Diagnostic, Error, Result};
 use crate::graph::{Builder, Graph, RING, ShapeError, Value};
 use crate::ops::LayerCx;
@@ -115,7 +115,7 @@ impl Build<'_> {
         let narrow = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
         self.b.scope = "input".into();
         let mut sources = vec![images, order];
-        if self.options.loss && self.model.loss.iter().any(|term| term.loss.target_is_class()) {
+        if self.options.loss && self.model.loss.iter().any(|term| term.loss.target_may_be_class()) {
             let labels = TensorType::f32(&[count]).with(DType::I32);
             sources.push(self.b.state("data/labels", labels, 0.0, false));
         }
@@ -159,13 +159,19 @@ impl Build<'_> {
         }
     }
 
+    /// Whether a loss of an output compares it with classes: where it can, it does so if the batch has them or another loss needs them.
+    fn judges_classes(&self, term: &LossNode, output: &TensorType) -> bool {
+        let classes = self.labels.is_some() || self.model.loss.iter().any(|term| term.loss.target_is_class());
+        term.loss.target_is_class() || (term.loss.target_may_be_class() && output.dims == [1] && classes)
+    }
+
     fn losses(&mut self, values: &HashMap<&str, Value>) {
         let model = self.model;
         let mut terms = Vec::new();
         let mut target: Option<Value> = None;
         for term in &model.loss {
             let output = values[term.of.as_str()];
-            let class = term.loss.target_is_class();
+            let class = self.judges_classes(term, self.b.ty(output));
             let wanted = match class {
                 true => TensorType { dims: vec![], ..self.b.ty(output).clone() }.with(DType::I32),
                 false => self.b.ty(output).clone(),

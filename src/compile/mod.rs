@@ -26,7 +26,7 @@ use program::Program;
 pub fn update_of(train: &TrainSpec) -> Update {
     let accumulate = train.accumulate.0 > 1;
     Update {
-        op: train.optimizer.optimizer.update(Update::source(accumulate)),
+        op: train.optimizer.optimizer.update(Update::source(accumulate), train.l1.0),
         clip_norm: train.clip_norm.map(|c| c.0),
         accumulate,
     }

@@ -2,6 +2,7 @@
 
 mod data;
 mod input;
+mod schedule;
 mod set;
 mod train;
 
@@ -15,11 +16,12 @@ use crate::spec::{
 };
 pub use data::{Augment, DataKind, DataSpec};
 pub use input::{InputShape, InputSpec, Normalize};
+pub use schedule::{
+    Anneal, ConstantSchedule, CosineSchedule, ExponentialSchedule, OneCycleSchedule, Schedule, StepSchedule,
+};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
-pub use train::{
-    ConstantSchedule, CosineSchedule, EarlyStopping, Metric, OptimizerSpec, Schedule, StepSchedule, TrainSpec,
-};
+pub use train::{EarlyStopping, Metric, OptimizerSpec, TrainSpec};
 
 /// Everything that one spec file says.
 #[derive(Debug)]

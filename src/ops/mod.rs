@@ -98,9 +98,9 @@ pub trait Loss: Debug + Send + Sync {
     fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError>;
     /// Whether the target is one class index a sample (i32 `[N]`) rather than values of the output's shape.
     fn target_is_class(&self) -> bool;
-    /// Whether it also takes class 0 or 1 as the target of an output `[N, 1]`.
+    /// Whether the target may be a class index: always, or 0 and 1 for an output `[N, 1]`.
     fn target_may_be_class(&self) -> bool {
-        false
+        self.target_is_class()
     }
     /// All keys with their values.
     fn write(&self) -> Map<String, Json>;
@@ -110,8 +110,8 @@ pub trait Loss: Debug + Send + Sync {
 pub trait Optimizer: Debug + Send + Sync {
     /// Moments it keeps a parameter, by name: each is an arena of the parameters' layout.
     fn moments(&self) -> Vec<&'static str>;
-    /// The op that updates all windows, with gradients from `gradients`.
-    fn update(&self, gradients: crate::graph::Arena) -> std::sync::Arc<dyn Op>;
+    /// The op that updates all windows, with gradients from `gradients` to which `l1` · sign(parameter) is added.
+    fn update(&self, gradients: crate::graph::Arena, l1: f64) -> std::sync::Arc<dyn Op>;
     /// The learning rate before the schedule.
     fn lr(&self) -> f64;
     /// The step's corrections ([`crate::graph::Step::correction1`] and `correction2`) at update `t`, from 1.

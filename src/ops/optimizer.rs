@@ -11,8 +11,10 @@ use std::sync::Arc;
 pub(super) fn register(registry: &mut Registry) {
     registry.optimizer::<Sgd>("sgd", "Stochastic gradient descent, with momentum.");
     registry.optimizer::<Adam>("adam", "Adam (Kingma and Ba 2015).");
+    registry.optimizer::<AdamW>("adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2019).");
     registry.optimizer::<Rmsprop>("rmsprop", "RMSprop (Tieleman and Hinton 2012).");
-    registry.ops(&["sgd", "adam", "rmsprop", "accumulate", "clip"]);
+    registry.optimizer::<Adagrad>("adagrad", "Adagrad (Duchi, Hazan and Singer 2011).");
+    registry.ops(&["sgd", "adam", "adamw", "rmsprop", "adagrad", "accumulate", "clip"]);
 }
 
 spec_struct! {
@@ -46,6 +48,22 @@ spec_struct! {
 }
 
 spec_struct! {
+    /// AdamW (torch.optim.AdamW; weight decay shrinks the parameter itself).
+    pub struct AdamW {
+        /// Learning rate.
+        pub lr: Positive = Positive(1e-3),
+        /// Decay of the mean of gradients.
+        pub beta1: Fraction = Fraction(0.9),
+        /// Decay of the mean of squared gradients.
+        pub beta2: Fraction = Fraction(0.999),
+        /// Added to the denominator.
+        pub epsilon: Positive = Positive(1e-8),
+        /// Each step takes lr times this share off the parameter.
+        pub weight_decay: NonNegative = NonNegative(0.01),
+    }
+}
+
+spec_struct! {
     /// RMSprop (torch.optim.RMSprop, not centred).
     pub struct Rmsprop {
         /// Learning rate.
@@ -56,6 +74,18 @@ spec_struct! {
         pub epsilon: Positive = Positive(1e-8),
         /// Share of the last update in the next one.
         pub momentum: NonNegative = NonNegative(0.0),
+        /// Added to the gradient as a multiple of the parameter.
+        pub weight_decay: NonNegative = NonNegative(0.0),
+    }
+}
+
+spec_struct! {
+    /// Adagrad (torch.optim.Adagrad without decay of the learning rate).
+    pub struct Adagrad {
+        /// Learning rate.
+        pub lr: Positive = Positive(0.01),
+        /// Added to the denominator.
+        pub epsilon: Positive = Positive(1e-10),
         /// Added to the gradient as a multiple of the parameter.
         pub weight_decay: NonNegative = NonNegative(0.0),
     }
@@ -72,9 +102,9 @@ impl Optimizer for Sgd {
         if self.has_momentum() { vec!["momentum"] } else { Vec::new() }
     }
 
-    fn update(&self, gradients: Arena) -> Arc<dyn Op> {
-        let mut update = Update { name: "sgd", entry: "sgd", moments: &[], constants: Vec::new(), gradients };
-        update.constants.push(("WEIGHT_DECAY", self.weight_decay.get()));
+    fn update(&self, gradients: Arena, l1: f64) -> Arc<dyn Op> {
+        let constants = vec![("WEIGHT_DECAY", self.weight_decay.get()), ("L1", l1)];
+        let mut update = Update { name: "sgd", entry: "sgd", moments: &[], constants, gradients };
         if self.has_momentum() {
             (update.entry, update.moments) = ("sgd_momentum", &["b"]);
             let nesterov = f64::from(u8::from(self.nesterov));
@@ -104,17 +134,59 @@ impl Optimizer for Adam {
         vec!["exp_avg", "exp_avg_sq"]
     }
 
-    fn update(&self, gradients: Arena) -> Arc<dyn Op> {
+    fn update(&self, gradients: Arena, l1: f64) -> Arc<dyn Op> {
+        let mut constants = vec![("WEIGHT_DECAY", self.weight_decay.get()), ("L1", l1)];
+        constants.extend(self.without_decay().constants());
+        Arc::new(Update { name: "adam", entry: "adam", moments: &["m", "v"], constants, gradients })
+    }
+
+    fn lr(&self) -> f64 {
+        self.lr.get()
+    }
+
+    fn corrections(&self, t: u64) -> (f64, f64) {
+        self.without_decay().corrections(t)
+    }
+
+    fn reference(&self, p: f64, g: f64, moments: &mut [f64], t: u64, lr: f64) -> f64 {
+        self.without_decay().reference(p, g + self.weight_decay.get() * p, moments, t, lr)
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+}
+
+impl Adam {
+    /// The same rule with nothing decayed, which AdamW shares.
+    fn without_decay(&self) -> AdamW {
+        let Adam { lr, beta1, beta2, epsilon, .. } = *self;
+        AdamW { lr, beta1, beta2, epsilon, weight_decay: NonNegative(0.0) }
+    }
+}
+
+impl AdamW {
+    fn constants(&self) -> [(&'static str, f64); 5] {
         let (beta1, beta2) = (self.beta1.get(), self.beta2.get());
-        let constants = vec![
+        [
             ("BETA1", beta1),
             ("REST1", 1.0 - beta1),
             ("BETA2", beta2),
             ("REST2", 1.0 - beta2),
             ("EPSILON", self.epsilon.get()),
-            ("WEIGHT_DECAY", self.weight_decay.get()),
-        ];
-        Arc::new(Update { name: "adam", entry: "adam", moments: &["m", "v"], constants, gradients })
+        ]
+    }
+}
+
+impl Optimizer for AdamW {
+    fn moments(&self) -> Vec<&'static str> {
+        vec!["exp_avg", "exp_avg_sq"]
+    }
+
+    fn update(&self, gradients: Arena, l1: f64) -> Arc<dyn Op> {
+        let mut constants = vec![("SHRINK", self.weight_decay.get()), ("L1", l1)];
+        constants.extend(self.constants());
+        Arc::new(Update { name: "adamw", entry: "adam", moments: &["m", "v"], constants, gradients })
     }
 
     fn lr(&self) -> f64 {
@@ -128,12 +200,37 @@ impl Optimizer for Adam {
 
     fn reference(&self, p: f64, g: f64, moments: &mut [f64], t: u64, lr: f64) -> f64 {
         let [m, v] = moments else { panic!("adam keeps two moments") };
-        let g = g + self.weight_decay.get() * p;
         let (beta1, beta2) = (self.beta1.get(), self.beta2.get());
         *m = beta1 * *m + (1.0 - beta1) * g;
         *v = beta2 * *v + (1.0 - beta2) * g * g;
         let (c1, c2) = self.corrections(t);
-        p - lr * c1 * *m / ((c2 * *v).sqrt() + self.epsilon.get())
+        p - lr * (c1 * *m / ((c2 * *v).sqrt() + self.epsilon.get()) + self.weight_decay.get() * p)
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+}
+
+impl Optimizer for Adagrad {
+    fn moments(&self) -> Vec<&'static str> {
+        vec!["sum"]
+    }
+
+    fn update(&self, gradients: Arena, l1: f64) -> Arc<dyn Op> {
+        let constants =
+            vec![("EPSILON", self.epsilon.get()), ("WEIGHT_DECAY", self.weight_decay.get()), ("L1", l1)];
+        Arc::new(Update { name: "adagrad", entry: "adagrad", moments: &["v"], constants, gradients })
+    }
+
+    fn lr(&self) -> f64 {
+        self.lr.get()
+    }
+
+    fn reference(&self, p: f64, g: f64, moments: &mut [f64], _: u64, lr: f64) -> f64 {
+        let g = g + self.weight_decay.get() * p;
+        moments[0] += g * g;
+        p - lr * g / (moments[0].sqrt() + self.epsilon.get())
     }
 
     fn write(&self) -> Map<String, Json> {
@@ -152,12 +249,13 @@ impl Optimizer for Rmsprop {
         if self.has_momentum() { vec!["square_avg", "momentum"] } else { vec!["square_avg"] }
     }
 
-    fn update(&self, gradients: Arena) -> Arc<dyn Op> {
+    fn update(&self, gradients: Arena, l1: f64) -> Arc<dyn Op> {
         let mut constants = vec![
             ("ALPHA", self.alpha.get()),
             ("REST", 1.0 - self.alpha.get()),
             ("EPSILON", self.epsilon.get()),
             ("WEIGHT_DECAY", self.weight_decay.get()),
+            ("L1", l1),
         ];
         let (mut entry, mut moments): (_, &[&'static str]) = ("rmsprop", &["v"]);
         if self.has_momentum() {

@@ -20,12 +20,14 @@ impl Confusion {
         self.counts[truth][predicted] += 1;
     }
 
-    /// Counts a batch: `labels` `[n]`, `scores` `[n, classes]` (logits or probabilities), the largest score wins.
+    /// Counts a batch: `labels` `[n]`, `scores` `[n, classes]` (logits or probabilities), the largest score wins; for two classes also
+    /// `[n, 1]`, see [`decide`].
     pub fn add_scores(&mut self, labels: &[i32], scores: &[f32]) {
         let classes = self.classes();
-        assert_eq!(scores.len(), labels.len() * classes, "scores are not [{}, {classes}]", labels.len());
-        for (&label, scores) in labels.iter().zip(scores.chunks_exact(classes.max(1))) {
-            self.add(usize::try_from(label).expect("labels are not negative"), argmax(scores));
+        let units = if classes == 2 && scores.len() == labels.len() { 1 } else { classes };
+        assert_eq!(scores.len(), labels.len() * units, "scores are not [{}, {classes}]", labels.len());
+        for (&label, scores) in labels.iter().zip(scores.chunks_exact(units.max(1))) {
+            self.add(usize::try_from(label).expect("labels are not negative"), decide(scores));
         }
     }
 
@@ -130,6 +132,21 @@ pub fn argmax(scores: &[f32]) -> usize {
     (0..scores.len()).fold(0, |best, i| if beats(scores[i], scores[best]) { i } else { best })
 }
 
+/// How many classes so many scores tell apart: a single one says whether it is class 1 or 0.
+pub fn told_apart(scores: usize) -> usize {
+    if scores == 1 { 2 } else { scores }
+}
+
+/// The class that scores speak for: that of the largest; of a single one, a logit, class 1 where it is above 0.
+pub fn decide(scores: &[f32]) -> usize {
+    if let [logit] = scores { usize::from(*logit > 0.0) } else { argmax(scores) }
+}
+
+/// The probabilities that logits stand for: their softmax; of a single one, σ, those of classes 0 and 1.
+pub fn probabilities(logits: &[f32]) -> Vec<f64> {
+    if let [logit] = logits { softmax(&[0.0, *logit]) } else { softmax(logits) }
+}
+
 /// The `k` largest scores as (class, score), largest first; equal ones by class.
 pub fn top(scores: &[f64], k: usize) -> Vec<(usize, f64)> {
     let mut ranked: Vec<(usize, f64)> = scores.iter().copied().enumerate().collect();
@@ -185,6 +202,15 @@ mod tests {
         let report = ClassifyReport::new(f64::NAN, Confusion::new(3));
         assert_eq!((report.accuracy, report.precision, report.recall, report.f1), (0.0, 0.0, 0.0, 0.0));
         assert!(report.to_json()["loss"].is_null());
+    }
+
+    #[test]
+    fn a_single_logit_tells_two_classes_apart() {
+        let mut confusion = Confusion::new(told_apart(1));
+        confusion.add_scores(&[1, 0, 0, 1], &[0.1, 0.2, -3.0, 0.0]);
+        assert_eq!(confusion.counts(), [[1, 1], [1, 1]]);
+        let [no, yes] = probabilities(&[3.0_f32.ln()])[..] else { panic!("two probabilities") };
+        assert!((no - 0.25).abs() < 1e-6 && (yes - 0.75).abs() < 1e-6, "{no} {yes}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::data::tensors::Tensors;
 use crate::error::Result;
 use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Segment, Step};
-use crate::task::classify::{ClassifyReport, Confusion};
+use crate::task::classify::{self, ClassifyReport, Confusion};
 use crate::tensor::{Data, HostTensor};
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positio
     let outputs = &bound.program().outputs;
     let output = outputs.get("scores").unwrap_or(&outputs["output"]).clone();
     let loss = bound.program().outputs["loss"].clone();
-    let mut confusion = Confusion::new(output.ty.items().max(problem.classes.len()));
+    let mut confusion = Confusion::new(classify::told_apart(output.ty.items()).max(problem.classes.len()));
     let mut total = 0.0;
     // One batch is computed while the one before is read.
     let mut pending: Option<(usize, usize, Pending, Pending)> = None;

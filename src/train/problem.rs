@@ -67,18 +67,30 @@ pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
     data::count_classes(kind(data)?, folder.as_deref()).map(Some)
 }
 
-/// How many scores there are to judge a sample by: labels are below it. The smallest count where several losses judge.
+/// How many classes the scores tell apart: labels are below it. The smallest count where several losses judge; a single score of a loss
+/// that takes values or classes stands for two.
 fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     let options = Options { training: false, random: false, loss: false, feed: Feed::Host, classes };
     let graph = build::build(model, &options)?;
     let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
-    let types = model.loss.iter().filter_map(|loss| output(&loss.of)).map(|value| graph.ty(value));
-    Ok(types.filter(|ty| ty.dims.len() == 1).map(|ty| ty.channels()).min())
+    let mut least: Option<usize> = None;
+    for loss in &model.loss {
+        let Some(ty) = output(&loss.of).map(|value| graph.ty(value)).filter(|ty| ty.dims.len() == 1) else { continue };
+        let binary = !loss.loss.target_is_class();
+        if binary && ty.channels() != 1 {
+            let what = format!("loss `{}` of {} scores cannot judge classes", loss.op, ty.channels());
+            let hint = "end with one unit, where classes 0 and 1 are told apart, or use cross_entropy";
+            return Err(model.mistake(&loss.place, what, hint));
+        }
+        let count = if binary { 2 } else { ty.channels() };
+        least = Some(least.map_or(count, |n| n.min(count)));
+    }
+    Ok(least)
 }
 
 /// Fails for a loss that needs values where all data sets that can be read have classes.
 fn check_losses(model: &Model) -> Result<()> {
-    let Some(loss) = model.loss.iter().find(|loss| !loss.loss.target_is_class()) else { return Ok(()) };
+    let Some(loss) = model.loss.iter().find(|loss| !loss.loss.target_may_be_class()) else { return Ok(()) };
     let what = format!("loss `{}` needs values as targets, and the data set has classes", loss.op);
     Err(model.mistake(&loss.place, what, "use cross_entropy or hinge"))
 }

@@ -9,7 +9,7 @@ use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::{Arena, Graph, Kind, Segment, Step};
-use crate::tensor::{DType, Data};
+use crate::tensor::{DType, Data, HostTensor};
 use std::path::Path;
 
 /// Runs `steps` updates on one batch. Returns `loss`, `act/LAYER`, `grad/PARAM` and `grad/input` as before the first update, and
@@ -36,7 +36,8 @@ pub fn trace(
         graph.layers.iter().filter_map(|l| l.output.map(|v| (format!("act/{}", l.name), v))).collect::<Vec<_>>();
     graph.keep.extend(layers);
     let graph = crate::compile::fuse::fuse(prune::prune(graph));
-    let n = samples(&graph, batch.0, batch.1)?;
+    let tensors = with_numbers(model, &graph, batch.0, batch.1)?;
+    let n = samples(&graph, batch.0, &tensors)?;
 
     session.clear();
     let caps = session.device().caps().clone();
@@ -49,7 +50,7 @@ pub fn trace(
     let mut out = Tensors::new();
     for k in 0..steps.max(1) {
         for name in bound.program().inputs.keys() {
-            session.write_input(&bound, name, &batch.1[name].data);
+            session.write_input(&bound, name, &tensors[name].data);
         }
         let (correction1, correction2) = optimizer.corrections(k + 1);
         let step = Step {
@@ -77,6 +78,24 @@ pub fn trace(
         out.insert(format!("param/{name}"), tensor);
     }
     Ok(out)
+}
+
+/// The batch, with classes 0 and 1 as the numbers they are where all losses take either.
+fn with_numbers(model: &Model, graph: &Graph, file: &Path, batch: &Tensors) -> Result<Tensors> {
+    let mut batch = batch.clone();
+    let either = model.loss.iter().all(|term| term.loss.target_may_be_class());
+    let wanted = graph.find("target").map(|i| &graph.nodes[i].outputs[0]);
+    let wanted = wanted.filter(|ty| either && ty.dtype == DType::F32 && ty.dims == [1]);
+    if let (Some(ty), Some(target)) = (wanted, batch.get_mut("target"))
+        && let (Data::I32(labels), &[n]) = (&target.data, &target.shape[..])
+    {
+        if let Some(i) = labels.iter().position(|label| ![0, 1].contains(label)) {
+            let what = format!("target[{i}] is class {}, and a single score tells 0 and 1 apart", labels[i]);
+            return Err(Error::file(file, what, "give classes 0 and 1, or one unit a class"));
+        }
+        *target = HostTensor::f32(&ty.shape(n), labels.iter().map(|&label| label as f32).collect());
+    }
+    Ok(batch)
 }
 
 /// Checks the batch's tensors against the graph's inputs and returns N.

@@ -264,7 +264,8 @@ impl<'a> Check<'a> {
             let mut worst: f64 = 0.0;
             for ((p, g), got) in self.before[name].iter().zip(gradient).zip(after) {
                 let mut moments = vec![0.0; optimizer.moments().len()];
-                let want = optimizer.reference(*p, g * scale, &mut moments, 1, optimizer.lr());
+                let g = g * scale + if *p == 0.0 { 0.0 } else { train.l1.0 * p.signum() };
+                let want = optimizer.reference(*p, g, &mut moments, 1, optimizer.lr());
                 // Judged by the step that was made: most of a parameter is what it was before.
                 worst = nan_max(worst, (got - want).abs() / (want.abs() + (want - p).abs() + 1e-6));
             }

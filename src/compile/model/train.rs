@@ -1,8 +1,9 @@
 //! The section `train`: optimizer, schedule, how long and how much at a time.
 
-use super::{entry_of, find_op, op_object};
+use super::entry_of;
+use super::schedule::{ConstantSchedule, Schedule};
 use crate::ops::{Optimizer, registry};
-use crate::spec::{Count, Field, Fraction, Node, Positive, Report, SpecStruct, spec_struct, spec_words};
+use crate::spec::{Count, Field, Node, NonNegative, Positive, Report, SpecStruct, spec_struct, spec_words};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ spec_struct! {
         pub schedule: Schedule = Schedule::Constant(ConstantSchedule { warmup_steps: 0 }),
         /// Scales all gradients down where their joint norm is above this.
         pub clip_norm: Option<Positive>,
+        /// L1 penalty: this times the sign of each parameter is added to its gradient, after clipping.
+        pub l1: NonNegative = NonNegative(0.0),
         /// Batches whose gradients are averaged for one update.
         pub accumulate: Count = Count(1),
         /// Stops when a metric no longer improves.
@@ -100,145 +103,10 @@ impl Field for OptimizerSpec {
     }
 }
 
-fn with_op(op: &str, keys: Map<String, Json>) -> Json {
+/// Keys as an object whose `op` comes first.
+pub(super) fn with_op(op: &str, keys: Map<String, Json>) -> Json {
     let mut object = Map::new();
     object.insert("op".into(), json!(op));
     object.extend(keys);
     Json::Object(object)
-}
-
-spec_struct! {
-    /// The same learning rate throughout.
-    pub struct ConstantSchedule {
-        /// Steps over which the rate first rises from near 0.
-        pub warmup_steps: usize = 0,
-    }
-}
-
-spec_struct! {
-    /// The rate is multiplied by gamma every few epochs.
-    pub struct StepSchedule {
-        /// Epochs between two changes.
-        pub every: Count,
-        /// The factor of each change.
-        pub gamma: Positive = Positive(0.1),
-        /// Steps over which the rate first rises from near 0.
-        pub warmup_steps: usize = 0,
-    }
-}
-
-spec_struct! {
-    /// The rate falls along half a cosine to the end of the run.
-    pub struct CosineSchedule {
-        /// Steps over which the rate first rises from near 0.
-        pub warmup_steps: usize = 0,
-        /// What is left of the rate at the end.
-        pub min_factor: Fraction = Fraction(0.0),
-    }
-}
-
-/// How the learning rate changes over the run.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Schedule {
-    /// The same learning rate throughout.
-    Constant(ConstantSchedule),
-    /// The rate is multiplied by gamma every few epochs.
-    Step(StepSchedule),
-    /// The rate falls along half a cosine to the end of the run.
-    Cosine(CosineSchedule),
-}
-
-const SCHEDULES: [&str; 3] = ["constant", "step", "cosine"];
-
-impl Schedule {
-    /// What the learning rate is multiplied by at `step` (from 0) of `total_steps`. Over the warm-up it rises linearly
-    /// from 1 / warmup_steps to 1 times what the schedule says; the cosine runs over the steps after it.
-    pub fn factor(&self, step: u64, steps_per_epoch: u64, total_steps: u64) -> f64 {
-        let warmup = match self {
-            Schedule::Constant(s) => s.warmup_steps,
-            Schedule::Step(s) => s.warmup_steps,
-            Schedule::Cosine(s) => s.warmup_steps,
-        } as u64;
-        let rising = if step < warmup { (step + 1) as f64 / warmup as f64 } else { 1.0 };
-        let level = match self {
-            Schedule::Constant(_) => 1.0,
-            Schedule::Step(s) => {
-                let changes = step / steps_per_epoch.max(1) / s.every.get() as u64;
-                s.gamma.get().powf(changes as f64)
-            }
-            Schedule::Cosine(s) => {
-                let (after, span) = (step.saturating_sub(warmup), total_steps.saturating_sub(warmup).max(1));
-                let t = (after as f64 / span as f64).min(1.0);
-                let fall = 0.5 * (1.0 + (std::f64::consts::PI * t).cos());
-                s.min_factor.get() + (1.0 - s.min_factor.get()) * fall
-            }
-        };
-        rising * level
-    }
-}
-
-impl Field for Schedule {
-    fn read(node: &Node, report: &mut Report) -> Option<Schedule> {
-        let object = op_object(node, "schedule", report)?;
-        match SCHEDULES[find_op(&object, "schedule", &SCHEDULES, report)?] {
-            "step" => SpecStruct::read(&object, &["op"], report).map(Schedule::Step),
-            "cosine" => SpecStruct::read(&object, &["op"], report).map(Schedule::Cosine),
-            _ => SpecStruct::read(&object, &["op"], report).map(Schedule::Constant),
-        }
-    }
-
-    fn write(&self) -> Json {
-        match self {
-            Schedule::Constant(s) => with_op("constant", SpecStruct::write(s)),
-            Schedule::Step(s) => with_op("step", SpecStruct::write(s)),
-            Schedule::Cosine(s) => with_op("cosine", SpecStruct::write(s)),
-        }
-    }
-
-    fn schema() -> Json {
-        let docs = [
-            "The same learning rate throughout.",
-            "Multiplied by gamma every few epochs.",
-            "Falls along half a cosine.",
-        ];
-        let keys = [ConstantSchedule::keys(), StepSchedule::keys(), CosineSchedule::keys()];
-        let variants = SCHEDULES.into_iter().zip(docs.map(String::from)).zip(keys).map(|((n, d), k)| (n, d, k));
-        crate::compile::expand::schema::word_or_object(variants.collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn warm_up_rises_from_one_over_warmup_to_one() {
-        let schedule = Schedule::Constant(ConstantSchedule { warmup_steps: 4 });
-        let factors: Vec<f64> = (0..6).map(|step| schedule.factor(step, 10, 100)).collect();
-        assert_eq!(factors, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
-    }
-
-    #[test]
-    fn step_multiplies_every_few_epochs() {
-        let schedule = Schedule::Step(StepSchedule { every: Count(2), gamma: Positive(0.5), warmup_steps: 0 });
-        let at = |step| schedule.factor(step, 10, 100);
-        assert_eq!((at(0), at(19), at(20), at(39), at(40)), (1.0, 1.0, 0.5, 0.5, 0.25));
-    }
-
-    #[test]
-    fn cosine_runs_over_the_steps_after_the_warm_up() {
-        let schedule = Schedule::Cosine(CosineSchedule { warmup_steps: 10, min_factor: Fraction(0.1) });
-        let at = |step| schedule.factor(step, 10, 110);
-        assert_eq!((at(9), at(10)), (1.0, 1.0));
-        assert!((at(60) - 0.55).abs() < 1e-12, "half way: {}", at(60));
-        assert!((at(110) - 0.1).abs() < 1e-12 && (at(500) - 0.1).abs() < 1e-12, "the end stays: {}", at(500));
-    }
-
-    #[test]
-    fn no_steps_divide_by_zero() {
-        let schedule = Schedule::Step(StepSchedule { every: Count(1), gamma: Positive(0.5), warmup_steps: 0 });
-        assert!(schedule.factor(0, 0, 0).is_finite());
-        let schedule = Schedule::Cosine(CosineSchedule { warmup_steps: 5, min_factor: Fraction(0.0) });
-        assert!(schedule.factor(3, 1, 2).is_finite());
-    }
 }
