@@ -5,6 +5,8 @@ mod bench;
 mod common;
 #[path = "cli/corners.rs"]
 mod corners;
+#[path = "cli/targets.rs"]
+mod targets;
 
 use pumice::data::tensors::{Tensors, read_tensors, write_tensors};
 use pumice::gpu::device::Limits;

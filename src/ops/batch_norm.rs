@@ -69,7 +69,8 @@ pub fn build(keys: &BatchNormKeys, cx: &mut LayerCx, prefix: &str, x: Value) -> 
     let running_mean = cx.state(&format!("{prefix}running_mean"), &dims, 0.0);
     let running_var = cx.state(&format!("{prefix}running_var"), &dims, 1.0);
     let epsilon = keys.epsilon.get();
-    if !cx.training {
+    // A frozen one keeps its statistics, as in Keras; but a trace, where nothing is random, shows batch statistics everywhere.
+    if !cx.training || (!cx.trainable && cx.random) {
         let inputs = [x, running_mean, running_var, weight, bias];
         return Ok(cx.b.op(BatchNormInference { epsilon, then: Then::default() }, &inputs)?[0]);
     }
