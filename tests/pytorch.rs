@@ -1,14 +1,17 @@
 //! Loss, activations, gradients, and parameters after three updates, against what PyTorch computed in f64:
-//! `fixtures/generate.py` made the tensors from the specs beside it.
+//! `fixtures/generate.py` made the tensors from the specs beside it. And without an adapter: learning rates of schedules, statistics of first values.
 
 mod common;
 
-use pumice::compile::model::load;
+use pumice::compile::build::{self, Feed, Options};
+use pumice::compile::model::{Model, load};
 use pumice::data::tensors::{Tensors, read_tensors};
 use pumice::gpu::device::Limits;
+use pumice::graph::Kind;
 use pumice::spec::Source;
 use pumice::tensor::HostTensor;
 use pumice::train::trace::trace;
+use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 
 /// Largest error of a tensor's elements, relative to its largest element.
@@ -88,4 +91,63 @@ fn traces_equal_pytorch() {
         wrong.extend(mistakes.into_iter().map(|what| format!("{name}: {what}")));
     }
     assert!(wrong.is_empty(), "{} tensors differ from PyTorch's:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn numbers(file: &str) -> Vec<Json> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/numbers").join(file);
+    let text = std::fs::read_to_string(path).expect("the fixtures are part of the project");
+    serde_json::from_str(&text).expect("the fixtures are JSON")
+}
+
+fn model(layer: &Json, train: &Json) -> Model {
+    let input = match layer["op"].as_str() {
+        Some("dense") => json!({ "features": 216 }),
+        _ => json!({ "height": 5, "width": 5, "channels": 24 }),
+    };
+    let spec = json!({ "version": 1, "input": input, "layers": [layer], "train": train });
+    load(Source { file: "fixture".into(), text: spec.to_string() }, &[]).unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[test]
+fn learning_rates_equal_pytorch() {
+    let rows = numbers("schedules.json");
+    assert!(rows.len() >= 8);
+    for row in rows {
+        let train = model(&json!({ "op": "dense", "units": 1 }), &json!({ "schedule": row["schedule"] })).train;
+        let schedule = train.expect("the spec has a section `train`").schedule;
+        let wanted: Vec<f64> = row["factors"].as_array().unwrap().iter().map(|f| f.as_f64().unwrap()).collect();
+        for (step, want) in wanted.iter().enumerate() {
+            let found = schedule.factor(step as u64, 5, wanted.len() as u64);
+            assert!((found - want).abs() < 1e-9, "{}: step {step} has {found}, not {want}", row["schedule"]);
+        }
+    }
+}
+
+/// Mean and standard deviation lie within five standard errors of what PyTorch's formulas say; bounds are kept and nearly reached.
+#[test]
+fn first_values_are_distributed_as_pytorchs() {
+    let rows = numbers("init.json");
+    assert!(rows.len() >= 14);
+    for row in rows {
+        let mut layer = row["layer"].clone();
+        if !row["init"].is_null() {
+            layer["init"] = row["init"].clone();
+        }
+        let options = Options { training: true, random: true, loss: false, feed: Feed::Host, classes: None };
+        let graph = build::build(&model(&layer, &Json::Null), &options).unwrap_or_else(|e| panic!("{e}"));
+        let weights = graph.nodes.iter().find(|n| n.name.ends_with(".weight")).expect("the layer has weights");
+        let Kind::Parameter { fill, .. } = &weights.kind else { panic!("weights are a parameter") };
+        let values: Vec<f64> =
+            fill.values(weights.outputs[0].items(), 7, &weights.name).into_iter().map(f64::from).collect();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let std = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let want = row["std"].as_f64().unwrap();
+        assert!(count > 6000.0 && mean.abs() <= 5.0 * want / count.sqrt(), "{row}: mean {mean}");
+        assert!((std - want).abs() <= 5.0 * want / (2.0 * count).sqrt(), "{row}: standard deviation {std}");
+        let most = values.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+        if let Some(bound) = row["bound"].as_f64() {
+            assert!(most <= bound * (1.0 + 1e-6) && most >= bound * (1.0 - 20.0 / count), "{row}: largest {most}");
+        }
+    }
 }
