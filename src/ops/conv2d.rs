@@ -56,7 +56,7 @@ spec_struct! {
 }
 
 /// Most taps of a filter, so that the loops over them stay under the limit of iterations (see [`super::tile`]).
-const MAX_TAPS: usize = 16_384;
+pub(super) const MAX_TAPS: usize = 16_384;
 
 impl Conv2dKeys {
     fn geometry(&self, x: &TensorType) -> Result<Geometry, ShapeError> {
