@@ -23,8 +23,10 @@ pub struct Forward {
     pub x: Target,
     /// w `[span, R, S, C / groups]`.
     pub w: Target,
-    /// b `[K]`, of all filters.
+    /// b `[K]`, of all filters; where `scaled` with the factors of their sums behind, `[2 K]`.
     pub b: Option<Target>,
+    /// Whether sums are multiplied before b is added.
+    pub scaled: bool,
     /// y `[N, OH, OW, K]`, of all filters; the span's columns are written.
     pub y: Target,
     /// Applied to the sum.
@@ -66,6 +68,11 @@ pub struct GradWeight {
 }
 
 impl Forward {
+    /// What is done with b, as the kernels know it: nothing, or add it, or multiply and add.
+    pub fn bias(&self) -> usize {
+        usize::from(self.b.is_some()) + usize::from(self.scaled)
+    }
+
     /// The matrices that are multiplied, for a batch of `batch`.
     pub fn shape(&self, batch: usize) -> Shape {
         let g = &self.geometry;

@@ -113,8 +113,9 @@ impl Axis {
             let total = ((output - 1) * stride + extent).saturating_sub(input);
             return Some(Axis { output, before: total / 2, after: total - total / 2, ..axis });
         };
-        let room = (input + 2 * pad).checked_sub(extent)?;
-        let mut output = if ceil { room.div_ceil(stride) } else { room / stride } + 1;
+        // A first window that does not fit is one that does not fit whole, too.
+        let room = (input + 2 * pad + if ceil { stride - 1 } else { 0 }).checked_sub(extent)?;
+        let mut output = room / stride + 1;
         if ceil && (output - 1) * stride >= input + pad {
             output -= 1;
         }
@@ -244,6 +245,7 @@ mod tests {
         assert_eq!(axis(6, [3, 2, 1], Some(0), false).0, 2);
         assert_eq!(axis(3, [2, 2, 1], Some(1), true).0, 2);
         assert_eq!(axis(1, [1, 4, 1], Some(0), true).0, 1);
+        assert_eq!(axis(1, [2, 2, 1], Some(0), true).0, 1);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Op for Conv2dGradInput {
         assert!(self.activation.is_none(), "gradients come before fusing");
         let Some(d) = douts[0] else { return vec![None; 2] };
         let geometry = self.geometry;
-        let by_dy = b.one(Conv2d { geometry, bias: false, activation: None }, &[d, inputs[1]]);
+        let by_dy = b.one(Conv2d::new(geometry), &[d, inputs[1]]);
         let by_w = b.one(Conv2dGradWeight { geometry, bias: false }, &[inputs[0], d]);
         vec![Some(by_dy), Some(by_w)]
     }
