@@ -2,6 +2,7 @@
 //! which kernels. All are implicit GEMMs: no im2col matrix lies in memory, but for software adapters the taps of one row where a pixel has
 //! fewer than four channels (`image.rs`).
 
+mod depthwise;
 mod image;
 mod tiled;
 mod variant;
@@ -84,12 +85,14 @@ impl Forward {
             depth: g.taps(),
             channels: channels(g, &self.span),
             packed: image::packed(g, batch),
+            depthwise: depthwise::suits(g),
         }
     }
 
     /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
     pub fn push(self, cx: &mut KernelCx) -> bool {
         match variant(Direction::Forward, &self.shape(cx.batch), cx.caps) {
+            Variant::Depthwise => depthwise::forward(cx, &self),
             Variant::Image(tile) => image::forward(cx, &self, tile),
             Variant::Tiled(tile) => tiled::forward(cx, &self, tile),
             Variant::Plain => return false,
@@ -110,12 +113,14 @@ impl GradInput {
             depth: taps * self.span.len() / g.groups,
             channels: channels(g, &self.span),
             packed: image::packed(g, batch),
+            depthwise: depthwise::suits(g),
         }
     }
 
     /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
     pub fn push(&self, cx: &mut KernelCx) -> bool {
         match variant(Direction::GradInput, &self.shape(cx.batch), cx.caps) {
+            Variant::Depthwise => depthwise::grad_input(cx, self),
             Variant::Image(tile) => image::grad_input(cx, self, tile),
             Variant::Tiled(tile) => tiled::grad_input(cx, self, tile),
             Variant::Plain => return false,
@@ -135,12 +140,19 @@ impl GradWeight {
             depth: g.pixels() * batch,
             channels: channels(g, &self.span),
             packed: image::packed(g, batch),
+            depthwise: depthwise::suits(g),
         }
     }
 
     /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
     pub fn push(self, cx: &mut KernelCx) -> bool {
         match variant(Direction::GradWeight, &self.shape(cx.batch), cx.caps) {
+            Variant::Depthwise => {
+                depthwise::grad_weight(cx, &self);
+                if let Some(db) = self.db {
+                    push_grad_bias(cx, self.geometry.pixels(), self.geometry.filters, db);
+                }
+            }
             Variant::Image(tile) => image::grad_weight(cx, &self, tile),
             Variant::Tiled(tile) => {
                 tiled::grad_weight(cx, &self, tile);
