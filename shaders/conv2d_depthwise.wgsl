@@ -1,7 +1,7 @@
 // Convolution with a filter for each channel (GROUPS = C = K, in fours; formulas in conv2d.wgsl), four channels at once:
 //   wt[r, s, c]   = w[c, r, s], so that four channels of a tap lie together;
 //   y, dx, dw     as of conv2d.wgsl, with C and c in fours.
-// One invocation computes TP neighbours of one row, so that weights are loaded once for all of them and cells of x or dy that their taps
+// One invocation computes TP or TD neighbours of one row, so that weights are loaded once for all of them and cells of x or dy that their taps
 // share once, too: of the columns under a row of taps each is loaded once, and which one a tap meets is known when the code is compiled.
 // Columns outside of x or dy are read from inside and count as 0.
 #import step
@@ -9,10 +9,12 @@
 #import taps
 
 override C: u32 = 1u;       // channels, in fours
-override TP: u32 = 1u;      // cells of a row: of y, or of dx, then in whole strides
+override TP: u32 = 1u;      // cells of a row of y
+override TD: u32 = 1u;      // cells of a row of dx, whole strides
 override TILES: u32 = 1u;   // of a row
-override COLUMNS: u32 = 1u; // columns of x under TP windows, or of dy over TP cells
-override FIRST: i32 = 0;    // grad_input: the first one, relative to the first cell divided by the stride
+override X_COLUMNS: u32 = 1u; // columns of x under the windows of TP cells of y
+override D_COLUMNS: u32 = 1u; // columns of dy whose windows hold one of TD cells of dx
+override FIRST: i32 = 0;    // the first of these, relative to the first cell divided by the stride
 override BIAS: u32 = 0u;    // 1: add b; 2: b holds C factors behind, by which sums are multiplied first
 override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
 override PARTS: u32 = 1u;   // grad_weight: partial sums
@@ -54,8 +56,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 #end
     for (var r = 0u; r < R; r += 1u) {
         let h = i32(oh * STRIDE_H + r * DILATION_H) - i32(PAD_H);
-        let row = array<vec4<f32>, COLUMNS>(
-#for j in 0..COLUMNS
+        let row = array<vec4<f32>, X_COLUMNS>(
+#for j in 0..X_COLUMNS
             cell(n, h, left + $j, c),
 #end
         );
@@ -90,30 +92,30 @@ fn pixel(n: u32, h: i32, w: i32, c: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), dy4[at * C + c], h >= 0 && h < i32(OH) && w >= 0 && w < i32(OW));
 }
 
-// One invocation computes TP columns of a row of dx, four channels.
+// One invocation computes TD columns of a row of dx, four channels.
 @compute @workgroup_size(WG)
 fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     let c = i % C;
-    let iw = i / C % TILES * TP;
+    let iw = i / C % TILES * TD;
     let ih = i / (C * TILES) % H;
     let n = min(i / (C * TILES * H), step.n - 1u);
     let left = i32(iw / STRIDE_W) + FIRST;
-#for p in 0..TP
+#for p in 0..TD
     var sum_$p = vec4<f32>(0.0);
 #end
     for (var r = first_tap(ih % STRIDE_H + PAD_H, DILATION_H, STRIDE_H, STEP_H, R); r < R; r += STEP_H) {
         let top = i32(ih + PAD_H) - i32(r * DILATION_H);
         let h = select(top / i32(STRIDE_H), -1, top < 0);
-        let row = array<vec4<f32>, COLUMNS>(
-#for j in 0..COLUMNS
+        let row = array<vec4<f32>, D_COLUMNS>(
+#for j in 0..D_COLUMNS
             pixel(n, h, left + $j, c),
 #end
         );
 #for s in 0..S
         {
             let f = wt4[(r * S + $su) * C + c];
-#for p in 0..TP
+#for p in 0..TD
             if ($pu + PAD_W + AHEAD * STRIDE_W - $su * DILATION_W) % STRIDE_W == 0u {
                 sum_$p += row[i32(($pu + PAD_W + AHEAD * STRIDE_W - $su * DILATION_W) / STRIDE_W) - i32(AHEAD) - FIRST] * f;
             }
@@ -121,7 +123,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
         }
 #end
     }
-#for p in 0..TP
+#for p in 0..TD
     if i < C * TILES * H * step.n && iw + $pu < W {
         let at = ((n * H + ih) * W + iw + $pu) * C + c;
         dx4[at] = sum_$p * activate_grad4(y_in4[select(0u, at, ACTIVATION != 0u)]);
@@ -157,8 +159,8 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
 #for r in 0..R
         {
-            let row = array<vec4<f32>, COLUMNS>(
-#for j in 0..COLUMNS
+            let row = array<vec4<f32>, X_COLUMNS>(
+#for j in 0..X_COLUMNS
                 cell(n, top + i32($ru * DILATION_H), left + $j, c),
 #end
             );

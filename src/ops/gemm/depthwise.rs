@@ -20,43 +20,59 @@ pub fn suits(g: &Geometry) -> bool {
     one_each && few_taps && w.stride <= TILE
 }
 
-/// Sets sizes and the tile.
-fn constants(kernel: Kernel, g: &Geometry, tile: usize, columns: usize) -> Kernel {
+/// How the rows of y and of dx are cut, the same for all kernels of a convolution.
+struct Tiles {
+    /// Cells of a row of y.
+    y: usize,
+    /// Columns of x under their windows.
+    x_columns: usize,
+    /// Cells of a row of dx, in whole strides.
+    dx: usize,
+    /// Columns of dy whose windows hold one of them.
+    d_columns: usize,
+    /// The first of these, relative to the first cell divided by the stride.
+    first: isize,
+}
+
+impl Tiles {
+    fn of(g: &Geometry) -> Tiles {
+        let w = &g.window.w;
+        let reach = (w.kernel - 1) * w.dilation;
+        let (y, dx) = (even(w.output, TILE), even(w.input, TILE).next_multiple_of(w.stride));
+        let first = (w.before as isize - reach as isize).div_euclid(w.stride as isize);
+        let last = ((dx - 1 + w.before) / w.stride) as isize;
+        Tiles { y, x_columns: (y - 1) * w.stride + reach + 1, dx, d_columns: (last - first + 1) as usize, first }
+    }
+}
+
+/// Sets sizes and tiles: all of them for every kernel, as a WGSL file is valid or not as a whole.
+fn constants(kernel: Kernel, g: &Geometry, tiles: &Tiles) -> Kernel {
     let dilation = (g.window.h.dilation, g.window.w.dilation);
     g.window
         .constants(kernel)
         .set("DILATION_H", dilation.0)
         .set("DILATION_W", dilation.1)
         .set("C", g.channels / 4)
-        .set("TP", tile)
-        .set("COLUMNS", columns)
+        .set("TP", tiles.y)
+        .set("X_COLUMNS", tiles.x_columns)
+        .set("TD", tiles.dx)
+        .set("D_COLUMNS", tiles.d_columns)
+        .set_f("FIRST", tiles.first as f64)
 }
 
 /// The weights with channels innermost, once for all nodes that read them.
 fn transposed(cx: &mut KernelCx, g: &Geometry, w: &Target) -> Target {
     let weights = g.filters * g.taps();
-    let kernel = Kernel::new("conv2d_depthwise", "transpose")
-        .read("w", w.clone())
-        .set("C", g.channels / 4)
-        .set("R", g.window.h.kernel)
-        .set("S", g.window.w.kernel)
-        .grid(Grid::fixed(weights));
-    cx.share(kernel, "wt", weights)
-}
-
-/// Cells of a row of y of one invocation, and columns of x under their windows.
-fn tile_of(g: &Geometry) -> (usize, usize) {
-    let w = &g.window.w;
-    let tile = even(w.output, TILE);
-    (tile, (tile - 1) * w.stride + (w.kernel - 1) * w.dilation + 1)
+    let kernel = Kernel::new("conv2d_depthwise", "transpose").read("w", w.clone()).grid(Grid::fixed(weights));
+    cx.share(constants(kernel, g, &Tiles::of(g)), "wt", weights)
 }
 
 /// Pushes y.
 pub fn forward(cx: &mut KernelCx, job: &Forward) {
     let g = &job.geometry;
     let wt = transposed(cx, g, &job.w);
-    let (tile, columns) = tile_of(g);
-    let tiles = g.window.w.output.div_ceil(tile);
+    let tile = Tiles::of(g);
+    let tiles = g.window.w.output.div_ceil(tile.y);
     let kernel = Kernel::new("conv2d_depthwise", "forward")
         .read("x4", job.x.clone())
         .read("wt4", wt.clone())
@@ -66,7 +82,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward) {
         .set("TILES", tiles)
         .grid(grouped(Grid::per_sample(tiles * g.window.h.output * g.channels / 4), cx.batch, cx.caps));
     let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
-    cx.push(constants(kernel, g, tile, columns));
+    cx.push(constants(kernel, g, &tile));
 }
 
 /// Pushes dx.
@@ -74,28 +90,24 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput) {
     let g = &job.geometry;
     let w = &g.window.w;
     let wt = transposed(cx, g, &job.w);
-    let tile = even(w.input, TILE).next_multiple_of(w.stride);
-    let tiles = w.input.div_ceil(tile);
-    // Columns of dy from the first to the last that any cell of a tile meets, relative to its first cell divided by the stride.
-    let first = (w.before as isize - ((w.kernel - 1) * w.dilation) as isize).div_euclid(w.stride as isize);
-    let last = ((tile - 1 + w.before) / w.stride) as isize;
+    let tile = Tiles::of(g);
+    let tiles = w.input.div_ceil(tile.dx);
     let kernel = Kernel::new("conv2d_depthwise", "grad_input")
         .read("dy4", job.dy.clone())
         .read("wt4", wt)
         .write("dx4", job.dx.clone());
     let kernel = activation::scale(kernel, "y_in4", job.before.as_ref(), &job.dy)
-        .set_f("FIRST", first as f64)
         .set("STEP_H", g.window.h.tap_step())
         .set("TILES", tiles)
         .grid(grouped(Grid::per_sample(tiles * g.window.h.input * g.channels / 4), cx.batch, cx.caps));
-    cx.push(constants(kernel, g, tile, (last - first + 1) as usize));
+    cx.push(constants(kernel, g, &tile));
 }
 
 /// Pushes dw: partial sums, and their sum in order.
 pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight) {
     let g = &job.geometry;
-    let (tile, columns) = tile_of(g);
-    let (tiles, weights) = (g.window.w.output.div_ceil(tile), g.filters * g.taps());
+    let tile = Tiles::of(g);
+    let (tiles, weights) = (g.window.w.output.div_ceil(tile.y), g.filters * g.taps());
     let parts = parts(tiles * g.window.h.output * cx.batch, g.channels / 4, cx.caps);
     let sums = cx.scratch(parts * weights);
     let kernel = Kernel::new("conv2d_depthwise", "grad_weight")
@@ -105,14 +117,11 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight) {
         .set("PARTS", parts)
         .set("TILES", tiles)
         .grid(grouped(Grid::fixed(parts * g.channels / 4), cx.batch, cx.caps));
-    cx.push(constants(kernel, g, tile, columns));
+    cx.push(constants(kernel, g, &tile));
     let kernel = Kernel::new("conv2d_depthwise", "grad_weight_sum")
         .read("parts_in", sums)
         .write("dw", job.dw.clone())
-        .set("C", g.channels / 4)
-        .set("R", g.window.h.kernel)
-        .set("S", g.window.w.kernel)
         .set("PARTS", parts)
         .grid(Grid::fixed(weights));
-    cx.push(kernel);
+    cx.push(constants(kernel, g, &tile));
 }
