@@ -367,3 +367,24 @@ fn inference_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(n
 #end
     }
 }
+
+@group(0) @binding(1) var<storage, read> fold_mean: array<f32>;
+@group(0) @binding(2) var<storage, read> fold_variance: array<f32>;
+@group(0) @binding(3) var<storage, read> fold_weight: array<f32>;
+@group(0) @binding(4) var<storage, read> fold_bias: array<f32>;
+@group(0) @binding(5) var<storage, read> fold_before: array<f32>; // without a bias before any operand, ignored
+@group(0) @binding(6) var<storage, read_write> folded: array<f32>;
+override BEFORE: u32 = 0u; // 1: x is a sum and fold_before
+
+// One invocation computes what a convolution does for one channel instead of its bias and the normalisation of running statistics: the
+// summand and, C numbers behind, the factor of its sum.
+@compute @workgroup_size(WG)
+fn fold(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let c = group_index(group, groups) * WG + lane;
+    if c < C {
+        let factor = fold_weight[c] / sqrt(fold_variance[c] + EPSILON);
+        let before = select(0.0, fold_before[select(0u, c, BEFORE != 0u)], BEFORE != 0u);
+        folded[c] = (before - fold_mean[c]) * factor + fold_bias[c];
+        folded[C + c] = factor;
+    }
+}

@@ -12,7 +12,7 @@
 
 override CG: u32 = 1u;     // channels of a group, or fours of them
 override KG: u32 = 1u;     // filters of a group
-override BIAS: u32 = 0u;   // 1: add b
+override BIAS: u32 = 0u;   // 1: add b; 2: b holds K factors behind, by which sums are multiplied first
 override TP: u32 = 1u;
 override TK: u32 = 1u;
 override TC: u32 = 1u;
@@ -99,11 +99,12 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
 #for k in 0..TK
     let b_$k = select(0.0, b[k_$k], BIAS != 0u);
+    let factor_$k = select(1.0, b[select(0u, K + k_$k, BIAS == 2u)], BIAS == 2u);
 #end
 #for p in 0..TP
 #for k in 0..TK
     if first + $p < pixels && k0 + $k < KG {
-        y[m_$p * K + k_$k] = activate(sum_$p_$k + b_$k);
+        y[m_$p * K + k_$k] = activate(sum_$p_$k * factor_$k + b_$k);
     }
 #end
 #end
@@ -161,11 +162,12 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
     }
 #for k in 0..TK
     let b_$k = select(0.0, b[k_$k], BIAS != 0u);
+    let factor_$k = select(1.0, b[select(0u, K + k_$k, BIAS == 2u)], BIAS == 2u);
 #end
 #for p in 0..TP
 #for k in 0..TK
     if first + $p < pixels && k0 + $k < KG {
-        y[m_$p * K + k_$k] = activate(sum_$p_$k + b_$k);
+        y[m_$p * K + k_$k] = activate(sum_$p_$k * factor_$k + b_$k);
     }
 #end
 #end

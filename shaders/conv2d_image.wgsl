@@ -16,7 +16,7 @@ override CG: u32 = 1u;      // channels of a group
 override KG: u32 = 1u;      // filters of a group that the weights hold
 override K: u32 = 1u;       // filters in all
 override FIRST_K: u32 = 0u; // the first filter that the weights hold
-override BIAS: u32 = 0u;    // 1: add b; grad_weight: sum dy too
+override BIAS: u32 = 0u;    // 1: add b; 2: b holds K factors behind, by which sums are multiplied first; grad_weight: sum dy too
 override ADD: u32 = 0u;     // grad_input: 1 adds to what dx holds
 override MG: u32 = 1u;
 override ML: u32 = 1u;
@@ -106,13 +106,14 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
 #for n in 0..NG
     let bias_$n = select(0.0, b[select(0u, FIRST_K + k_$n, BIAS != 0u)], BIAS != 0u);
+    let factor_$n = select(1.0, b[select(0u, K + FIRST_K + k_$n, BIAS == 2u)], BIAS == 2u);
 #end
 #for m in 0..MG
 #for l in 0..8
     {
         let row = min(m0 + 8u * $mu + $lu, pixels - 1u) * K + FIRST_K;
 #for n in 0..NG
-        y[row + k_$n] = activate(sum_$m_$l_$n + bias_$n);
+        y[row + k_$n] = activate(sum_$m_$l_$n * factor_$n + bias_$n);
 #end
     }
 #end

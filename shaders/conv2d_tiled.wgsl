@@ -86,7 +86,8 @@ fn total(i: u32) -> f32 {
 fn sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = group_index(group, groups) * WG + lane;
     if i < ITEMS * step.n {
-        y[i] = activate(total(i) + select(0.0, b[select(0u, i % K, BIAS != 0u)], BIAS != 0u));
+        let factor = select(1.0, b[select(0u, K + i % K, BIAS == 2u)], BIAS == 2u);
+        y[i] = activate(total(i) * factor + select(0.0, b[select(0u, i % K, BIAS != 0u)], BIAS != 0u));
     }
 }
 

@@ -23,7 +23,7 @@ override CG: u32 = 1u;      // channels of a group
 override KG: u32 = 1u;      // filters of a group that w holds
 override K: u32 = 1u;       // filters of y and dy
 override FIRST: u32 = 0u;   // the first of them that w holds
-override BIAS: u32 = 0u;    // forward: 1 adds b
+override BIAS: u32 = 0u;    // forward: 1 adds b, 2 multiplies by the K factors behind it first
 override ADD: u32 = 0u;     // grad_input: 1 adds to what dx holds
 override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
 override STEP_W: u32 = 1u;
@@ -152,12 +152,13 @@ fn forward_tile(tile: u32, lane: u32) {
     let k_$j = k0 + column + $j * LN;
     let y_$j = FIRST + g * KG + min(k_$j, KG - 1u);
     let b_column_$j = select(0.0, b[select(0u, y_$j, BIAS != 0u)], BIAS != 0u);
+    let factor_$j = select(1.0, b[select(0u, K + y_$j, BIAS == 2u)], BIAS == 2u);
 #end
 #for i in 0..TM
     let m_$i = first + row + $i * LM;
 #for j in 0..4
     if part < PARTS && m_$i < pixels && k_$j < KG {
-        y[part * PART + m_$i * K + y_$j] = activate(sum_$i_$j + b_column_$j);
+        y[part * PART + m_$i * K + y_$j] = activate(sum_$i_$j * factor_$j + b_column_$j);
     }
 #end
 #end

@@ -186,6 +186,26 @@ fn push_normalise(cx: &mut KernelCx, plan: Plan, epsilon: f64, then: Then, opera
     cx.push(kernel.write(plan.width.pick("y", "y4"), cx.output(0)));
 }
 
+/// Pushes the kernel that folds the normalisation by running statistics into a convolution: of mean, variance, weight and bias `[C]` in
+/// `operands` and the convolution's own bias `before`, the summands `[C]` and behind them the factors `[C]` of its sums.
+pub fn push_fold(cx: &mut KernelCx, channels: usize, epsilon: f64, before: Option<Target>, operands: [Target; 4]) -> Target {
+    let folded = cx.scratch(2 * channels);
+    let [mean, variance, weight, bias] = operands;
+    let kernel = Kernel::new("batch_norm", "fold")
+        .read("fold_mean", mean.clone())
+        .read("fold_variance", variance)
+        .read("fold_weight", weight)
+        .read("fold_bias", bias)
+        .set("BEFORE", usize::from(before.is_some()))
+        .read("fold_before", before.unwrap_or(mean))
+        .write("folded", folded.clone())
+        .set("C", channels)
+        .set_f("EPSILON", epsilon)
+        .grid(Grid::fixed(channels));
+    cx.push(kernel);
+    folded
+}
+
 /// Mean and biased variance of each channel.
 fn statistics(x: &[f64], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let count = (x.len() / channels) as f64;

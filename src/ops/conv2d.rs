@@ -6,14 +6,14 @@ mod grad;
 pub use grad::{Conv2dGradInput, Conv2dGradWeight};
 
 use super::activation::{Activation, ActivationOp};
-use super::batch_norm::{self, BatchNormKeys};
+use super::batch_norm::{self, BatchNormInference, BatchNormKeys};
 use super::bias_add::BiasAdd;
 use super::elementwise::Width;
 use super::gemm::Forward;
 use super::tile::{chunk, grouped, tile};
 use super::window::{Padding, Window, picture, times};
 use super::{Layer, LayerCx, Registry};
-use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::spec::{Count, Pair, SpecStruct, spec_struct, spec_words};
 use crate::tensor::TensorType;
 use serde_json::{Map, Value as Json};
@@ -56,7 +56,7 @@ spec_struct! {
 }
 
 /// Most taps of a filter, so that the loops over them stay under the limit of iterations (see [`super::tile`]).
-const MAX_TAPS: usize = 16_384;
+pub(super) const MAX_TAPS: usize = 16_384;
 
 impl Conv2dKeys {
     fn geometry(&self, x: &TensorType) -> Result<Geometry, ShapeError> {
@@ -85,7 +85,7 @@ impl Layer for Conv2dKeys {
         let taps = self.kernel.h * self.kernel.w;
         let fans = (taps * geometry.group_channels(), taps * geometry.filters);
         let (w, bias) = cx.weight_and_bias(&geometry.w_dims(), fans.0, fans.1, self.bias);
-        let mut y = cx.b.op(Conv2d { geometry, bias: false, activation: None }, &[inputs[0], w])?[0];
+        let mut y = cx.b.op(Conv2d::new(geometry), &[inputs[0], w])?[0];
         if let Some(bias) = bias {
             let cancelled = cx.training && self.norm.is_some();
             y = cx.b.op(BiasAdd { cancelled }, &[y, bias])?[0];
@@ -217,20 +217,45 @@ fn position<const D: usize>(mut i: usize, dims: [usize; D]) -> [usize; D] {
     digits
 }
 
-/// Inputs x `[N, H, W, C]`, w `[K, R, S, C / groups]`, with `bias` b `[K]`; output y `[N, OH, OW, K]`.
+/// Inputs x `[N, H, W, C]`, w `[K, R, S, C / groups]`, with `bias` b `[K]`, with `norm` running mean, running variance, weight and bias of a batch
+/// norm `[K]`; output y `[N, OH, OW, K]`.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     /// All sizes.
     pub geometry: Geometry,
     /// Whether a third input is added to each filter's output (by fusion).
     pub bias: bool,
-    /// Applied to the sum (by fusion).
+    /// A batch norm by running statistics follows, with this epsilon (by fusion).
+    pub norm: Option<f64>,
+    /// Applied last (by fusion).
     pub activation: Option<Activation>,
 }
 
 impl Conv2d {
-    /// Σ x · w + b of one element of y.
-    fn sum(&self, cx: &RefCx, index: usize) -> f64 {
+    /// A convolution and nothing behind it.
+    pub fn new(geometry: Geometry) -> Conv2d {
+        Conv2d { geometry, bias: false, norm: None, activation: None }
+    }
+
+    /// The sums' bias for the kernels, with their factors behind it where a batch norm is folded in.
+    fn push_bias(&self, cx: &mut KernelCx) -> Option<Target> {
+        let bias = self.bias.then(|| cx.input(2));
+        let Some(epsilon) = self.norm else { return bias };
+        let first = 2 + usize::from(self.bias);
+        let operands = [0, 1, 2, 3].map(|i| cx.input(first + i));
+        Some(batch_norm::push_fold(cx, self.geometry.filters, epsilon, bias, operands))
+    }
+
+    /// The batch norm of `sum` of filter `k`; `sign` is that of the mean, which magnitudes add.
+    fn normalised(&self, cx: &RefCx, k: usize, sum: f64, sign: f64) -> f64 {
+        let Some(epsilon) = self.norm else { return sum };
+        let first = 2 + usize::from(self.bias);
+        let [mean, variance, weight, bias] = [0, 1, 2, 3].map(|i| cx.inputs[first + i].data[k]);
+        (sum + sign * mean) / (variance + epsilon).sqrt() * weight + bias
+    }
+
+    /// Σ x · w + b of one element of y, normalised.
+    fn sum(&self, cx: &RefCx, index: usize, sign: f64) -> f64 {
         let g = &self.geometry;
         let (x, w) = (&cx.inputs[0].data, &cx.inputs[1].data);
         let [oh, ow, filters] = g.y_dims();
@@ -243,7 +268,7 @@ impl Conv2d {
                 sum += (0..g.group_channels()).map(|c| x[at + c] * w[from + c]).sum::<f64>();
             }
         }
-        sum
+        self.normalised(cx, k, sum, sign)
     }
 }
 
@@ -263,7 +288,7 @@ impl Op for Conv2d {
     }
 
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
-        assert!(!self.bias && self.activation.is_none(), "gradients come before fusing");
+        assert!(!self.bias && self.norm.is_none() && self.activation.is_none(), "gradients come before fusing");
         let Some(dy) = douts[0] else { return vec![None; 2] };
         let geometry = self.geometry;
         let dx = b.one(Conv2dGradInput { geometry, activation: None }, &[dy, inputs[1]]);
@@ -273,15 +298,18 @@ impl Op for Conv2d {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let g = &self.geometry;
+        let b = self.push_bias(cx);
         let job = Forward {
             geometry: *g,
             span: 0..g.filters,
             x: cx.input(0),
             w: cx.input(1),
-            b: self.bias.then(|| cx.input(2)),
+            b: b.clone(),
+            scaled: self.norm.is_some(),
             y: cx.output(0),
             activation: self.activation,
         };
+        let bias = job.bias();
         if job.push(cx) {
             return;
         }
@@ -289,13 +317,12 @@ impl Op for Conv2d {
         let [tp, tk] = tile(pixels * cx.batch, g.group_filters(), [8, 8], cx.caps);
         let items = pixels.div_ceil(tp) * g.groups * g.group_filters().div_ceil(tk);
         let outer = g.window.h.kernel * g.window.w.kernel;
-        let bias = if self.bias { cx.input(2) } else { cx.input(1) };
         let kernel = Kernel::new("conv2d", width.pick("forward", "forward_vec4"))
             .read(width.pick("x", "x4"), cx.input(0))
             .read(width.pick("w", "w4"), cx.input(1))
-            .read("b", bias)
+            .read("b", b.unwrap_or(cx.input(1)))
             .write("y", cx.output(0))
-            .set("BIAS", usize::from(self.bias))
+            .set("BIAS", bias)
             .set("TP", tp)
             .set("TK", tk)
             .set("CHUNK", chunk(outer, g.group_channels() / width.lanes()))
@@ -306,11 +333,11 @@ impl Op for Conv2d {
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let activate = |x: f64| self.activation.map_or(x, |a| a.eval(x));
-        indices.iter().map(|&i| activate(self.sum(cx, i))).collect()
+        indices.iter().map(|&i| activate(self.sum(cx, i, -1.0))).collect()
     }
 
     fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
+        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i, 1.0)).collect()))
     }
 
     fn flops(&self, _: &[&TensorType], _: &[&TensorType]) -> u64 {
@@ -321,8 +348,13 @@ impl Op for Conv2d {
         if self.activation.is_some() || position != 0 {
             return None;
         }
-        if next.any().is::<BiasAdd>() && !self.bias {
+        if next.any().is::<BiasAdd>() && !self.bias && self.norm.is_none() {
             return Some(Arc::new(Conv2d { bias: true, ..self.clone() }));
+        }
+        if let Some(norm) = next.any().downcast_ref::<BatchNormInference>().filter(|_| self.norm.is_none()) {
+            let activation = norm.then.activation;
+            let fused = Conv2d { norm: Some(norm.epsilon), activation, ..self.clone() };
+            return (!norm.then.residual).then(|| Arc::new(fused) as Arc<dyn Op>);
         }
         let activation = next.any().downcast_ref::<ActivationOp>()?.activation;
         Some(Arc::new(Conv2d { activation: Some(activation), ..self.clone() }))
@@ -355,7 +387,7 @@ mod tests {
         let w = RefTensor::new(vec![1, 3, 3, 1], vec![1.0; 9]);
         let run = |padding: Padding| {
             let geometry = keys(padding).geometry(&TensorType::batch(&[5, 5, 1])).expect("it fits");
-            let conv = Conv2d { geometry, bias: false, activation: None };
+            let conv = Conv2d::new(geometry);
             let inputs = [x.clone(), w.clone()];
             let all: Vec<usize> = (0..geometry.pixels()).collect();
             conv.reference(&RefCx { inputs: &inputs, n: 1, step: &Step::of(1), salt: 0 }, 0, &all)

@@ -156,6 +156,7 @@ impl Op for Dense {
                 x: cx.input(0),
                 w: w.clone(),
                 b: self.bias.then(|| cx.input(2)),
+                scaled: false,
                 y: cx.output(0),
                 activation: self.activation,
             };

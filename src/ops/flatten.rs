@@ -1,15 +1,82 @@
-//! Other shapes of the same elements: flatten as a layer, reshape as an op.
+//! Other shapes of the same elements: flatten and reshape.
 
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{SpecStruct, spec_struct};
+use crate::spec::{Count, Field, Kind, Node, Report, SpecStruct, spec_struct};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<Flatten>("flatten", "Joins height, width and channels, in that order, to one dimension.");
+    registry.layer::<ReshapeKeys>("reshape", "Gives the same elements other dimensions.");
     registry.ops(&["reshape"]);
+}
+
+/// The `shape` key: `[h, w, c]` or `[n]`, without N, one entry None (-1 in JSON) where it follows from the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dims(pub Vec<Option<usize>>);
+
+impl Field for Dims {
+    fn read(node: &Node, report: &mut Report) -> Option<Dims> {
+        let items = match &node.kind {
+            Kind::Array(items) if matches!(items.len(), 1 | 3) => items,
+            _ => {
+                report.expected(node, "[height, width, channels] or [features], one of them perhaps -1");
+                return None;
+            }
+        };
+        let one = |item: &Node| match item.kind {
+            Kind::Number(-1.0) => Some(None),
+            _ => Count::read(item, report).map(|n| Some(n.get())),
+        };
+        let dims: Vec<Option<Option<usize>>> = items.iter().map(one).collect();
+        let dims: Vec<Option<usize>> = dims.into_iter().collect::<Option<_>>()?;
+        if dims.iter().filter(|d| d.is_none()).count() > 1 {
+            report.error(node, "more than one dimension is -1", "give all but one of them");
+            return None;
+        }
+        Some(Dims(dims))
+    }
+
+    fn write(&self) -> Json {
+        self.0.iter().map(|d| d.map_or(json!(-1), |n| json!(n))).collect()
+    }
+
+    fn schema() -> Json {
+        let one = json!({ "anyOf": [Count::schema(), { "const": -1 }] });
+        json!({ "anyOf": [{ "type": "array", "items": one, "minItems": 1, "maxItems": 1 },
+            { "type": "array", "items": one, "minItems": 3, "maxItems": 3 }] })
+    }
+}
+
+spec_struct! {
+    /// The layer `reshape`. Elements keep their order, that of H, W, C.
+    pub struct ReshapeKeys {
+        /// `[height, width, channels]` or `[features]`; one may be -1 and follows from the others.
+        pub shape: Dims,
+    }
+}
+
+impl Layer for ReshapeKeys {
+    fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
+        let x = cx.b.ty(inputs[0]);
+        let known = self.shape.0.iter().flatten().try_fold(1usize, |n, &d| n.checked_mul(d));
+        let Some(known) = known.filter(|&n| x.items().is_multiple_of(n)) else {
+            let what = format!("{x} cannot be reshaped to {}", self.shape.write());
+            return Err(ShapeError::new(what, "the product of the dimensions must stay the same"));
+        };
+        let dims = self.shape.0.iter().map(|d| d.unwrap_or(x.items() / known)).collect();
+        Ok(cx.b.op(Reshape { dims }, inputs)?[0])
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+
+    fn clone_box(&self) -> Box<dyn Layer> {
+        Box::new(self.clone())
+    }
 }
 
 spec_struct! {

@@ -2,6 +2,7 @@
 //! which kernels. All are implicit GEMMs: no im2col matrix lies in memory, but for software adapters the taps of one row where a pixel has
 //! fewer than four channels (`image.rs`).
 
+mod depthwise;
 mod image;
 mod tiled;
 mod variant;
@@ -23,8 +24,10 @@ pub struct Forward {
     pub x: Target,
     /// w `[span, R, S, C / groups]`.
     pub w: Target,
-    /// b `[K]`, of all filters.
+    /// b `[K]`, of all filters; where `scaled` with the factors of their sums behind, `[2 K]`.
     pub b: Option<Target>,
+    /// Whether sums are multiplied before b is added.
+    pub scaled: bool,
     /// y `[N, OH, OW, K]`, of all filters; the span's columns are written.
     pub y: Target,
     /// Applied to the sum.
@@ -66,6 +69,11 @@ pub struct GradWeight {
 }
 
 impl Forward {
+    /// What is done with b, as the kernels know it: nothing, or add it, or multiply and add.
+    pub fn bias(&self) -> usize {
+        usize::from(self.b.is_some()) + usize::from(self.scaled)
+    }
+
     /// The matrices that are multiplied, for a batch of `batch`.
     pub fn shape(&self, batch: usize) -> Shape {
         let g = &self.geometry;
@@ -77,12 +85,14 @@ impl Forward {
             depth: g.taps(),
             channels: channels(g, &self.span),
             packed: image::packed(g, batch),
+            depthwise: depthwise::suits(g),
         }
     }
 
     /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
     pub fn push(self, cx: &mut KernelCx) -> bool {
         match variant(Direction::Forward, &self.shape(cx.batch), cx.caps) {
+            Variant::Depthwise => depthwise::forward(cx, &self),
             Variant::Image(tile) => image::forward(cx, &self, tile),
             Variant::Tiled(tile) => tiled::forward(cx, &self, tile),
             Variant::Plain => return false,
@@ -103,12 +113,14 @@ impl GradInput {
             depth: taps * self.span.len() / g.groups,
             channels: channels(g, &self.span),
             packed: image::packed(g, batch),
+            depthwise: depthwise::suits(g),
         }
     }
 
     /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
     pub fn push(&self, cx: &mut KernelCx) -> bool {
         match variant(Direction::GradInput, &self.shape(cx.batch), cx.caps) {
+            Variant::Depthwise => depthwise::grad_input(cx, self),
             Variant::Image(tile) => image::grad_input(cx, self, tile),
             Variant::Tiled(tile) => tiled::grad_input(cx, self, tile),
             Variant::Plain => return false,
@@ -128,12 +140,19 @@ impl GradWeight {
             depth: g.pixels() * batch,
             channels: channels(g, &self.span),
             packed: image::packed(g, batch),
+            depthwise: depthwise::suits(g),
         }
     }
 
     /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
     pub fn push(self, cx: &mut KernelCx) -> bool {
         match variant(Direction::GradWeight, &self.shape(cx.batch), cx.caps) {
+            Variant::Depthwise => {
+                depthwise::grad_weight(cx, &self);
+                if let Some(db) = self.db {
+                    push_grad_bias(cx, self.geometry.pixels(), self.geometry.filters, db);
+                }
+            }
             Variant::Image(tile) => image::grad_weight(cx, &self, tile),
             Variant::Tiled(tile) => {
                 tiled::grad_weight(cx, &self, tile);

@@ -7,7 +7,7 @@ pub use grad::{AvgPool2dGradInput, MaxPool2dGradInput};
 
 use super::elementwise::Width;
 use super::tile::chunk;
-use super::window::{Padding, Window, picture, times};
+use super::window::{Padding, Window, picture, position, times};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::spec::{Pair, SpecStruct, spec_struct};
@@ -157,11 +157,6 @@ fn constants(kernel: Kernel, window: &Window, channels: usize, over: Loop, items
 /// Whether no cell lies in two windows.
 fn disjoint(window: &Window) -> bool {
     window.h.stride >= window.h.kernel && window.w.stride >= window.w.kernel
-}
-
-/// Digits of a flat index of `[N, h, w, C]`.
-fn position(i: usize, [h, w, c]: [usize; 3]) -> [usize; 4] {
-    [i / (h * w * c), i / (w * c) % h, i / c % w, i % c]
 }
 
 impl Window {

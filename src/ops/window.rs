@@ -24,6 +24,17 @@ pub enum Padding {
     },
 }
 
+impl Padding {
+    /// Rows and columns on each side; None for "same".
+    pub fn cells(self) -> [Option<usize>; 2] {
+        match self {
+            Padding::Same => [None, None],
+            Padding::Valid => [Some(0), Some(0)],
+            Padding::Cells { h, w } => [Some(h), Some(w)],
+        }
+    }
+}
+
 impl Field for Padding {
     fn read(node: &Node, report: &mut Report) -> Option<Padding> {
         let cells = |node: &Node, report: &mut Report| {
@@ -89,7 +100,12 @@ impl Axis {
 
     /// Windows of `input`; `padding` None means "same". `ceil` rounds the count of windows up, as PyTorch's `ceil_mode`: the last one must
     /// still start in the input or the padding before it. None when the window does not fit.
-    fn new(input: usize, [kernel, stride, dilation]: [usize; 3], padding: Option<usize>, ceil: bool) -> Option<Axis> {
+    pub fn new(
+        input: usize,
+        [kernel, stride, dilation]: [usize; 3],
+        padding: Option<usize>,
+        ceil: bool,
+    ) -> Option<Axis> {
         let extent = (kernel - 1).checked_mul(dilation)?.checked_add(1).filter(|&e| e <= MAX_CELLS)?;
         let axis = Axis { input, output: 0, kernel, stride, dilation, before: 0, after: 0 };
         let Some(pad) = padding else {
@@ -97,8 +113,9 @@ impl Axis {
             let total = ((output - 1) * stride + extent).saturating_sub(input);
             return Some(Axis { output, before: total / 2, after: total - total / 2, ..axis });
         };
-        let room = (input + 2 * pad).checked_sub(extent)?;
-        let mut output = if ceil { room.div_ceil(stride) } else { room / stride } + 1;
+        // A first window that does not fit is one that does not fit whole, too.
+        let room = (input + 2 * pad + if ceil { stride - 1 } else { 0 }).checked_sub(extent)?;
+        let mut output = room / stride + 1;
         if ceil && (output - 1) * stride >= input + pad {
             output -= 1;
         }
@@ -153,11 +170,7 @@ impl Window {
         ceil: bool,
     ) -> Result<Window, ShapeError> {
         let [height, width, _] = picture(op, x)?;
-        let cells = match padding {
-            Padding::Same => [None, None],
-            Padding::Valid => [Some(0), Some(0)],
-            Padding::Cells { h, w } => [Some(h), Some(w)],
-        };
+        let cells = padding.cells();
         let h = Axis::new(height, [size.h, stride.h, dilation.h], cells[0], ceil);
         let w = Axis::new(width, [size.w, stride.w, dilation.w], cells[1], ceil);
         if let (Some(h), Some(w)) = (h, w) {
@@ -205,6 +218,11 @@ pub fn picture(op: &str, x: &TensorType) -> Result<[usize; 3], ShapeError> {
     }
 }
 
+/// Digits of a flat index of `[N, h, w, C]`.
+pub fn position(i: usize, [h, w, c]: [usize; 3]) -> [usize; 4] {
+    [i / (h * w * c), i / (w * c) % h, i / c % w, i % c]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +245,7 @@ mod tests {
         assert_eq!(axis(6, [3, 2, 1], Some(0), false).0, 2);
         assert_eq!(axis(3, [2, 2, 1], Some(1), true).0, 2);
         assert_eq!(axis(1, [1, 4, 1], Some(0), true).0, 1);
+        assert_eq!(axis(1, [2, 2, 1], Some(0), true).0, 1);
     }
 
     #[test]

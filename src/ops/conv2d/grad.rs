@@ -4,7 +4,7 @@ use super::super::activation::{self, Activation, ActivationGrad};
 use super::super::bias_add::{BiasAddGradBias, push_grad_bias};
 use super::super::gemm::{GradInput, GradWeight};
 use super::super::tile::{chunk, even, grouped, parts, tile};
-use super::{Geometry, position};
+use super::{Conv2d, Geometry, position};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
 use std::any::Any;
@@ -45,13 +45,19 @@ impl Op for Conv2dGradInput {
     }
 
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        assert_eq!(inputs[0].dims, self.geometry.y_dims());
-        assert_eq!(inputs[1].dims, self.geometry.w_dims());
+        let g = &self.geometry;
+        assert_eq!([&inputs[0].dims[..], &inputs[1].dims[..]], [&g.y_dims()[..], &g.w_dims()[..]]);
         Ok(vec![TensorType::batch(&self.geometry.x_dims())])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
+    /// As `conv_transpose2d` needs it: this op is linear in both inputs, and its own gradients are those of the convolution with dx for x.
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        assert!(self.activation.is_none(), "gradients come before fusing");
+        let Some(d) = douts[0] else { return vec![None; 2] };
+        let geometry = self.geometry;
+        let by_dy = b.one(Conv2d::new(geometry), &[d, inputs[1]]);
+        let by_w = b.one(Conv2dGradWeight { geometry, bias: false }, &[inputs[0], d]);
+        vec![Some(by_dy), Some(by_w)]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {

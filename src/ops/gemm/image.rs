@@ -112,7 +112,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
         .texture("w", w)
         .read("b", job.b.clone().unwrap_or(job.x.clone()))
         .write("y", job.y.clone())
-        .set("BIAS", usize::from(job.b.is_some()))
+        .set("BIAS", job.bias())
         .set("UNROLL", unroll(g.group_channels().div_ceil(4), 8 * tile.loads * tile.columns))
         .grid(Grid::tiles(g.pixels(), 8 * tile.loads, columns, LANES));
     let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));

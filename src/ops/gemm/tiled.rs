@@ -18,7 +18,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: Tile) {
     let sums = if parts == 1 { job.y.clone() } else { cx.scratch(parts * items * cx.batch) };
     // Of several parts, the sum adds the bias and activates.
     let finish = |kernel: Kernel| {
-        let kernel = kernel.set("BIAS", usize::from(job.b.is_some()));
+        let kernel = kernel.set("BIAS", job.bias());
         job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel))
     };
     let b = job.b.clone().unwrap_or_else(|| job.w.clone());

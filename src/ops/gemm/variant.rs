@@ -29,6 +29,8 @@ pub struct Shape {
     pub channels: Channels,
     /// Elements of the largest operand once it is packed into texels.
     pub packed: usize,
+    /// Whether each channel has a filter of its own, in sizes that `depthwise.rs` takes.
+    pub depthwise: bool,
 }
 
 /// How channels and filters are laid out: what decides whether they can be loaded four at once.
@@ -49,6 +51,8 @@ pub enum Variant {
     Tiled(Tile),
     /// `conv2d_image.wgsl`: operands from textures, shared by the lanes of a subgroup.
     Image(ImageTile),
+    /// `conv2d_depthwise.wgsl`: a filter for each channel, neighbours of a row share what they load.
+    Depthwise,
     /// `conv2d.wgsl` and `dense.wgsl`: tiles in registers, no barrier.
     Plain,
 }
@@ -136,6 +140,7 @@ const PACKED: usize = 1 << 20;
 ///
 /// | adapter                          | shape                                                        | kernels |
 /// | -------------------------------- | ------------------------------------------------------------ | ------- |
+/// | any                              | a filter for each channel, in fours, of up to 25 taps        | depthwise |
 /// | GPU                              | no tile is filled to a third, or sums of under 8 terms       | plain   |
 /// | GPU                              | others                                                       | tiled   |
 /// | software with subgroups of 8     | channels and filters in fours, sums of 16 terms and more     | image   |
@@ -143,6 +148,9 @@ const PACKED: usize = 1 << 20;
 /// |                                  | and what is packed does not pass the binding limit           |         |
 /// | software                         | others                                                       | plain   |
 pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
+    if shape.depthwise {
+        return Variant::Depthwise;
+    }
     // Sums of y and dx are not split here, so their loops could pass the limit of iterations.
     let too_long = direction != Direction::GradWeight && shape.depth > 200_000;
     let image = !too_long && caps.subgroup == 8 && image_suits(shape, caps);
@@ -206,7 +214,7 @@ mod tests {
     fn chosen(direction: Direction, [rows, columns, depth]: [usize; 3]) -> Variant {
         variant(
             direction,
-            &Shape { products: 1, rows, columns, depth, channels: Channels::Fours, packed: 0 },
+            &Shape { products: 1, rows, columns, depth, channels: Channels::Fours, packed: 0, depthwise: false },
             &Caps::default(),
         )
     }
@@ -249,12 +257,27 @@ mod tests {
     fn no_sum_passes_the_limit_of_iterations() {
         for depth in [1_000, 1 << 20, 1 << 27] {
             for tile in TILES {
-                let shape =
-                    Shape { products: 1, rows: 64, columns: 5_000, depth, channels: Channels::Fours, packed: 0 };
+                let shape = Shape {
+                    products: 1,
+                    rows: 64,
+                    columns: 5_000,
+                    depth,
+                    channels: Channels::Fours,
+                    packed: 0,
+                    depthwise: false,
+                };
                 let parts = tile.parts(Direction::GradWeight, &shape);
                 assert!(depth.div_ceil(parts).div_ceil(Tile::STEP) < 65_000, "{depth} in {parts}");
             }
-            let shape = Shape { products: 1, rows: 64, columns: 64, depth, channels: Channels::Fours, packed: 0 };
+            let shape = Shape {
+                products: 1,
+                rows: 64,
+                columns: 64,
+                depth,
+                channels: Channels::Fours,
+                packed: 0,
+                depthwise: false,
+            };
             let plain = variant(Direction::Forward, &shape, &Caps::default()) == Variant::Plain;
             assert_eq!(plain, depth > 1_000_000);
         }

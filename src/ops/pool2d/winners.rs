@@ -1,8 +1,9 @@
 //! How max pooling stores which cell of a window has won.
 
-use super::{Loop, Window, constants, position};
+use super::{Loop, Window, constants};
 use crate::graph::Kernel;
 use crate::ops::elementwise::Width;
+use crate::ops::window::position;
 
 /// How winners are stored: as their place r · S + s in the window, 8 bits a channel where that is enough, up to four channels to a word.
 #[derive(Clone, Copy)]

@@ -1,0 +1,199 @@
+// Convolution with a filter for each channel (GROUPS = C = K, in fours; formulas in conv2d.wgsl), four channels at once:
+//   wt[r, s, c]   = w[c, r, s], so that four channels of a tap lie together;
+//   y, dx, dw     as of conv2d.wgsl, with C and c in fours.
+// One invocation computes TP or TD neighbours of one row, so that weights are loaded once for all of them and cells of x or dy that their taps
+// share once, too: of the columns under a row of taps each is loaded once, and which one a tap meets is known when the code is compiled.
+// Columns outside of x or dy are read from inside and count as 0.
+#import step
+#import activation
+#import taps
+
+override C: u32 = 1u;       // channels, in fours
+override TP: u32 = 1u;      // cells of a row of y
+override TD: u32 = 1u;      // cells of a row of dx, whole strides
+override TILES: u32 = 1u;   // of a row
+override X_COLUMNS: u32 = 1u; // columns of x under the windows of TP cells of y
+override D_COLUMNS: u32 = 1u; // columns of dy whose windows hold one of TD cells of dx
+override FIRST: i32 = 0;    // the first of these, relative to the first cell divided by the stride
+override BIAS: u32 = 0u;    // 1: add b; 2: b holds C factors behind, by which sums are multiplied first
+override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
+override PARTS: u32 = 1u;   // grad_weight: partial sums
+
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read_write> wt: array<f32>;
+
+// One invocation moves one weight.
+@compute @workgroup_size(WG)
+fn transpose(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < 4u * C * R * S {
+        wt[i] = w[i % (4u * C) * (R * S) + i / (4u * C)];
+    }
+}
+
+@group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> wt4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> b4: array<vec4<f32>>; // without a bias wt again, ignored
+@group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>;
+
+// Cell (h, w) of x in image n, or 0 outside of it.
+fn cell(n: u32, h: i32, w: i32, c: u32) -> vec4<f32> {
+    let at = (n * H + u32(clamp(h, 0, i32(H) - 1))) * W + u32(clamp(w, 0, i32(W) - 1));
+    return select(vec4<f32>(0.0), x4[at * C + c], h >= 0 && h < i32(H) && w >= 0 && w < i32(W));
+}
+
+// One invocation computes TP columns of a row of y, four channels.
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    let c = i % C;
+    let ow = i / C % TILES * TP;
+    let oh = i / (C * TILES) % OH;
+    let n = min(i / (C * TILES * OH), step.n - 1u);
+    let left = i32(ow * STRIDE_W) - i32(PAD_W);
+#for p in 0..TP
+    var sum_$p = vec4<f32>(0.0);
+#end
+    for (var r = 0u; r < R; r += 1u) {
+        let h = i32(oh * STRIDE_H + r * DILATION_H) - i32(PAD_H);
+        let row = array<vec4<f32>, X_COLUMNS>(
+#for j in 0..X_COLUMNS
+            cell(n, h, left + $j, c),
+#end
+        );
+#for s in 0..S
+        {
+            let f = wt4[(r * S + $su) * C + c];
+#for p in 0..TP
+            sum_$p += row[$pu * STRIDE_W + $su * DILATION_W] * f;
+#end
+        }
+#end
+    }
+    let b = select(vec4<f32>(0.0), b4[c], BIAS != 0u);
+    let factor = select(vec4<f32>(1.0), b4[select(0u, C + c, BIAS == 2u)], BIAS == 2u);
+#for p in 0..TP
+    if i < C * TILES * OH * step.n && ow + $pu < OW {
+        y4[((n * OH + oh) * OW + ow + $pu) * C + c] = activate4(sum_$p * factor + b);
+    }
+#end
+}
+
+@group(0) @binding(5) var<storage, read> dy4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>; // without an activation before any other operand, ignored
+
+// So many strides that no difference of columns and taps is below 0.
+const AHEAD: u32 = S * DILATION_W;
+
+// Cell (h, w) of dy in image n, or 0 outside of it.
+fn pixel(n: u32, h: i32, w: i32, c: u32) -> vec4<f32> {
+    let at = (n * OH + u32(clamp(h, 0, i32(OH) - 1))) * OW + u32(clamp(w, 0, i32(OW) - 1));
+    return select(vec4<f32>(0.0), dy4[at * C + c], h >= 0 && h < i32(OH) && w >= 0 && w < i32(OW));
+}
+
+// One invocation computes TD columns of a row of dx, four channels.
+@compute @workgroup_size(WG)
+fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    let c = i % C;
+    let iw = i / C % TILES * TD;
+    let ih = i / (C * TILES) % H;
+    let n = min(i / (C * TILES * H), step.n - 1u);
+    let left = i32(iw / STRIDE_W) + FIRST;
+#for p in 0..TD
+    var sum_$p = vec4<f32>(0.0);
+#end
+    for (var r = first_tap(ih % STRIDE_H + PAD_H, DILATION_H, STRIDE_H, STEP_H, R); r < R; r += STEP_H) {
+        let top = i32(ih + PAD_H) - i32(r * DILATION_H);
+        let h = select(top / i32(STRIDE_H), -1, top < 0);
+        let row = array<vec4<f32>, D_COLUMNS>(
+#for j in 0..D_COLUMNS
+            pixel(n, h, left + $j, c),
+#end
+        );
+#for s in 0..S
+        {
+            let f = wt4[(r * S + $su) * C + c];
+#for p in 0..TD
+            if ($pu + PAD_W + AHEAD * STRIDE_W - $su * DILATION_W) % STRIDE_W == 0u {
+                sum_$p += row[i32(($pu + PAD_W + AHEAD * STRIDE_W - $su * DILATION_W) / STRIDE_W) - i32(AHEAD) - FIRST] * f;
+            }
+#end
+        }
+#end
+    }
+#for p in 0..TD
+    if i < C * TILES * H * step.n && iw + $pu < W {
+        let at = ((n * H + ih) * W + iw + $pu) * C + c;
+        dx4[at] = sum_$p * activate_grad4(y_in4[select(0u, at, ACTIVATION != 0u)]);
+    }
+#end
+}
+
+@group(0) @binding(3) var<storage, read_write> partial4: array<vec4<f32>>;
+
+// One invocation sums one of PARTS ranges of the tiles of TP columns of y for all taps of four channels: partial[part, r, s, c].
+@compute @workgroup_size(WG)
+fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    let c = i % C;
+    let part = i / C;
+    let tiles = TILES * OH * step.n;
+    let length = (tiles + PARTS - 1u) / PARTS;
+    let start = min(part, PARTS) * length;
+    let end = min(start + length, tiles);
+#for r in 0..R
+#for s in 0..S
+    var sum_$r_$s = vec4<f32>(0.0);
+#end
+#end
+    for (var t = start; t < end; t += 1u) {
+        let ow = t % TILES * TP;
+        let oh = t / TILES % OH;
+        let n = t / (TILES * OH);
+        let left = i32(ow * STRIDE_W) - i32(PAD_W);
+        let top = i32(oh * STRIDE_H) - i32(PAD_H);
+#for p in 0..TP
+        let d_$p = pixel(n, i32(oh), i32(ow + $pu), c);
+#end
+#for r in 0..R
+        {
+            let row = array<vec4<f32>, X_COLUMNS>(
+#for j in 0..X_COLUMNS
+                cell(n, top + i32($ru * DILATION_H), left + $j, c),
+#end
+            );
+#for s in 0..S
+#for p in 0..TP
+            sum_$r_$s += d_$p * row[$pu * STRIDE_W + $su * DILATION_W];
+#end
+#end
+        }
+#end
+    }
+#for r in 0..R
+#for s in 0..S
+    if part < PARTS {
+        partial4[((part * R + $ru) * S + $su) * C + c] = sum_$r_$s;
+    }
+#end
+#end
+}
+
+@group(0) @binding(1) var<storage, read> parts_in: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
+
+// One invocation adds the partial sums of one weight, in order.
+@compute @workgroup_size(WG)
+fn grad_weight_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < 4u * C * R * S {
+        let at = i % (R * S) * (4u * C) + i / (R * S);
+        var sum = 0.0;
+        for (var part = 0u; part < PARTS; part += 1u) {
+            sum += parts_in[part * (4u * C * R * S) + at];
+        }
+        dw[i] = sum;
+    }
+}

@@ -1,0 +1,134 @@
+// Padding of x [N, H, W, C] to y [N, OH, OW, C], TOP and LEFT cells before x, or below 0 so many of x cut off:
+//   y[n, oh, ow, c] = x[n, source(oh), source(ow), c], a cell outside of x being by MODE 0: zero, 1: the one mirrored at the first or last cell,
+//   2: the nearest one;
+//   dx of a cell = sum of dy over the cells of y that hold it (MODE 1 and 2; of MODE 0 it is padding back).
+// C is in fours for the `…_vec4` entries. Steps of a loop past its end are read from inside without effect.
+#import step
+
+override H: u32 = 1u;
+override W: u32 = 1u;
+override C: u32 = 1u;
+override OH: u32 = 1u;
+override OW: u32 = 1u;
+override TOP: i32 = 0;
+override LEFT: i32 = 0;
+override MODE: u32 = 0u;
+override CHUNK: u32 = 1u; // cells unrolled, so that all loops together stay under 65,535 iterations
+
+// The cell of `size` cells that cell `o` of y holds.
+fn source(o: u32, before: i32, size: u32) -> u32 {
+    let i = i32(o) - before;
+    let last = i32(size) - 1;
+    return u32(clamp(select(i, last - abs(last - abs(i)), MODE == 1u), 0, last));
+}
+
+// Whether cell `o` of y is over x itself.
+fn inside(o: u32, before: i32, size: u32) -> bool {
+    let i = i32(o) - before;
+    return i >= 0 && i < i32(size);
+}
+
+// First and end of a range with all cells of y that hold cell `i`.
+fn holders(i: u32, before: i32, size: u32, count: u32) -> vec2<u32> {
+    let own = i32(i) + before;
+    let last = i32(size) - 1;
+    let mirrored = vec2<i32>(before - i32(i), before + 2 * last - i32(i) + 1);
+    let reflect = vec2<i32>(
+        select(own, mirrored.x, i32(i) > 0 && mirrored.x >= 0),
+        select(own + 1, mirrored.y, i32(i) < last && mirrored.y <= i32(count)),
+    );
+    let replicate = vec2<i32>(select(own, 0, i == 0u), select(own + 1, i32(count), i32(i) == last));
+    return vec2<u32>(select(replicate, reflect, MODE == 1u));
+}
+
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;
+
+// One invocation computes one element of y.
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < OH * OW * C * step.n {
+        let oh = i / (C * OW) % OH;
+        let ow = i / C % OW;
+        let at = (i / (C * OW * OH) * H + source(oh, TOP, H)) * W + source(ow, LEFT, W);
+        y[i] = select(0.0, x[at * C + i % C], MODE != 0u || (inside(oh, TOP, H) && inside(ow, LEFT, W)));
+    }
+}
+
+// One invocation computes one element of y, four channels.
+@compute @workgroup_size(WG)
+fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < OH * OW * C * step.n {
+        let oh = i / (C * OW) % OH;
+        let ow = i / C % OW;
+        let at = (i / (C * OW * OH) * H + source(oh, TOP, H)) * W + source(ow, LEFT, W);
+        y4[i] = select(vec4<f32>(0.0), x4[at * C + i % C], MODE != 0u || (inside(oh, TOP, H) && inside(ow, LEFT, W)));
+    }
+}
+
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> dx4: array<vec4<f32>>;
+
+// One invocation computes one element of dx.
+@compute @workgroup_size(WG)
+fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let raw = group_index(group, groups) * WG + lane;
+    let count = H * W * C * step.n;
+    let i = min(raw, count - 1u);
+    let h = i / (C * W) % H;
+    let w = i / C % W;
+    let rows = holders(h, TOP, H, OH);
+    let columns = holders(w, LEFT, W, OW);
+    let image = i / (C * W * H) * (OH * OW * C) + i % C;
+    var sum = 0.0;
+    for (var oh = rows.x; oh < rows.y; oh += 1u) {
+        let row = source(oh, TOP, H) == h;
+        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+#for u in 0..CHUNK
+            {
+                let ow = min(w0 + $u, OW - 1u);
+                let held = row && w0 + $u < columns.y && source(ow, LEFT, W) == w;
+                sum += select(0.0, dy[image + (oh * OW + ow) * C], held);
+            }
+#end
+        }
+    }
+    if raw < count {
+        dx[i] = sum;
+    }
+}
+
+// One invocation computes one element of dx, four channels.
+@compute @workgroup_size(WG)
+fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let raw = group_index(group, groups) * WG + lane;
+    let count = H * W * C * step.n;
+    let i = min(raw, count - 1u);
+    let h = i / (C * W) % H;
+    let w = i / C % W;
+    let rows = holders(h, TOP, H, OH);
+    let columns = holders(w, LEFT, W, OW);
+    let image = i / (C * W * H) * (OH * OW * C) + i % C;
+    var sum = vec4<f32>(0.0);
+    for (var oh = rows.x; oh < rows.y; oh += 1u) {
+        let row = source(oh, TOP, H) == h;
+        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
+#for u in 0..CHUNK
+            {
+                let ow = min(w0 + $u, OW - 1u);
+                let held = row && w0 + $u < columns.y && source(ow, LEFT, W) == w;
+                sum += select(vec4<f32>(0.0), dy4[image + (oh * OW + ow) * C], held);
+            }
+#end
+        }
+    }
+    if raw < count {
+        dx4[i] = sum;
+    }
+}

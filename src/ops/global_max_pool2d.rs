@@ -1,0 +1,37 @@
+//! Global max pooling: y[n, c] = the largest x[n, h, w, c], a max pool of one window.
+
+use super::flatten::Reshape;
+use super::pool2d::MaxPool2d;
+use super::window::{Padding, Window, picture};
+use super::{Layer, LayerCx, Registry};
+use crate::graph::{ShapeError, Value};
+use crate::spec::{Pair, SpecStruct, spec_struct};
+use serde_json::{Map, Value as Json};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.layer::<GlobalMaxPool2dKeys>("global_max_pool2d", "Keeps the largest cell of each channel.");
+}
+
+spec_struct! {
+    /// The layer `global_max_pool2d`; it has no keys. Of equal cells the first in row order wins.
+    pub struct GlobalMaxPool2dKeys {}
+}
+
+impl Layer for GlobalMaxPool2dKeys {
+    fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
+        let x = cx.b.ty(inputs[0]);
+        let [h, w, channels] = picture("global_max_pool2d", x)?;
+        let (size, one) = (Pair { h, w }, Pair::square(1));
+        let window = Window::new("global_max_pool2d", x, size, [size, one], Padding::Valid, false)?;
+        let y = cx.b.op(MaxPool2d { window }, inputs)?[0];
+        Ok(cx.b.op(Reshape { dims: vec![channels] }, &[y])?[0])
+    }
+
+    fn write(&self) -> Map<String, Json> {
+        SpecStruct::write(self)
+    }
+
+    fn clone_box(&self) -> Box<dyn Layer> {
+        Box::new(self.clone())
+    }
+}
