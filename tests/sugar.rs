@@ -89,7 +89,7 @@ fn mistakes_in_parallel() {
     let m = p(&format!(r#""branches": [[], [{leaf}]], "brnches": 1"#));
     assert!(m.ends_with("unknown key `brnches`; did you mean `branches`?"), "{m}");
     let m = p(r#""branches": [[], [{ "op": "flaten" }]]"#);
-    assert_eq!(m, "net.json:4:46: layers[0].branches[1][0].op: unknown op `flaten`; did you mean `flatten`?");
+    assert_eq!(m, "net.json:4:47: layers[0].branches[1][0].op: unknown op `flaten`; did you mean `flatten`?");
 }
 
 #[test]
@@ -180,10 +180,10 @@ fn mistakes_with_blocks() {
     // A block is checked even where nothing uses it, and once however often it is used.
     let blocks = |layers: &str| format!(r#""blocks": {{ "b": {{ "layers": {layers} }} }},"#);
     let empty = mistake(&spec(&blocks("[]"), r#"{ "op": "flatten" }"#));
-    assert_eq!(empty, "net.json:2:29: blocks.b.layers: an empty list of layers; add a layer");
+    assert_eq!(empty, "net.json:2:30: blocks.b.layers: an empty list of layers; add a layer");
     let typo = blocks(r#"[{ "op": "flaten" }]"#);
     let used = mistake(&spec(&typo, &[block("b"), block("b")].join(",")));
-    assert_eq!(used, "net.json:2:36: blocks.b.layers[0].op: unknown op `flaten`; did you mean `flatten`?");
+    assert_eq!(used, "net.json:2:39: blocks.b.layers[0].op: unknown op `flaten`; did you mean `flatten`?");
     let key = mistake(&spec(r#""blocks": { "b": { "layer": [], "layers": [{ "op": "flatten" }] } },"#, &block("b")));
     assert_eq!(key, "net.json:2:20: blocks.b.layer: unknown key `layer`; did you mean `layers`?");
     let twice = model(&spec(&blocks(r#"[{ "op": "flatten", "name": "f" }]"#), &block("b")));

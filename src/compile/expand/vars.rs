@@ -65,7 +65,10 @@ impl Substitution {
         for (key, node) in members {
             if let Some(name) = key.name.strip_prefix('$') {
                 report.error_at(&at(key), "the `$` is no part of a name", format!("write \"{name}\""));
-            } else if let Some(value) = all.value(node, &Vars::default(), report) {
+            } else {
+                // A wrong variable is null to those after it, so that they are not reported for its sake.
+                let value = all.value(node, &Vars::default(), report);
+                let value = value.unwrap_or_else(|| Value { node: node.with(Kind::Null), size: 1, height: 0 });
                 all.globals.0.insert(key.name.clone(), value);
             }
         }
