@@ -155,6 +155,7 @@ fn five_steps(session: &mut Session, spec: &(Model, TrainSpec, Option<usize>)) -
 #[test]
 fn five_steps_lower_the_loss() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
+    let mut wrong = Vec::new();
     for (name, _) in PUBLISHED {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("assets/models/{name}.json"));
         let spec = load(&path, 2, &[]);
@@ -163,8 +164,11 @@ fn five_steps_lower_the_loss() {
         }
         let [before, after] = five_steps(&mut session, &spec);
         println!("{name}: {before} to {after}");
-        assert!(after <= 0.95 * before, "{name}: the loss goes from {before} to {after}");
+        if after.is_nan() || after > 0.95 * before {
+            wrong.push(format!("{name}: {before} to {after}"));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Trains a model with the program and returns its accuracy on the test set.
