@@ -125,6 +125,7 @@ pub(super) fn layers(
         pending: Vec::new(),
         links: 0,
         stopped: false,
+        full: false,
         report,
     };
     if let Some(items) = expander.layer_list(root) {
@@ -203,6 +204,8 @@ struct Expander<'a> {
     links: usize,
     /// Whether layers are missing because a limit was reached or a repeated block is wrong.
     stopped: bool,
+    /// Whether a limit was reached, which is reported once and ends the expansion.
+    full: bool,
     report: &'a mut Report,
 }
 
@@ -229,11 +232,12 @@ impl Expander<'_> {
     /// Expands items one after the other, each taking the output of the one before. Returns the last output.
     fn chain(&mut self, items: &[Node], prefix: &str, mut before: Wire) -> Wire {
         for item in items {
-            if self.drafts.len() >= MAX_LAYERS || self.links >= MAX_LINKS {
-                if !self.stopped {
-                    let message = format!("more than {MAX_LAYERS} layers, or {MAX_LINKS} inputs, after expansion");
-                    self.report.error(item, message, "lower `times`, or write fewer layers");
-                }
+            if !self.full && (self.drafts.len() >= MAX_LAYERS || self.links >= MAX_LINKS) {
+                let message = format!("more than {MAX_LAYERS} layers, or {MAX_LINKS} inputs, after expansion");
+                self.report.error(item, message, "lower `times`, or write fewer layers");
+                self.full = true;
+            }
+            if self.full {
                 self.stopped = true;
                 return Wire::Unknown;
             }

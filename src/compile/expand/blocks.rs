@@ -77,11 +77,13 @@ impl Expander<'_> {
             return None;
         }
         let block = block.as_ref()?;
-        if !self.vars.count(block.size, at, self.report) {
-            return None;
-        }
-        let vars = self.arguments(node, name, block)?;
-        self.vars.block(block.layers, &vars, self.report)
+        let vars = match self.vars.count(block.size, at, self.report) {
+            true => self.arguments(node, name, block),
+            false => None,
+        };
+        let layers = vars.and_then(|vars| self.vars.block(block.layers, &vars, self.report));
+        self.full |= self.vars.full();
+        layers
     }
 
     /// What `with` gives, then the block's defaults, which may use what comes before.

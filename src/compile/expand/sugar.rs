@@ -26,7 +26,7 @@ impl Expander<'_> {
         if self.depth >= MAX_SUGAR {
             let message = format!("more than {MAX_SUGAR} blocks inside one another");
             self.report.error(node, message, "flatten them");
-            self.stopped = true;
+            (self.stopped, self.full) = (true, true);
             return Wire::Unknown;
         }
         self.depth += 1;

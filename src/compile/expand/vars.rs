@@ -108,18 +108,23 @@ impl Substitution {
         self.globals.has(name)
     }
 
+    /// Whether more was copied than may be, which is reported.
+    pub fn full(&self) -> bool {
+        self.copied > MAX_COPIED
+    }
+
     /// Counts `size` copied values; reports when they become too many.
     pub fn count(&mut self, size: usize, at: &Node, report: &mut Report) -> bool {
         self.copied = self.copied.saturating_add(size);
-        if self.copied > MAX_COPIED {
+        if self.full() {
             let message = format!("variables and blocks add more than {MAX_COPIED} values");
             report.error(at, message, "make the values or blocks smaller, or use them less often");
         }
-        self.copied <= MAX_COPIED
+        !self.full()
     }
 
     fn value(&mut self, node: &Node, locals: &Vars, report: &mut Report) -> Option<Value> {
-        if self.copied > MAX_COPIED {
+        if self.full() {
             return None;
         }
         if let Some(name) = variable(node) {
