@@ -159,8 +159,11 @@ fn five_steps_lower_the_loss() {
     for (name, _) in PUBLISHED {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("assets/models/{name}.json"));
         // A batch of two is no batch of 256: without normalisation the rate must be smaller too.
-        let plain = ["vgg16", "vgg19"].contains(&name);
-        let flags: &[(&str, &str)] = if plain { &[("train.optimizer.lr", "0.001")] } else { &[] };
+        let flags: &[(&str, &str)] = match name {
+            "alexnet" => &[("train.optimizer.lr", "0.003")],
+            "vgg16" | "vgg19" => &[("train.optimizer.lr", "0.001")],
+            _ => &[],
+        };
         let spec = load(&path, 2, flags);
         if large(&spec.0) && !all() {
             continue;
