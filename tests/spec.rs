@@ -120,8 +120,6 @@ fn a_missing_section_is_named() {
     assert_eq!(m, "net.json:1:55: layers: an empty list of layers; add a layer");
     let m = mistake(r#"{ "version": 2, "input": { "features": 2 }, "layers": [{ "op": "flatten" }] }"#);
     assert_eq!(m, "net.json:1:14: version: unknown version 2; this program reads version 1");
-    let m = mistake(r#"{ "version": 1, "vars": {}, "input": { "features": 2 }, "layers": [{ "op": "flatten" }] }"#);
-    assert_eq!(m, "net.json:1:25: vars: `vars` is not supported yet; write the layers out");
 }
 
 #[test]
@@ -193,8 +191,6 @@ fn unknown_words() {
     assert_eq!(m, "net.json:2:24: train.schedule: unknown schedule `cosin`; did you mean `cosine`?");
     let m = mistake(&with_sections(r#""data": { "kind": "inx" }"#));
     assert_eq!(m, "net.json:2:19: data.kind: unknown word \"inx\"; did you mean \"idx\"?");
-    let m = mistake(&spec(r#"{ "op": "parallel", "branches": [] }"#));
-    assert!(m.starts_with("net.json:3:9: layers[0].op: `parallel` is not supported yet"), "{m}");
     let m = mistake(&with_sections(r#""data": { "kind": "bundled", "augment": [{ "op": "flip" }] }"#));
     assert_eq!(m, "net.json:2:42: data.augment[0]: augment \"flip\" is not supported yet; leave the list empty");
 }
@@ -278,7 +274,7 @@ fn repeat_names_each_copy() {
     ];
     assert_eq!(names(&m), expected.map(|(name, from)| (name, vec![from])));
     let m = mistake(&spec(r#"{ "op": "repeat", "times": 2, "layers": [{ "op": "flatten", "name": "a" }] }"#));
-    let hint = "give the repeat a name, or leave out the names inside it";
+    let hint = "give the block around it a name, or leave out the names inside";
     assert_eq!(
         m,
         format!("net.json:3:69: layers[0].layers[0].name: repeating this gives several layers the name `a`; {hint}")

@@ -1,26 +1,32 @@
-//! Sugar: `repeat` and `residual` become plain layers with names; every `from` becomes names of earlier layers.
+//! Sugar (`repeat`, `residual`, `parallel`, `use`) becomes plain layers with names; every `from` becomes names of earlier layers.
 
+mod blocks;
 mod names;
 pub(super) mod schema;
 mod shortcut;
+mod sugar;
+mod vars;
 
-use super::model::{InputSpec, LayerNode, entry_of, only, op_object};
+use super::model::{InputSpec, LayerNode, only, op_object};
 use crate::graph::Init;
 use crate::ops::activation::Activation;
 use crate::ops::{Arity, Layer, registry};
-use crate::spec::{Count, Field, Kind, Node, Place, Report, SpecStruct, check_keys, list, read_key, spec_struct};
+use crate::spec::{Field, Kind, Node, Place, Report, SpecStruct, spec_struct};
+pub(super) use blocks::Blocks;
 use names::{Names, Pending};
 pub use schema::schema;
 use serde_json::json;
 use shortcut::Flow;
 use std::collections::HashMap;
+use sugar::SUGAR;
+pub(super) use vars::Substitution;
 
 /// Layers of a model after expansion, at most.
 const MAX_LAYERS: usize = 10_000;
 /// Names in all `from` keys together, at most: far above any real model, and what a hostile one can make of memory.
 const MAX_LINKS: usize = 100_000;
-/// Sugar that the format knows and that this program does not read yet.
-const FUTURE: [&str; 2] = ["parallel", "use"];
+/// Sugar inside sugar, at most.
+const MAX_SUGAR: usize = 64;
 
 spec_struct! {
     /// The keys that every layer has.
@@ -99,16 +105,27 @@ pub(super) struct Expanded {
     names: Names,
 }
 
-/// Expands `layers` of the document `root`; mistakes go to `report`.
-pub(super) fn layers(root: &Node, input: Option<&InputSpec>, report: &mut Report) -> Expanded {
+/// Expands `layers` of the document `root`, in which no variable is left; mistakes go to `report`.
+pub(super) fn layers(
+    root: &Node,
+    blocks: &Blocks,
+    vars: Substitution,
+    input: Option<&InputSpec>,
+    report: &mut Report,
+) -> Expanded {
     let mut expander = Expander {
         input: Flow::input(input),
+        blocks,
+        vars,
+        open: Vec::new(),
+        depth: 0,
         drafts: Vec::new(),
         names: Names::default(),
         counts: HashMap::new(),
         pending: Vec::new(),
         links: 0,
         stopped: false,
+        full: false,
         report,
     };
     if let Some(items) = expander.layer_list(root) {
@@ -171,6 +188,12 @@ fn given<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
 
 struct Expander<'a> {
     input: Flow,
+    blocks: &'a Blocks<'a>,
+    vars: Substitution,
+    /// Blocks that are being expanded, each inside the one before.
+    open: Vec<String>,
+    /// Sugar that is being expanded, each inside the one before.
+    depth: usize,
     drafts: Vec<Draft>,
     names: Names,
     /// Layers of each op so far, for automatic names.
@@ -181,17 +204,27 @@ struct Expander<'a> {
     links: usize,
     /// Whether layers are missing because a limit was reached or a repeated block is wrong.
     stopped: bool,
+    /// Whether a limit was reached, which is reported once and ends the expansion.
+    full: bool,
     report: &'a mut Report,
 }
 
 impl Expander<'_> {
     /// The items of the key `layers`, when it is a list of at least one.
     fn layer_list<'n>(&mut self, object: &'n Node) -> Option<&'n [Node]> {
-        match object.get("layers").map(|node| (node, &node.kind)) {
-            None => self.report.missing(object, "layers"),
-            Some((_, Kind::Array(items))) if !items.is_empty() => return Some(items),
-            Some((node, Kind::Array(_))) => self.report.error(node, "an empty list of layers", "add a layer"),
-            Some((node, _)) => self.report.expected(node, "a list of layers"),
+        let node = object.get("layers");
+        if node.is_none() {
+            self.report.missing(object, "layers");
+        }
+        self.items(node?)
+    }
+
+    /// The items of a list of at least one layer.
+    fn items<'n>(&mut self, node: &'n Node) -> Option<&'n [Node]> {
+        match &node.kind {
+            Kind::Array(items) if !items.is_empty() => return Some(items),
+            Kind::Array(_) => self.report.error(node, "an empty list of layers", "add a layer"),
+            _ => self.report.expected(node, "a list of layers"),
         }
         None
     }
@@ -199,11 +232,12 @@ impl Expander<'_> {
     /// Expands items one after the other, each taking the output of the one before. Returns the last output.
     fn chain(&mut self, items: &[Node], prefix: &str, mut before: Wire) -> Wire {
         for item in items {
-            if self.drafts.len() >= MAX_LAYERS || self.links >= MAX_LINKS {
-                if !self.stopped {
-                    let message = format!("more than {MAX_LAYERS} layers, or {MAX_LINKS} inputs, after expansion");
-                    self.report.error(item, message, "lower `times`, or write fewer layers");
-                }
+            if !self.full && (self.drafts.len() >= MAX_LAYERS || self.links >= MAX_LINKS) {
+                let message = format!("more than {MAX_LAYERS} layers, or {MAX_LINKS} inputs, after expansion");
+                self.report.error(item, message, "lower `times`, or write fewer layers");
+                self.full = true;
+            }
+            if self.full {
                 self.stopped = true;
                 return Wire::Unknown;
             }
@@ -221,17 +255,7 @@ impl Expander<'_> {
             Some(Kind::String(word)) => word.as_str(),
             _ => "",
         };
-        match word {
-            "repeat" => self.repeat(node, prefix, before),
-            "residual" => self.residual(node, prefix, before),
-            word if FUTURE.contains(&word) => {
-                let at = node.get("op").unwrap_or(node);
-                self.report.error(at, format!("`{word}` is not supported yet"), "write its layers out");
-                self.stopped = true;
-                Wire::Unknown
-            }
-            _ => self.leaf(node, prefix, before),
-        }
+        if SUGAR.contains(&word) { self.sugar(node, word, prefix, before) } else { self.leaf(node, prefix, before) }
     }
 
     /// One layer of an op.
@@ -265,7 +289,7 @@ impl Expander<'_> {
     fn entry(&mut self, node: &Node) -> Option<&'static crate::ops::Entry<dyn Layer>> {
         let object = op_object(node, "layer", self.report)?;
         let layers = &registry().layers;
-        let words: Vec<&str> = layers.iter().map(|entry| entry.name).chain(["repeat", "residual"]).collect();
+        let words: Vec<&str> = layers.iter().map(|entry| entry.name).chain(SUGAR).collect();
         let index = super::model::find_op(&object, "op", &words, self.report)?;
         layers.get(index)
     }
@@ -325,94 +349,6 @@ impl Expander<'_> {
             Wire::Input => self.input,
             Wire::Layer(i) => self.drafts[i].flow,
             Wire::Unknown => Flow::UNKNOWN,
-        }
-    }
-
-    /// `{ "op": "repeat", "times", "layers" }`: the layers, one copy after the other.
-    fn repeat(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
-        check_keys(node, &["op", "name", "from", "times", "layers"], &[], self.report);
-        let name: Option<Option<String>> = read_key(node, "name", None, self.report);
-        let times: Option<Count> = read_key(node, "times", None, self.report);
-        let mut end = self.block_input(node, prefix, before);
-        let (Some(items), Some(name), Some(times)) = (self.layer_list(node), name, times) else {
-            self.stopped = true;
-            return Wire::Unknown;
-        };
-        for i in 1..=times.get() {
-            let mistakes = self.report.len();
-            let local = name.as_ref().map(|name| format!("{name}_{i}"));
-            let inner = local.as_ref().map_or(prefix.to_string(), |local| joined(prefix, local));
-            end = self.chain(items, &inner, end);
-            if let Some(local) = &local {
-                self.alias(node, prefix, local, end);
-            }
-            // Copies of a wrong block are wrong in the same way; and a hostile `times` ends here.
-            if self.stopped || self.report.len() > mistakes {
-                self.stopped |= i < times.get();
-                return end;
-            }
-        }
-        if let Some(name) = &name {
-            self.alias(node, prefix, name, end);
-        }
-        end
-    }
-
-    /// `{ "op": "residual", "layers", "shortcut", "activation" }`: the layers, what stands beside them, and their sum.
-    fn residual(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
-        check_keys(node, &["op", "name", "from", "layers", "shortcut", "activation"], &[], self.report);
-        let name: Option<Option<String>> = read_key(node, "name", None, self.report);
-        let activation: Option<Option<Activation>> = read_key(node, "activation", None, self.report);
-        let start = self.block_input(node, prefix, before);
-        let (Some(items), Some(name), Some(activation)) = (self.layer_list(node), name, activation) else {
-            self.stopped = true;
-            return Wire::Unknown;
-        };
-        let inner = name.as_ref().map_or(prefix.to_string(), |name| joined(prefix, name));
-        let first = self.drafts.len();
-        let branch = self.chain(items, &inner, start);
-        let beside = self.shortcut(node, &inner, start, branch, first);
-        if self.stopped {
-            return Wire::Unknown;
-        }
-        let sum = Node::from_json(&json!({ "op": "add" }), &node.place());
-        let (entry, object) = entry_of(&sum, "op", &registry().layers, self.report).expect("add is an op");
-        let layer = (entry.read)(&object, &["op"], self.report);
-        let keys = LayerKeys {
-            name: name.as_ref().map(|_| "add".into()),
-            from: None,
-            activation,
-            trainable: true,
-            init: None,
-        };
-        let end = self.push(&sum, &inner, "add", layer, keys, vec![branch, beside]);
-        if let Some(name) = &name {
-            self.alias(node, prefix, name, end);
-        }
-        end
-    }
-
-    /// What a block takes: its `from`, one name, or the layer before.
-    fn block_input(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
-        let from: Option<Option<Inputs>> = read_key(node, "from", None, self.report);
-        match from {
-            Some(None) => before,
-            Some(Some(Inputs(names))) if names.len() == 1 => self.resolve(&names[0].0, &names[0].1, prefix),
-            Some(Some(_)) => {
-                let at = node.get("from").unwrap_or(node);
-                let words = list(&["concat", "add"]);
-                self.report.error(at, "a block takes one input", format!("join them first, with one of {words}"));
-                Wire::Unknown
-            }
-            None => Wire::Unknown,
-        }
-    }
-
-    /// Makes the name of a block mean its output.
-    fn alias(&mut self, node: &Node, prefix: &str, name: &str, end: Wire) {
-        if let Wire::Layer(index) = end {
-            let at = node.get("name").map_or(node.place(), Node::place);
-            self.names.register(&joined(prefix, name), name, index, at, self.report);
         }
     }
 }

@@ -6,7 +6,7 @@ mod schedule;
 mod set;
 mod train;
 
-use super::expand;
+use super::expand::{self, Blocks, Substitution};
 use crate::error::{Diagnostic, Error, Result};
 use crate::graph::Init;
 use crate::ops::activation::Activation;
@@ -93,9 +93,8 @@ spec_struct! {
 }
 
 /// The sections of a spec, in the order of writing.
-pub(super) const SECTIONS: [&str; 8] = ["$schema", "version", "name", "input", "layers", "loss", "data", "train"];
-/// Sections that the format knows and that this program does not read yet.
-const FUTURE: [&str; 2] = ["vars", "blocks"];
+pub(super) const SECTIONS: [&str; 10] =
+    ["$schema", "version", "name", "input", "vars", "blocks", "layers", "loss", "data", "train"];
 
 /// Reads a spec. `overrides` are pairs of a path and a value, as in `--set train.optimizer.lr=0.01`: each replaces or
 /// adds one value before anything is read. All mistakes of the file are reported together as [`crate::Error::Spec`].
@@ -112,19 +111,18 @@ pub fn load(source: Source, overrides: &[(String, String)]) -> Result<Model> {
 }
 
 fn read(root: &Node, source: Arc<Source>, report: &mut Report) -> Option<Model> {
-    let future: Vec<&str> = FUTURE.into_iter().filter(|key| root.get(key).is_some()).collect();
-    for key in &future {
-        report.error(root.get(key)?, format!("`{key}` is not supported yet"), "write the layers out");
-    }
-    if !check_keys(root, &SECTIONS, &future, report) {
+    if !check_keys(root, &SECTIONS, &[], report) {
         return None;
     }
+    let mut vars = Substitution::read(root.get("vars"), report)?;
+    let blocks = Blocks::read(root.get("blocks"), report);
+    let root = &vars.document(root, report)?;
     read_version(root, report);
     let schema: Option<Option<String>> = read_key(root, "$schema", None, report);
     let stem = source.file.file_stem().map_or("model".to_string(), |stem| stem.to_string_lossy().into_owned());
     let name = read_key(root, "name", Some(stem), report);
     let input: Option<InputSpec> = read_key(root, "input", None, report);
-    let expanded = expand::layers(root, input.as_ref(), report);
+    let expanded = expand::layers(root, &blocks, vars, input.as_ref(), report);
     let loss = read_losses(root.get("loss"), &expanded, report);
     let data = read_key(root, "data", None, report);
     let train = read_key(root, "train", None, report);

@@ -141,7 +141,7 @@ impl Names {
 fn clash(name: &str, first: &Place, second: &Place) -> (String, String) {
     if first == second && first.line > 0 {
         let message = format!("repeating this gives several layers the name `{name}`");
-        return (message, "give the repeat a name, or leave out the names inside it".into());
+        return (message, "give the block around it a name, or leave out the names inside".into());
     }
     let place = if first.line > 0 { format!("at line {}", first.line) } else { "in --set".into() };
     (format!("the name `{name}` is used twice, first {place}"), "give each layer its own name".into())

@@ -1,12 +1,13 @@
 //! JSON Schema of a spec, from the same types that read it, so that an editor completes what the reader accepts.
 
 use super::LayerKeys;
+use super::sugar::Join;
 use crate::compile::model::{DataSpec, InputSpec, LossKeys, SECTIONS, TrainSpec};
 use crate::graph::Init;
 use crate::ops::activation::Activation;
 use crate::ops::registry;
 use crate::spec::{Count, Field, KeyDef, SpecStruct, object_schema};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 /// The schema of a whole spec, draft 2020-12.
 pub fn schema() -> Json {
@@ -16,6 +17,8 @@ pub fn schema() -> Json {
             "version" => (json!({ "const": 1 }), "The version of the format."),
             "name" => (json!({ "type": "string" }), "The model's name; by default the file's."),
             "input" => (InputSpec::schema(), "What one sample is."),
+            "vars" => (named_values(json!({})), "Values by name: the string \"$width\" stands for that of `width`."),
+            "blocks" => (named_values(block()), "Layers by name, for `use`."),
             "layers" => (json!({ "$ref": "#/$defs/layers" }), "The layers, each taking the output of the one before."),
             "loss" => (json!({ "$ref": "#/$defs/loss" }), "What training makes small: one loss or a weighted list."),
             "data" => (DataSpec::schema(), "Where samples come from."),
@@ -25,21 +28,77 @@ pub fn schema() -> Json {
         KeyDef { name, doc: doc.to_string(), schema, default: None, required }
     };
     let mut root = object_schema(&SECTIONS.map(section));
+    let keys = root["properties"].as_object_mut().expect("object_schema lists properties");
+    for (_, key) in keys.iter_mut().filter(|(name, _)| !["$schema", "version", "vars"].contains(&name.as_str())) {
+        allow_variables(key);
+    }
     let mut all = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A Pumice spec",
     });
-    let definitions = json!({
+    let mut definitions = json!({
         "layers": { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/layer" } },
         "layer": one_of_ops(layer_variants()),
         "loss": { "anyOf": [loss(), { "type": "array", "minItems": 1, "items": loss() }] },
         "activation": Activation::schema(),
         "init": Init::schema(),
     });
+    allow_variables(&mut definitions);
+    definitions["variable"] = json!({ "type": "string", "pattern": "^\\$" });
     let members = all.as_object_mut().expect("written as an object");
     members.append(root.as_object_mut().expect("object_schema returns an object"));
     members.insert("$defs".into(), definitions);
     all
+}
+
+/// Lets a variable stand for every value inside: keys' values and items of lists, but not `op`, which chooses the keys.
+fn allow_variables(schema: &mut Json) {
+    match schema {
+        Json::Array(items) => items.iter_mut().for_each(allow_variables),
+        Json::Object(members) => {
+            // The condition of `if` looks at `op` only.
+            members.iter_mut().filter(|(key, _)| *key != "if").for_each(|(_, value)| allow_variables(value));
+            let object = members.get("type").is_some_and(|ty| ty == "object");
+            if let Some(Json::Object(keys)) = members.get_mut("properties").filter(|_| object) {
+                keys.iter_mut().filter(|(key, _)| *key != "op").for_each(|(_, value)| or_variable(value));
+            }
+            if let Some(items) = members.get_mut("items") {
+                or_variable(items);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The schema, or a variable; what describes the value stays outside.
+fn or_variable(schema: &mut Json) {
+    let variable = json!({ "$ref": "#/$defs/variable" });
+    let any_string = |s: &Json| s.get("type").is_some_and(|ty| ty == "string") && s.get("pattern").is_none();
+    let Some(members) = schema.as_object_mut().filter(|members| !members.is_empty()) else { return };
+    match members.get_mut("anyOf") {
+        Some(Json::Array(choices)) if choices.iter().any(any_string) => {}
+        Some(Json::Array(choices)) => choices.push(variable),
+        _ => {
+            let is = |key: &str| !["description", "default"].contains(&key);
+            let own: Map<String, Json> =
+                members.iter().filter(|(k, _)| is(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+            if !any_string(&Json::Object(own.clone())) {
+                members.retain(|key, _| !is(key));
+                members.insert("anyOf".into(), json!([own, variable]));
+            }
+        }
+    }
+}
+
+/// An object that names values of one kind.
+fn named_values(value: Json) -> Json {
+    json!({ "type": "object", "additionalProperties": value })
+}
+
+fn block() -> Json {
+    let vars =
+        key("vars", "Its variables that have a default; `with` gives the others.", named_values(json!({})), false);
+    object_schema(&[vars, key("layers", "What it stands for.", json!({ "$ref": "#/$defs/layers" }), true)])
 }
 
 /// A word, its meaning and its keys without `op`.
@@ -79,7 +138,7 @@ fn layer_variants() -> Vec<Variant> {
     }
     let keys = |own: Vec<KeyDef>| common[..2].iter().cloned().chain(own).chain(common[2..].iter().cloned()).collect();
     let ops = registry().layers.iter().map(|e| (e.name, e.doc.to_string(), keys((e.keys)())));
-    ops.chain([repeat(&common), residual(&common)]).collect()
+    ops.chain([repeat(&common), residual(&common), parallel(&common), use_block(&common)]).collect()
 }
 
 fn named(common: &[KeyDef], name: &str) -> KeyDef {
@@ -114,4 +173,29 @@ fn residual(common: &[KeyDef]) -> Variant {
         named(common, "activation"),
     ];
     ("residual", "Layers whose output is added to their input.".into(), keys)
+}
+
+fn parallel(common: &[KeyDef]) -> Variant {
+    let layers = json!({ "type": "array", "items": { "$ref": "#/$defs/layer" } });
+    let branches = json!({ "type": "array", "minItems": 2, "items": layers });
+    let mut join = key("join", "How they become one.", Join::schema(), false);
+    join.default = Some(Join::Concat.write());
+    let keys = vec![
+        named(common, "name"),
+        named(common, "from"),
+        key("branches", "Lists of layers; an empty one passes the input on.", branches, true),
+        join,
+        named(common, "activation"),
+    ];
+    ("parallel", "Several chains of layers side by side, which take the same input.".into(), keys)
+}
+
+fn use_block(common: &[KeyDef]) -> Variant {
+    let keys = vec![
+        named(common, "name"),
+        named(common, "from"),
+        key("block", "Its name in `blocks`.", json!({ "type": "string" }), true),
+        key("with", "Values of the block's variables.", named_values(json!({})), false),
+    ];
+    ("use", "The layers of a block.".into(), keys)
 }
