@@ -20,7 +20,7 @@ pub struct Args {
     /// The run folder.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// PNG or JPEG files of any size.
+    /// PNG, JPEG, BMP or WebP files of any size.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// How many classes to show a file, the likeliest first.
@@ -56,10 +56,12 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     for pictures in pictures.chunks(batch) {
         found.extend(ranked(&mut inference, &model, pictures, args.top.0)?);
     }
+    let names = model.data.as_ref().and_then(|data| data.class_names.clone()).unwrap_or_default();
+    let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
     if json {
-        output::print_json(&to_json(&args.files, &found))?;
+        output::print_json(&to_json(&args.files, &found, &name))?;
     } else {
-        output::print(&text(&args.files, &found))?;
+        output::print(&text(&args.files, &found, &name))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -77,7 +79,7 @@ fn picture_dims(model: &Model, run: &Run) -> Result<[usize; 3]> {
 
 fn read(file: &Path, [height, width, channels]: [usize; 3]) -> Result<HostTensor> {
     if file.is_dir() {
-        return Err(Error::file(file, "a folder, not a picture", "name the PNG or JPEG files in it"));
+        return Err(Error::file(file, "a folder, not a picture", "name the pictures in it"));
     }
     picture::read(file, height, width, channels)
 }
@@ -115,14 +117,14 @@ fn ends_with_softmax(model: &Model) -> bool {
         || (last.op == "activation" && kind.is_some_and(|k| k == "softmax"))
 }
 
-fn to_json(files: &[PathBuf], found: &[Vec<(usize, f64)>]) -> Json {
-    let class = |&(class, p): &(usize, f64)| json!({ "class": class.to_string(), "probability": p });
+fn to_json(files: &[PathBuf], found: &[Vec<(usize, f64)>], name: &dyn Fn(usize) -> String) -> Json {
+    let class = |&(class, p): &(usize, f64)| json!({ "class": name(class), "probability": p });
     let file = |(file, found): (&PathBuf, &Vec<(usize, f64)>)| json!({ "file": file.display().to_string(), "classes": found.iter().map(class).collect::<Vec<Json>>() });
     json!({ "predictions": files.iter().zip(found).map(file).collect::<Vec<Json>>() })
 }
 
-fn text(files: &[PathBuf], found: &[Vec<(usize, f64)>]) -> String {
-    let class = |&(class, p): &(usize, f64)| format!("{class} {}", numbers::percent(p));
+fn text(files: &[PathBuf], found: &[Vec<(usize, f64)>], name: &dyn Fn(usize) -> String) -> String {
+    let class = |&(class, p): &(usize, f64)| format!("{} {}", name(class), numbers::percent(p));
     let line = |(file, found): (&PathBuf, &Vec<(usize, f64)>)| {
         format!("{}: {}\n", file.display(), found.iter().map(class).collect::<Vec<String>>().join(", "))
     };

@@ -10,7 +10,7 @@ use crate::gpu::Session;
 use crate::report::table::{Align, Table};
 use crate::spec::Count;
 use crate::task::classify::ClassifyReport;
-use crate::train::{Control, Problem, Run, Trainer, problem};
+use crate::train::{Control, Opening, Problem, Run, Trainer, problem};
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,6 +37,9 @@ pub struct Args {
     /// Take only those of the weights that fit, and list the others.
     #[arg(long, requires = "weights")]
     partial: bool,
+    /// Stop at a picture that cannot be read instead of skipping it.
+    #[arg(long)]
+    strict: bool,
     /// Epochs in all, also with --resume.
     #[arg(long, value_name = "N", value_parser = count)]
     epochs: Option<Count>,
@@ -75,8 +78,11 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         resume::check(&mut model, run)?;
     }
     let train = model.train.clone().expect("`load` has seen it");
-    let problem = Problem::open(&model, data.as_deref(), classes, None, train.seed)?;
+    let opening = Opening { folder: data.as_deref(), classes, only: None, seed: train.seed, strict: args.strict };
+    let problem = Problem::open(&model, opening)?;
+    output::skipped(&problem.skipped);
     problem.measure(&mut model);
+    problem.name_classes(&mut model);
     let class_names = problem.classes.clone();
     let session = Session::new(args.device.open()?);
     let epochs = train.epochs.0;

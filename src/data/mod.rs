@@ -1,6 +1,7 @@
 //! Data sets: one reader a format, orders by seed, tensors in files. Knows only tensors and errors.
 
 pub mod file;
+pub mod folder;
 pub mod idx;
 pub mod mnist;
 pub mod order;
@@ -19,6 +20,19 @@ pub enum Kind {
     Idx,
     /// The digits compiled into the program; with a folder, IDX files in it.
     Bundled,
+    /// Pictures, one sub-folder a class.
+    Folder,
+}
+
+impl Kind {
+    /// The word in a spec.
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Idx => "idx",
+            Kind::Bundled => "bundled",
+            Kind::Folder => "folder",
+        }
+    }
 }
 
 /// Which part of a data set.
@@ -31,7 +45,7 @@ pub enum Split {
 }
 
 /// What [`open`] reads. A part that is wanted must be there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Want {
     /// Read the training set.
     pub train: bool,
@@ -39,6 +53,12 @@ pub struct Want {
     pub test: bool,
     /// Labels must be below this; without it the largest label decides.
     pub classes: Option<usize>,
+    /// Class names in the order of the labels; without them the files decide.
+    pub names: Option<Vec<String>>,
+    /// Height, width and channels of the images to make of pictures.
+    pub size: Option<[usize; 3]>,
+    /// Stop at a broken picture instead of skipping it.
+    pub strict: bool,
 }
 
 /// Labelled images, samples in the order of the file.
@@ -82,10 +102,15 @@ pub struct Splits {
     pub train: Option<Dataset>,
     /// The test set.
     pub test: Option<Dataset>,
+    /// What is wrong with each picture that was left out.
+    pub skipped: Vec<String>,
 }
 
 /// Reads the wanted parts of a data set. Errors name the file, the sample where one is at fault, and what to do.
 pub fn open(kind: Kind, dir: Option<&Path>, want: Want) -> Result<Splits> {
+    if kind == Kind::Folder {
+        return folder::open(need_folder(kind, dir)?, &want);
+    }
     let place = mnist::place(kind, dir)?;
     let read = |split| mnist::read(&place, split, want.classes);
     let mut train = want.train.then(|| read(Split::Train)).transpose()?;
@@ -100,15 +125,43 @@ pub fn open(kind: Kind, dir: Option<&Path>, want: Want) -> Result<Splits> {
         let classes = if train.classes.len() > test.classes.len() { &train.classes } else { &test.classes }.clone();
         (train.classes, test.classes) = (classes.clone(), classes);
     }
-    Ok(Splits { train, test })
+    for set in train.iter_mut().chain(&mut test) {
+        rename(set, want.names.as_deref())?;
+    }
+    Ok(Splits { train, test, skipped: Vec::new() })
+}
+
+/// Gives the classes of a format without names those of the spec.
+fn rename(set: &mut Dataset, names: Option<&[String]>) -> Result<()> {
+    let Some(names) = names else { return Ok(()) };
+    if names.len() < set.classes.len() {
+        let what = format!("`data.class_names` has {} names, the data {} classes", names.len(), set.classes.len());
+        return Err(Error::usage(what, "give every class a name"));
+    }
+    set.classes = names.to_vec();
+    Ok(())
+}
+
+fn need_folder(kind: Kind, dir: Option<&Path>) -> Result<&Path> {
+    dir.ok_or_else(|| {
+        let what = format!("data of kind `{}` needs a folder", kind.word());
+        Error::usage(what, "give it with --data DIR or as data.path in the spec")
+    })
 }
 
 /// Whether the files of `split` are there (not whether they are sound).
 pub fn has(kind: Kind, dir: Option<&Path>, split: Split) -> bool {
-    mnist::place(kind, dir).is_ok_and(|place| mnist::has(&place, split))
+    match kind {
+        Kind::Folder => dir.is_some_and(|dir| folder::has(dir, split)),
+        Kind::Idx | Kind::Bundled => mnist::place(kind, dir).is_ok_and(|place| mnist::has(&place, split)),
+    }
 }
 
-/// The number of classes: the largest training label + 1; 10 for the bundled digits, without unpacking them.
+/// The number of classes: the largest training label + 1; 10 for the bundled digits, without unpacking them; the number
+/// of class folders.
 pub fn count_classes(kind: Kind, dir: Option<&Path>) -> Result<usize> {
-    mnist::count_classes(&mnist::place(kind, dir)?)
+    match kind {
+        Kind::Folder => Ok(folder::class_names(need_folder(kind, dir)?)?.len()),
+        Kind::Idx | Kind::Bundled => mnist::count_classes(&mnist::place(kind, dir)?),
+    }
 }

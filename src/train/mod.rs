@@ -14,7 +14,7 @@ pub mod verify;
 
 pub use event::{Control, Event};
 pub use infer::Inference;
-pub use problem::Problem;
+pub use problem::{Opening, Problem};
 pub use profile::Profile;
 pub use run::Run;
 pub use trainer::Trainer;

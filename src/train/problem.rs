@@ -23,6 +23,23 @@ pub struct Problem {
     pub validation: Vec<u32>,
     /// Positions of the test set.
     pub test: Vec<u32>,
+    /// What is wrong with each file that was left out.
+    pub skipped: Vec<String>,
+}
+
+/// Which data is opened, and how.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Opening<'a> {
+    /// The folder of `--data`, instead of the spec's own.
+    pub folder: Option<&'a Path>,
+    /// What [`classes`] returned.
+    pub classes: Option<usize>,
+    /// Only one split; by default the training set, and the test set where there is one.
+    pub only: Option<Split>,
+    /// Chooses what is held back for validation.
+    pub seed: u64,
+    /// Stop at a broken file instead of skipping it.
+    pub strict: bool,
 }
 
 /// Where a model's data is: the folder of `--data`, else the spec's `path`, relative to the spec's own folder.
@@ -39,9 +56,11 @@ pub fn kind(data: &DataSpec) -> Result<Kind> {
     match data.kind {
         DataKind::Idx => Ok(Kind::Idx),
         DataKind::Bundled => Ok(Kind::Bundled),
+        DataKind::Folder => Ok(Kind::Folder),
         other => {
             let word = crate::spec::Field::write(&other);
-            Err(Error::usage(format!("data of kind {word} cannot be read yet"), "use \"idx\" or \"bundled\""))
+            let hint = "use \"idx\", \"folder\" or \"bundled\"";
+            Err(Error::usage(format!("data of kind {word} cannot be read yet"), hint))
         }
     }
 }
@@ -59,6 +78,9 @@ pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
     let hint = "say `data.classes`, or give `units` a number";
     let missing = || model.mistake(&layer.place, "`\"units\": \"classes\"` needs a section `data`", hint);
     let data = model.data.as_ref().ok_or_else(missing)?;
+    if let Some(names) = &data.class_names {
+        return Ok(Some(names.len()));
+    }
     let folder = folder(data, &model.source.file, given);
     data::count_classes(kind(data)?, folder.as_deref()).map(Some)
 }
@@ -80,30 +102,28 @@ fn check_losses(model: &Model) -> Result<()> {
 }
 
 impl Problem {
-    /// Reads the data of a model: for training, with the test set where there is one, or only one split. `count` is what
-    /// [`classes`] returned.
+    /// Reads the data of a model.
     ///
     /// # Errors
     /// Layers whose shapes do not fit, a missing section, a file that is missing or broken, images that do not fit the model's input,
     /// labels that it has no output for.
-    pub fn open(
-        model: &Model,
-        given: Option<&Path>,
-        count: Option<usize>,
-        only: Option<Split>,
-        seed: u64,
-    ) -> Result<Problem> {
+    pub fn open(model: &Model, opening: Opening) -> Result<Problem> {
         let hint = "add a section `data`, such as { \"kind\": \"bundled\" }";
         let spec = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
         check_losses(model)?;
-        let (kind, folder) = (kind(spec)?, folder(spec, &model.source.file, given));
-        let classes = [spec.classes.map(|c| c.0), outputs(model, count)?].into_iter().flatten().min();
-        let want = match only {
-            Some(split) => Want { train: split == Split::Train, test: split == Split::Test, classes },
-            None => {
-                let test = data::has(kind, folder.as_deref(), Split::Test);
-                Want { train: true, test, classes }
-            }
+        let (kind, folder) = (kind(spec)?, folder(spec, &model.source.file, opening.folder));
+        let classes = [spec.classes.map(|c| c.0), outputs(model, opening.classes)?].into_iter().flatten().min();
+        let test = match opening.only {
+            Some(split) => split == Split::Test,
+            None => data::has(kind, folder.as_deref(), Split::Test),
+        };
+        let want = Want {
+            train: opening.only != Some(Split::Test),
+            test,
+            classes,
+            names: spec.class_names.clone(),
+            size: model.input.dims().try_into().ok(),
+            strict: opening.strict,
         };
         let splits = data::open(kind, folder.as_deref(), want)?;
         let mut problem = Problem {
@@ -113,10 +133,11 @@ impl Problem {
             train: Vec::new(),
             validation: Vec::new(),
             test: Vec::new(),
+            skipped: splits.skipped,
         };
         if let Some(set) = splits.train {
             let all = problem.add(model, set)?;
-            (problem.train, problem.validation) = order::split(all.len(), spec.validation.0, seed);
+            (problem.train, problem.validation) = order::split(all.len(), spec.validation.0, opening.seed);
             if problem.train.is_empty() {
                 return Err(Error::usage("no sample is left to train on", "lower `data.validation`, or add samples"));
             }
@@ -176,6 +197,14 @@ impl Problem {
         let deviation = |(c, m): (&[u64; 256], &f64)| moment(c, &|x| (x - m) * (x - m)).sqrt();
         let std = counts.iter().zip(&mean).map(deviation).map(|s| if s > 1e-12 { s } else { 1.0 }).collect();
         model.input.normalize = Some(Normalize::Values { mean, std });
+    }
+
+    /// Writes the class names down in the spec where the data has some of its own.
+    pub fn name_classes(&self, model: &mut Model) {
+        let own = self.classes.iter().enumerate().any(|(class, name)| *name != class.to_string());
+        if let Some(data) = model.data.as_mut().filter(|data| own && data.class_names.is_none()) {
+            data.class_names = Some(self.classes.clone());
+        }
     }
 
     /// Puts the images and labels on the adapter, where a program that gathers them is bound.

@@ -10,7 +10,7 @@ spec_words! {
         Idx = "idx",
         /// CIFAR-10's binary batches.
         Cifar10 = "cifar10",
-        /// A folder of images for each class.
+        /// PNG, JPEG, BMP and WebP pictures, a sub-folder for each class; with sub-folders `train` and `test` these hold the classes.
         Folder = "folder",
         /// Rows of numbers.
         Csv = "csv",
@@ -30,6 +30,8 @@ spec_struct! {
         pub validation: Fraction = Fraction(0.0),
         /// How many classes there are; by default counted.
         pub classes: Option<Count>,
+        /// Names of the classes in the order of the labels; by default the data's own, such as the names of the folders.
+        pub class_names: Option<Vec<String>>,
         /// Random changes of training images. None is supported yet.
         pub augment: Vec<Augment> = Vec::new(),
     }

@@ -130,6 +130,7 @@ impl Workload {
             train: (0..count as u32).collect(),
             validation: Vec::new(),
             test: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 
