@@ -16,7 +16,7 @@ use pumice::ops::loss::Record;
 use pumice::spec::Source;
 use pumice::task::classify::{argmax, softmax};
 use pumice::tensor::{DType, Data, HostTensor, TensorType};
-use pumice::train::{parameters, problem::Problem, verify};
+use pumice::train::{Opening, Problem, parameters, verify};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -37,7 +37,8 @@ fn train_of(model: &Model) -> TrainSpec {
 
 fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
     let model = open(LENET);
-    let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+    let problem =
+        Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
     let t = training(&model, &train_of(&model), problem.samples(), Some(10), session.device().caps())
         .expect("LeNet compiles");
     let step = session.bind(t.step.clone(), &t.layout).expect("LeNet binds");
@@ -289,7 +290,7 @@ fn batches_are_gathered_and_losses_recorded() {
         lower::lower(&graph, &layout, &caps, lower::Options { batch: 16, reuse: true }).expect("small tensors");
     let bound = session.bind(program, &layout).expect("it binds");
     parameters::initialise(&session, &layout, 3);
-    problem.upload(&session, &model.input);
+    problem.upload(&session, &model);
     let order: Vec<u32> = problem.train.iter().rev().copied().collect();
     session.write_tensor("data/order", None, &Data::U32(order.clone()));
     // A short batch, from the middle of the order.
@@ -300,7 +301,8 @@ fn batches_are_gathered_and_losses_recorded() {
     let mut read = |name: &str| session.read_output(&bound, name, n).expect("a kept value");
     let images = read("images");
     for (i, &p) in positions.iter().enumerate() {
-        let pixels = &problem.pixels[p as usize * 784..][..784];
+        let Data::U8(pixels) = &problem.samples else { panic!("images are u8") };
+        let pixels = &pixels[p as usize * 784..][..784];
         for (got, &byte) in images.as_f32()[i * 784..][..784].iter().zip(pixels) {
             let want = (f32::from(byte) / 255.0 - 0.1307) / 0.3081;
             assert!((got - want).abs() < 1e-5, "sample {i}: {got} instead of {want}");
@@ -334,7 +336,7 @@ fn what_is_recorded_equals_its_reference() {
         let labels = b.input("labels", each.with(DType::I32));
         let ring = b.state("data/ring", TensorType::f32(&[RING, 2]), 0.0, false);
         let record = Record { weight };
-        let loss = b.op(Record { weight }, &[values, scores, labels, ring]).expect("it fits")[0];
+        let loss = b.op(Record { weight }, &[values, ring, scores, labels]).expect("it fits")[0];
         b.graph.keep.push(("loss".into(), loss));
         let caps = session.device().caps().clone();
         let mut layout = Layout::default();

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::report::table;
 use crate::spec::Source;
-use crate::task::classify::ClassifyReport;
+use crate::task::Report;
 use crate::train::{Inference, Opening, Problem, Run, problem};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -92,7 +92,21 @@ pub fn batch(model: &Model) -> usize {
 }
 
 /// The numbers of a report and, up to 20 classes, its confusion matrix.
-pub fn text(report: &ClassifyReport, classes: &[String]) -> String {
+pub fn text(report: &Report, classes: &[String]) -> String {
+    let report = match report {
+        Report::Classify(report) => report,
+        Report::Regress(report) => {
+            let errors = &report.errors;
+            return format!(
+                "{} samples: loss {:.4}, MAE {:.4}, MSE {:.4}, R² {:.4}\n",
+                numbers::grouped(errors.samples()),
+                report.loss,
+                errors.mae(),
+                errors.mse(),
+                errors.r2(),
+            );
+        }
+    };
     let head = format!(
         "{} samples: loss {:.4}, accuracy {}, precision {}, recall {}, F1 {}\n",
         numbers::grouped(report.samples),

@@ -13,7 +13,7 @@ use crate::ops::{Entry, Layer, Loss};
 use crate::spec::{
     self, Field, Key, Kind, Node, NonNegative, Place, Report, Source, SpecStruct, check_keys, read_key, spec_struct,
 };
-pub use data::{Augment, DataKind, DataSpec};
+pub use data::{Augment, DataKind, DataSpec, Names};
 pub use input::{InputShape, InputSpec, Normalize};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
@@ -227,6 +227,16 @@ fn one_or_list(mut items: Vec<Json>) -> Json {
 }
 
 impl Model {
+    /// Whether the samples are rows of a table: numbers as they are, not bytes of images.
+    pub fn tabular(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv)
+    }
+
+    /// Whether the targets are classes; without a loss that says so they are not.
+    pub fn classifies(&self) -> bool {
+        self.loss.iter().any(|term| term.loss.target_is_class())
+    }
+
     /// The layer whose scores say how good the model is: the last one where a loss judges it, else that of the first loss.
     pub fn judged(&self) -> &str {
         let last = self.layers.last().map_or("input", |l| l.name.as_str());

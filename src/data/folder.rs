@@ -109,10 +109,10 @@ fn decode(
         let broken: Vec<usize> = failures.iter().map(|(index, _)| *index).collect();
         remove(&mut pixels, size, &broken);
         remove(&mut labels, 1, &broken);
-        skipped.extend(failures.iter().map(|(_, e)| e.to_string()));
+        skipped.extend(failures.iter().map(|(_, e)| one_line(&e.to_string())));
     }
     let images = HostTensor::new(&[labels.len(), height, width, channels], Data::U8(pixels));
-    Ok((!labels.is_empty()).then(|| Dataset { images, labels, classes: names.to_vec() }))
+    Ok((!labels.is_empty()).then(|| Dataset::of_images(images, labels, names.to_vec())))
 }
 
 /// Decodes each file into its share of `pixels`; returns the positions of those that cannot be, in any order.
@@ -201,6 +201,11 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
         }
     }
     Ok(found)
+}
+
+/// Decoders write over several lines.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<&str>>().join(" ")
 }
 
 fn shown(names: &[String]) -> String {

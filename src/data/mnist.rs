@@ -71,7 +71,7 @@ pub fn read(place: &Place, split: Split, classes: Option<usize>) -> Result<Datas
         None => largest(&labels) + 1,
     };
     let labels = labels.into_iter().map(i32::from).collect();
-    Ok(Dataset { images, labels, classes: (0..classes).map(|c| c.to_string()).collect() })
+    Ok(Dataset::of_images(images, labels, (0..classes).map(|c| c.to_string()).collect()))
 }
 
 /// The largest training label + 1.

@@ -1,11 +1,13 @@
 //! Data sets: one reader a format, orders by seed, tensors in files. Knows only tensors and errors.
 
+pub mod cifar;
 pub mod file;
 pub mod folder;
 pub mod idx;
 pub mod mnist;
 pub mod order;
 pub mod picture;
+pub mod table;
 pub mod tensors;
 
 use std::path::Path;
@@ -22,6 +24,10 @@ pub enum Kind {
     Bundled,
     /// Pictures, one sub-folder a class.
     Folder,
+    /// CIFAR-10's binary batches.
+    Cifar10,
+    /// A table with a header row.
+    Csv,
 }
 
 impl Kind {
@@ -31,6 +37,8 @@ impl Kind {
             Kind::Idx => "idx",
             Kind::Bundled => "bundled",
             Kind::Folder => "folder",
+            Kind::Cifar10 => "cifar10",
+            Kind::Csv => "csv",
         }
     }
 }
@@ -45,7 +53,7 @@ pub enum Split {
 }
 
 /// What [`open`] reads. A part that is wanted must be there.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Want {
     /// Read the training set.
     pub train: bool,
@@ -59,39 +67,50 @@ pub struct Want {
     pub size: Option<[usize; 3]>,
     /// Stop at a broken picture instead of skipping it.
     pub strict: bool,
+    /// Which columns of a table are what.
+    pub columns: Option<table::Columns>,
 }
 
-/// Labelled images, samples in the order of the file.
+/// Samples with their targets, in the order of the file.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Dataset {
-    /// u8 `[count, height, width, channels]`.
-    pub images: HostTensor,
-    /// A class index for each image, below `classes.len()`.
+    /// Images u8 `[count, height, width, channels]`, or features f32 `[count, features]`.
+    pub samples: HostTensor,
+    /// A class index for each sample, below `classes.len()`; empty where targets are values.
     pub labels: Vec<i32>,
     /// The names of the classes; `"0"`, `"1"`, … where the format has no names.
     pub classes: Vec<String>,
+    /// f32 `[count, targets]`, flattened; empty where targets are classes.
+    pub values: Vec<f32>,
+    /// The names of the features; empty for images.
+    pub features: Vec<String>,
 }
 
 impl Dataset {
     /// Number of samples.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.samples.shape[0]
     }
 
     /// Whether there is no sample. [`open`] returns no such data set.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
-    /// `[height, width, channels]` of every image.
+    /// `[height, width, channels]` of every image, or `[features]`.
     pub fn dims(&self) -> &[usize] {
-        &self.images.shape[1..]
+        &self.samples.shape[1..]
     }
 
-    /// The pixels, [`Dataset::dims`] by sample.
+    /// The pixels of images, [`Dataset::dims`] by sample.
     pub fn pixels(&self) -> &[u8] {
-        let Data::U8(pixels) = &self.images.data else { panic!("images are u8 by construction") };
+        let Data::U8(pixels) = &self.samples.data else { panic!("images are u8 by construction") };
         pixels
+    }
+
+    /// Labelled images without names for the features.
+    fn of_images(samples: HostTensor, labels: Vec<i32>, classes: Vec<String>) -> Dataset {
+        Dataset { samples, labels, classes, values: Vec::new(), features: Vec::new() }
     }
 }
 
@@ -108,11 +127,16 @@ pub struct Splits {
 
 /// Reads the wanted parts of a data set. Errors name the file, the sample where one is at fault, and what to do.
 pub fn open(kind: Kind, dir: Option<&Path>, want: Want) -> Result<Splits> {
-    if kind == Kind::Folder {
-        return folder::open(need_folder(kind, dir)?, &want);
+    match kind {
+        Kind::Folder => return folder::open(need_folder(kind, dir)?, &want),
+        Kind::Csv => return table::open(need_folder(kind, dir)?, &want),
+        Kind::Idx | Kind::Bundled | Kind::Cifar10 => {}
     }
-    let place = mnist::place(kind, dir)?;
-    let read = |split| mnist::read(&place, split, want.classes);
+    let place = if kind == Kind::Cifar10 { None } else { Some(mnist::place(kind, dir)?) };
+    let read = |split| match &place {
+        Some(place) => mnist::read(place, split, want.classes),
+        None => cifar::read(need_folder(kind, dir)?, split),
+    };
     let mut train = want.train.then(|| read(Split::Train)).transpose()?;
     let mut test = want.test.then(|| read(Split::Test)).transpose()?;
     if let (Some(train), Some(test)) = (&mut train, &mut test) {
@@ -144,7 +168,8 @@ fn rename(set: &mut Dataset, names: Option<&[String]>) -> Result<()> {
 
 fn need_folder(kind: Kind, dir: Option<&Path>) -> Result<&Path> {
     dir.ok_or_else(|| {
-        let what = format!("data of kind `{}` needs a folder", kind.word());
+        let place = if kind == Kind::Csv { "file or a folder" } else { "folder" };
+        let what = format!("data of kind `{}` needs a {place}", kind.word());
         Error::usage(what, "give it with --data DIR or as data.path in the spec")
     })
 }
@@ -153,6 +178,8 @@ fn need_folder(kind: Kind, dir: Option<&Path>) -> Result<&Path> {
 pub fn has(kind: Kind, dir: Option<&Path>, split: Split) -> bool {
     match kind {
         Kind::Folder => dir.is_some_and(|dir| folder::has(dir, split)),
+        // One without the other is a mistake that reading names; of a table a share may be the test set.
+        Kind::Cifar10 | Kind::Csv => true,
         Kind::Idx | Kind::Bundled => mnist::place(kind, dir).is_ok_and(|place| mnist::has(&place, split)),
     }
 }
@@ -162,6 +189,8 @@ pub fn has(kind: Kind, dir: Option<&Path>, split: Split) -> bool {
 pub fn count_classes(kind: Kind, dir: Option<&Path>) -> Result<usize> {
     match kind {
         Kind::Folder => Ok(folder::class_names(need_folder(kind, dir)?)?.len()),
+        Kind::Cifar10 => Ok(cifar::CLASSES),
+        Kind::Csv => Err(Error::usage("the classes of a table depend on its column", "say `data.classes`")),
         Kind::Idx | Kind::Bundled => mnist::count_classes(&mnist::place(kind, dir)?),
     }
 }

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cases;
 pub mod event;
 pub mod infer;
+mod metric;
 pub mod parameters;
 pub mod problem;
 pub mod profile;

@@ -2,21 +2,28 @@
 
 use crate::compile::Samples;
 use crate::compile::build::{self, Feed, Options};
-use crate::compile::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
+use crate::compile::model::{DataKind, DataSpec, Model, Normalize};
+use crate::data::table::{self, Columns};
 use crate::data::{self, Dataset, Kind, Split, Want, order};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::tensor::Data;
 use std::path::{Path, PathBuf};
 
-/// The data set of a model: all images in one list, and who uses which.
+/// The data set of a model: all samples in one list, and who uses which.
 pub struct Problem {
-    /// All images, u8 `[count, h, w, c]` flattened: the training set, then the test set.
-    pub pixels: Vec<u8>,
-    /// Their labels.
+    /// How many samples there are: the training set, then the test set.
+    pub count: usize,
+    /// All of them, flattened: images u8 `[count, h, w, c]`, or features f32 `[count, features]` as the file has them.
+    pub samples: Data,
+    /// Their classes; empty where targets are values.
     pub labels: Vec<i32>,
+    /// Their values `[count, targets]`, flattened; empty where targets are classes.
+    pub values: Vec<f32>,
     /// Class names.
     pub classes: Vec<String>,
+    /// Feature names; empty for images.
+    pub features: Vec<String>,
     /// Positions that are trained on.
     pub train: Vec<u32>,
     /// Positions held back of the training set.
@@ -49,19 +56,13 @@ pub fn folder(data: &DataSpec, spec: &Path, given: Option<&Path>) -> Option<Path
 }
 
 /// The reader of a kind.
-///
-/// # Errors
-/// A kind that has no reader yet.
-pub fn kind(data: &DataSpec) -> Result<Kind> {
+fn kind(data: &DataSpec) -> Kind {
     match data.kind {
-        DataKind::Idx => Ok(Kind::Idx),
-        DataKind::Bundled => Ok(Kind::Bundled),
-        DataKind::Folder => Ok(Kind::Folder),
-        other => {
-            let word = crate::spec::Field::write(&other);
-            let hint = "use \"idx\", \"folder\" or \"bundled\"";
-            Err(Error::usage(format!("data of kind {word} cannot be read yet"), hint))
-        }
+        DataKind::Idx => Kind::Idx,
+        DataKind::Bundled => Kind::Bundled,
+        DataKind::Folder => Kind::Folder,
+        DataKind::Cifar10 => Kind::Cifar10,
+        DataKind::Csv => Kind::Csv,
     }
 }
 
@@ -82,7 +83,10 @@ pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
         return Ok(Some(names.len()));
     }
     let folder = folder(data, &model.source.file, given);
-    data::count_classes(kind(data)?, folder.as_deref()).map(Some)
+    if let (Some(columns), Some(path)) = (columns(model, data)?, &folder) {
+        return Ok(Some(table::class_names(path, &columns)?.len()));
+    }
+    data::count_classes(kind(data), folder.as_deref()).map(Some)
 }
 
 /// How many scores there are to judge a sample by: labels are below it. The smallest count where several losses judge.
@@ -94,8 +98,34 @@ fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     Ok(types.filter(|ty| ty.dims.len() == 1).map(|ty| ty.channels()).min())
 }
 
-/// Fails for a loss that needs values where all data sets that can be read have classes.
+/// The share of a table's rows that is the test set, where the spec does not say.
+const TEST: f64 = 0.2;
+
+/// Which columns of a table are what; `None` for other kinds of data.
+///
+/// # Errors
+/// A table without a target.
+fn columns(model: &Model, data: &DataSpec) -> Result<Option<Columns>> {
+    if data.kind != DataKind::Csv {
+        return Ok(None);
+    }
+    let hint = "add the name of the column to predict, as \"target\": \"NAME\"";
+    let file = &model.source.file;
+    let target = data.target.as_ref().ok_or_else(|| Error::file(file, "data.target is missing", hint))?.0.clone();
+    let classes = model.classifies();
+    if classes && target.len() > 1 {
+        let what = format!("data.target names {} columns, and the loss takes one class a sample", target.len());
+        return Err(Error::file(file, what, "name one column, or use a loss that takes values"));
+    }
+    let test = data.test.map_or(TEST, |share| share.0);
+    Ok(Some(Columns { target, features: data.features.clone(), classes, test }))
+}
+
+/// Fails for a loss that needs values where the data set has classes.
 fn check_losses(model: &Model) -> Result<()> {
+    if model.tabular() {
+        return Ok(());
+    }
     let Some(loss) = model.loss.iter().find(|loss| !loss.loss.target_is_class()) else { return Ok(()) };
     let what = format!("loss `{}` needs values as targets, and the data set has classes", loss.op);
     Err(model.mistake(&loss.place, what, "use cross_entropy or hinge"))
@@ -111,8 +141,10 @@ impl Problem {
         let hint = "add a section `data`, such as { \"kind\": \"bundled\" }";
         let spec = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
         check_losses(model)?;
-        let (kind, folder) = (kind(spec)?, folder(spec, &model.source.file, opening.folder));
-        let classes = [spec.classes.map(|c| c.0), outputs(model, opening.classes)?].into_iter().flatten().min();
+        let (kind, folder) = (kind(spec), folder(spec, &model.source.file, opening.folder));
+        let outputs = outputs(model, opening.classes)?;
+        let classes = [spec.classes.map(|c| c.0), outputs].into_iter().flatten().min();
+        let want_columns = columns(model, spec)?;
         let test = match opening.only {
             Some(split) => split == Split::Test,
             None => data::has(kind, folder.as_deref(), Split::Test),
@@ -124,17 +156,28 @@ impl Problem {
             names: spec.class_names.clone(),
             size: model.input.dims().try_into().ok(),
             strict: opening.strict,
+            columns: want_columns.clone(),
         };
         let splits = data::open(kind, folder.as_deref(), want)?;
         let mut problem = Problem {
-            pixels: Vec::new(),
+            count: 0,
+            samples: if model.tabular() { Data::F32(Vec::new()) } else { Data::U8(Vec::new()) },
             labels: Vec::new(),
+            values: Vec::new(),
             classes: Vec::new(),
+            features: Vec::new(),
             train: Vec::new(),
             validation: Vec::new(),
             test: Vec::new(),
             skipped: splits.skipped,
         };
+        if let (Some(columns), Some(outputs)) = (&want_columns, outputs.filter(|_| !model.classifies())) {
+            if columns.target.len() != outputs {
+                let what =
+                    format!("data.target names {} columns, the model has {outputs} outputs", columns.target.len());
+                return Err(Error::usage(what, "give the last layer a unit for each column"));
+            }
+        }
         if let Some(set) = splits.train {
             let all = problem.add(model, set)?;
             (problem.train, problem.validation) = order::split(all.len(), spec.validation.0, opening.seed);
@@ -151,6 +194,10 @@ impl Problem {
     fn add(&mut self, model: &Model, set: Dataset) -> Result<Vec<u32>> {
         let dims = model.input.dims();
         let fits = set.dims() == dims || (dims.len() == 1 && set.dims().iter().product::<usize>() == dims[0]);
+        if !fits && model.tabular() {
+            let what = format!("the table has {} feature columns, the spec's input is {dims:?}", set.features.len());
+            return Err(Error::usage(what, "correct input.features, or choose columns with data.features"));
+        }
         if !fits {
             let what = format!(
                 "the data set's images are {:?} (height, width, channels), the spec's input is {dims:?}",
@@ -158,31 +205,58 @@ impl Problem {
             );
             return Err(Error::usage(what, "change `input`, or choose another data set with --data"));
         }
-        let start = self.labels.len() as u32;
-        self.pixels.extend_from_slice(set.pixels());
-        self.labels.extend_from_slice(&set.labels);
+        let (start, len) = (self.count as u32, set.len());
+        match (&mut self.samples, set.samples.data) {
+            (Data::U8(all), Data::U8(more)) if all.is_empty() => *all = more,
+            (Data::U8(all), Data::U8(more)) => all.extend(more),
+            (Data::F32(all), Data::F32(more)) => all.extend(more),
+            _ => panic!("the kind of data decides the element type"),
+        }
+        self.count += len;
+        self.labels.extend(set.labels);
+        self.values.extend(set.values);
+        self.features = set.features;
         if set.classes.len() > self.classes.len() {
             self.classes = set.classes;
         }
-        Ok((start..self.labels.len() as u32).collect())
+        Ok((start..self.count as u32).collect())
     }
 
     /// How many samples the programs must hold.
     pub fn samples(&self) -> Samples {
         let eval = self.validation.len().max(self.test.len()).max(self.train.len());
-        Samples { count: self.labels.len(), train: self.train.len(), eval }
+        Samples { count: self.count, train: self.train.len(), eval }
     }
 
-    /// Replaces `"normalize": "auto"` by the mean and standard deviation per channel of the training samples, on 0…1 values.
+    /// The classes of samples.
+    pub fn labels_of(&self, positions: &[u32]) -> Vec<i32> {
+        positions.iter().map(|&p| self.labels[p as usize]).collect()
+    }
+
+    /// The values of samples, `[positions, units]` flattened.
+    pub fn values_of(&self, positions: &[u32], units: usize) -> Vec<f32> {
+        positions.iter().flat_map(|&p| &self.values[p as usize * units..][..units]).copied().collect()
+    }
+
+    /// Replaces `"normalize": "auto"`, which is the default of a table, by the mean and standard deviation of the training samples: per channel on 0…1 values, or per feature of a
+    /// table as the file has them.
     pub fn measure(&self, model: &mut Model) {
-        if model.input.normalize != Some(Normalize::Auto) {
-            return;
+        let by_default = |data: &DataSpec| data.kind == DataKind::Csv && data.standardize.unwrap_or(true);
+        match model.input.normalize {
+            Some(Normalize::Auto) => {}
+            None if model.data.as_ref().is_some_and(by_default) => {}
+            _ => return,
         }
+        let pixels = match &self.samples {
+            Data::U8(pixels) => pixels,
+            Data::F32(features) => return model.input.normalize = Some(self.measure_features(features)),
+            other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
+        };
         let dims = model.input.dims();
         let (size, channels) = (dims.iter().product::<usize>(), model.input.channels());
         let mut counts = vec![[0u64; 256]; channels];
         for &i in &self.train {
-            let sample = &self.pixels[i as usize * size..(i as usize + 1) * size];
+            let sample = &pixels[i as usize * size..(i as usize + 1) * size];
             for (k, &byte) in sample.iter().enumerate() {
                 counts[k % channels][byte as usize] += 1;
             }
@@ -199,21 +273,56 @@ impl Problem {
         model.input.normalize = Some(Normalize::Values { mean, std });
     }
 
-    /// Writes the class names down in the spec where the data has some of its own.
-    pub fn name_classes(&self, model: &mut Model) {
+    /// Mean and standard deviation of each feature over the training samples, in f64 and two passes.
+    fn measure_features(&self, features: &[f32]) -> Normalize {
+        let width = self.features.len();
+        let rows = || self.train.iter().map(|&p| &features[p as usize * width..][..width]);
+        let count = self.train.len().max(1) as f64;
+        let mean_of = |f: &dyn Fn(f64) -> f64, c: usize| rows().map(|row| f(f64::from(row[c]))).sum::<f64>() / count;
+        let mean: Vec<f64> = (0..width).map(|c| mean_of(&|x| x, c)).collect();
+        let deviation = |c: usize| mean_of(&|x| (x - mean[c]).powi(2), c).sqrt();
+        // A column that never changes is only shifted.
+        let least = |c: usize| 1e-12_f64.max(mean[c].abs() * 1e-12);
+        let std = (0..width).map(|c| if deviation(c) > least(c) { deviation(c) } else { 1.0 }).collect();
+        Normalize::Values { mean, std }
+    }
+
+    /// Writes down in the spec what names the data has: of its classes where they are its own, and of its features.
+    pub fn write_names(&self, model: &mut Model) {
         let own = self.classes.iter().enumerate().any(|(class, name)| *name != class.to_string());
         if let Some(data) = model.data.as_mut().filter(|data| own && data.class_names.is_none()) {
             data.class_names = Some(self.classes.clone());
         }
+        if let Some(data) = model.data.as_mut().filter(|_| !self.features.is_empty()) {
+            data.features = Some(self.features.clone());
+        }
     }
 
-    /// Puts the images and labels on the adapter, where a program that gathers them is bound.
-    pub fn upload(&self, session: &Session, input: &InputSpec) {
-        session.write_tensor("data/images", None, &Data::U8(self.pixels.clone()));
-        session.write_tensor("data/labels", None, &Data::I32(self.labels.clone()));
-        if let Some((scale, shift)) = input.scale_and_shift().filter(|_| input.many_channels()) {
+    /// Puts the samples and their targets on the adapter, where a program that gathers them is bound. Features are normalised here.
+    pub fn upload(&self, session: &Session, model: &Model) {
+        let input = &model.input;
+        match (&self.samples, &input.normalize) {
+            (Data::F32(features), Some(Normalize::Values { mean, std })) => {
+                session.write_tensor("data/features", None, &Data::F32(normalised(features, mean, std)));
+            }
+            (Data::F32(_), _) => session.write_tensor("data/features", None, &self.samples),
+            _ => session.write_tensor("data/images", None, &self.samples),
+        }
+        match self.values.is_empty() {
+            true if model.classifies() => session.write_tensor("data/labels", None, &Data::I32(self.labels.clone())),
+            true => {}
+            false => session.write_tensor("data/targets", None, &Data::F32(self.values.clone())),
+        }
+        let scaled = input.many_channels() && !model.tabular();
+        if let Some((scale, shift)) = input.scale_and_shift().filter(|_| scaled) {
             session.write_tensor("data/scale", None, &Data::F32(scale));
             session.write_tensor("data/shift", None, &Data::F32(shift));
         }
     }
+}
+
+/// (x - mean) / std of features `[n, mean.len()]`, in f64.
+pub(super) fn normalised(features: &[f32], mean: &[f64], std: &[f64]) -> Vec<f32> {
+    let each = features.iter().zip(mean.iter().zip(std).cycle());
+    each.map(|(&x, (mean, std))| ((f64::from(x) - mean) / std) as f32).collect()
 }
