@@ -171,12 +171,12 @@ impl Problem {
             test: Vec::new(),
             skipped: splits.skipped,
         };
-        if let (Some(columns), Some(outputs)) = (&want_columns, outputs.filter(|_| !model.classifies())) {
-            if columns.target.len() != outputs {
-                let what =
-                    format!("data.target names {} columns, the model has {outputs} outputs", columns.target.len());
-                return Err(Error::usage(what, "give the last layer a unit for each column"));
-            }
+        let units = outputs.filter(|_| !model.classifies());
+        if let (Some(columns), Some(units)) = (&want_columns, units)
+            && columns.target.len() != units
+        {
+            let what = format!("data.target names {} columns, the model has {units} outputs", columns.target.len());
+            return Err(Error::usage(what, "give the last layer a unit for each column"));
         }
         if let Some(set) = splits.train {
             let all = problem.add(model, set)?;
