@@ -44,7 +44,7 @@ fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
     let step = session.bind(t.step.clone(), &t.layout).expect("LeNet binds");
     let eval = session.bind(t.eval.clone(), &t.layout).expect("LeNet binds");
     parameters::initialise(session, &t.layout, 0);
-    problem.upload(session, &model.input);
+    problem.upload(session, &model);
     session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
     (t, step, eval, problem)
 }
@@ -57,7 +57,8 @@ fn the_plan_is_what_is_allocated() {
     for path in [LENET, "assets/models/cnn7_mnist.json", "assets/models/mlp_mnist.json"] {
         session.clear();
         let model = open(path);
-        let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+        let problem =
+            Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
         let train = train_of(&model);
         let planned = plan::plan(&model, &train, Some(10), session.device().caps(), None).expect("a plan");
         let t = training(&model, &train, problem.samples(), Some(10), session.device().caps()).expect("it compiles");
@@ -274,7 +275,8 @@ fn a_tensor_over_the_binding_limit_is_refused_with_the_batch_that_fits() {
 fn batches_are_gathered_and_losses_recorded() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     let model = open(LENET);
-    let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+    let problem =
+        Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
     let samples = problem.samples();
     let feed = Feed::Resident { count: samples.count, order: "order", positions: samples.train };
     let options = Options { training: true, random: true, loss: true, feed, classes: Some(10) };
@@ -385,13 +387,14 @@ fn accumulated_batches_equal_one_large_batch() {
     // 16 samples at once, and in batches of 6, 6 and 4.
     for (batch, accumulate) in [(16, 1), (6, 3)] {
         session.clear();
-        let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+        let problem =
+            Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
         let mut train = train_of(&model);
         (train.batch.0, train.accumulate.0) = (batch, accumulate);
         let t = training(&model, &train, problem.samples(), Some(10), session.device().caps()).expect("it compiles");
         let bound = session.bind(t.step, &t.layout).expect("it binds");
         parameters::initialise(&session, &t.layout, 0);
-        problem.upload(&session, &model.input);
+        problem.upload(&session, &model);
         session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
         for k in 0..2u32 {
             for (i, start) in (0..16).step_by(batch).enumerate() {
