@@ -6,7 +6,7 @@ use pumice::compile::model::load;
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Device, Session};
 use pumice::spec::Source;
-use pumice::train::{Control, Event, Problem, Run, Trainer, problem};
+use pumice::train::{Control, Event, Opening, Problem, Run, Trainer, problem};
 use std::error::Error;
 
 const SPEC: &str = r#"{
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = load(Source { file: "softmax_regression.json".into(), text: SPEC.into() }, &[])?;
     let train = model.train.clone().ok_or("the spec has a section `train`")?;
     let classes = problem::classes(&model, None)?;
-    let problem = Problem::open(&model, None, classes, None, train.seed)?;
+    let problem = Problem::open(&model, Opening { classes, seed: train.seed, ..Opening::default() })?;
 
     let session = Session::new(Device::open(None, Limits::Raised)?);
     let mut trainer = Trainer::new(session, &model, train, problem, classes)?;
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Control::Continue
     })?;
     let (set, report) = trainer.final_report(&run)?;
-    println!("{set} set: {} samples, accuracy {:.2} %", report.samples, 100.0 * report.accuracy);
+    println!("{set} set: {} samples, accuracy {:.2} %", report.samples(), 100.0 * report.accuracy().unwrap_or(0.0));
     std::fs::remove_dir_all(&folder)?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 // Batches from a data set that lies on the adapter, in the epoch's order: sample i of the batch is order[offset + i].
 //   images: y[n, h, w, c] = (byte / 255 - MEAN_c) / STD_c, four bytes to a word; labels: y_labels[n] = labels[sample]
+//   rows of words, f32 or i32: y_rows[n, …] = rows[sample, …]
 #import step
 
 override COUNT: u32 = 1u;   // samples of the data set
@@ -94,4 +95,16 @@ fn gather_labelled_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wo
     let i = group_index(group, groups) * WG + lane;
     element4(i);
     label(i);
+}
+
+@group(0) @binding(2) var<storage, read> rows: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y_rows: array<u32>;
+
+// One invocation copies one word of a row, whatever it means.
+@compute @workgroup_size(WG)
+fn gather_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < ITEMS * step.n {
+        y_rows[i] = rows[sample(i / ITEMS) * ITEMS + i % ITEMS];
+    }
 }

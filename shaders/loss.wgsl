@@ -100,6 +100,16 @@ fn write_record(record: vec2<f32>) {
     ring[2u * slot + 1u] = record.y;
 }
 
+// One workgroup adds the losses of samples that have no classes.
+@compute @workgroup_size(WG)
+fn record_loss(@builtin(local_invocation_index) lane: u32) {
+    sums[lane] = vec2<f32>(own_sum(lane), 0.0);
+    workgroupBarrier();
+    if lane == 0u {
+        write_record(joined());
+    }
+}
+
 // One workgroup adds the losses, judges all samples and counts.
 @compute @workgroup_size(WG)
 fn record(@builtin(local_invocation_index) lane: u32) {

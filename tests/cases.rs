@@ -79,11 +79,12 @@ fn traits_of(graph: &Graph, node: usize, batch: usize) -> BTreeSet<&'static str>
 }
 
 /// Ops on scalars, flat arenas or the resident data set have no shapes that rows could vary; other tests reach them.
-const SHAPELESS: [&str; 13] = [
+const SHAPELESS: [&str; 14] = [
     "fill",
     "spread",
     "record",
     "gather",
+    "gather_rows",
     "accumulate",
     "clip",
     "sgd",

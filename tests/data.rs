@@ -12,7 +12,8 @@ use pumice::tensor::{Data, HostTensor};
 use pumice::train::run::Run;
 use serde_json::json;
 
-const TRAIN: Want = Want { train: true, test: false, classes: None };
+const TRAIN: Want =
+    Want { train: true, test: false, classes: None, names: None, size: None, strict: false, columns: None };
 
 /// An IDX file of unsigned bytes.
 fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
@@ -52,7 +53,7 @@ fn assert_says<T: std::fmt::Debug>(result: Result<T>, words: &[&str]) {
 
 #[test]
 fn bundled_digits_are_all_there() {
-    let want = Want { train: true, test: true, classes: Some(10) };
+    let want = Want { test: true, classes: Some(10), ..TRAIN };
     let splits = data::open(Kind::Bundled, None, want).unwrap();
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!((train.len(), test.len(), train.dims()), (8000, 2000, [28, 28, 1].as_slice()));
@@ -68,7 +69,7 @@ fn bundled_digits_are_all_there() {
 fn idx_is_read_plain_and_packed() {
     let train = open_three(|_| ()).unwrap().train.unwrap();
     assert_eq!(
-        (train.images.shape.as_slice(), train.labels.as_slice()),
+        (train.samples.shape.as_slice(), train.labels.as_slice()),
         ([3, 2, 2, 1].as_slice(), [0, 2, 1].as_slice())
     );
     assert_eq!(train.pixels(), (0..12).collect::<Vec<u8>>());

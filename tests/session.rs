@@ -16,7 +16,7 @@ use pumice::ops::loss::Record;
 use pumice::spec::Source;
 use pumice::task::classify::{argmax, softmax};
 use pumice::tensor::{DType, Data, HostTensor, TensorType};
-use pumice::train::{parameters, problem::Problem, verify};
+use pumice::train::{Opening, Problem, parameters, verify};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -37,13 +37,14 @@ fn train_of(model: &Model) -> TrainSpec {
 
 fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
     let model = open(LENET);
-    let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+    let problem =
+        Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
     let samples = problem.samples(16, session.device().caps());
     let t = training(&model, &train_of(&model), samples, Some(10), session.device().caps()).expect("LeNet compiles");
     let step = session.bind(t.step.clone(), &t.layout).expect("LeNet binds");
     let eval = session.bind(t.eval.clone(), &t.layout).expect("LeNet binds");
     parameters::initialise(session, &t.layout, 0);
-    problem.upload(session, &model.input);
+    problem.upload(session, &model);
     session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
     (t, step, eval, problem)
 }
@@ -56,7 +57,8 @@ fn the_plan_is_what_is_allocated() {
     for path in [LENET, "assets/models/cnn7_mnist.json", "assets/models/mlp_mnist.json"] {
         session.clear();
         let model = open(path);
-        let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+        let problem =
+            Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
         let train = train_of(&model);
         let planned = plan::plan(&model, &train, Some(10), session.device().caps(), None).expect("a plan");
         let t =
@@ -275,7 +277,8 @@ fn a_tensor_over_the_binding_limit_is_refused_with_the_batch_that_fits() {
 fn batches_are_gathered_and_losses_recorded() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     let model = open(LENET);
-    let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+    let problem =
+        Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
     let samples = problem.samples(16, session.device().caps());
     let feed = Feed::Resident { count: samples.count, order: "order", positions: samples.train };
     let options = Options { training: true, random: true, loss: true, feed, classes: Some(10) };
@@ -291,7 +294,7 @@ fn batches_are_gathered_and_losses_recorded() {
         lower::lower(&graph, &layout, &caps, lower::Options { batch: 16, reuse: true }).expect("small tensors");
     let bound = session.bind(program, &layout).expect("it binds");
     parameters::initialise(&session, &layout, 3);
-    problem.upload(&session, &model.input);
+    problem.upload(&session, &model);
     let order: Vec<u32> = problem.train.iter().rev().copied().collect();
     session.write_tensor("data/order", None, &Data::U32(order.clone()));
     // A short batch, from the middle of the order.
@@ -302,7 +305,8 @@ fn batches_are_gathered_and_losses_recorded() {
     let mut read = |name: &str| session.read_output(&bound, name, n).expect("a kept value");
     let images = read("images");
     for (i, &p) in positions.iter().enumerate() {
-        let pixels = &problem.pixels[p as usize * 784..][..784];
+        let Data::U8(pixels) = &problem.samples else { panic!("images are u8") };
+        let pixels = &pixels[p as usize * 784..][..784];
         for (got, &byte) in images.as_f32()[i * 784..][..784].iter().zip(pixels) {
             let want = (f32::from(byte) / 255.0 - 0.1307) / 0.3081;
             assert!((got - want).abs() < 1e-5, "sample {i}: {got} instead of {want}");
@@ -336,7 +340,7 @@ fn what_is_recorded_equals_its_reference() {
         let labels = b.input("labels", each.with(DType::I32));
         let ring = b.state("data/ring", TensorType::f32(&[RING, 2]), 0.0, false);
         let record = Record { weight };
-        let loss = b.op(Record { weight }, &[values, scores, labels, ring]).expect("it fits")[0];
+        let loss = b.op(Record { weight }, &[values, ring, scores, labels]).expect("it fits")[0];
         b.graph.keep.push(("loss".into(), loss));
         let caps = session.device().caps().clone();
         let mut layout = Layout::default();
@@ -385,7 +389,8 @@ fn accumulated_batches_equal_one_large_batch() {
     // 16 samples at once, and in batches of 6, 6 and 4.
     for (batch, accumulate) in [(16, 1), (6, 3)] {
         session.clear();
-        let problem = Problem::open(&model, None, Some(10), None, 0).expect("the bundled digits");
+        let problem =
+            Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
         let mut train = train_of(&model);
         (train.batch.0, train.accumulate.0) = (batch, accumulate);
         let t =
@@ -393,7 +398,7 @@ fn accumulated_batches_equal_one_large_batch() {
                 .expect("it compiles");
         let bound = session.bind(t.step, &t.layout).expect("it binds");
         parameters::initialise(&session, &t.layout, 0);
-        problem.upload(&session, &model.input);
+        problem.upload(&session, &model);
         session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
         for k in 0..2u32 {
             for (i, start) in (0..16).step_by(batch).enumerate() {

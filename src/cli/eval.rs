@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::report::table;
 use crate::spec::Source;
-use crate::task::classify::ClassifyReport;
-use crate::train::{Inference, Problem, Run, problem};
+use crate::task::Report;
+use crate::train::{Inference, Opening, Problem, Run, problem};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,6 +27,9 @@ pub struct Args {
     /// Which part of the data set.
     #[arg(long, value_enum, default_value_t = Part::Test)]
     split: Part,
+    /// Stop at a picture that cannot be read instead of skipping it.
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -50,7 +53,9 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let classes = problem::classes(&model, data)?;
     let only = if args.split == Part::Test { Split::Test } else { Split::Train };
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
-    let problem = Problem::open(&model, data, classes, Some(only), seed)?;
+    let opening = Opening { folder: data, classes, only: Some(only), seed, strict: args.strict };
+    let problem = Problem::open(&model, opening)?;
+    output::skipped(&problem.skipped);
     let positions = match args.split {
         Part::Test => &problem.test,
         Part::Train => &problem.train,
@@ -87,7 +92,21 @@ pub fn batch(model: &Model) -> usize {
 }
 
 /// The numbers of a report and, up to 20 classes, its confusion matrix.
-pub fn text(report: &ClassifyReport, classes: &[String]) -> String {
+pub fn text(report: &Report, classes: &[String]) -> String {
+    let report = match report {
+        Report::Classify(report) => report,
+        Report::Regress(report) => {
+            let errors = &report.errors;
+            return format!(
+                "{} samples: loss {:.4}, MAE {:.4}, MSE {:.4}, R² {:.4}\n",
+                numbers::grouped(errors.samples()),
+                report.loss,
+                errors.mae(),
+                errors.mse(),
+                errors.r2(),
+            );
+        }
+    };
     let head = format!(
         "{} samples: loss {:.4}, accuracy {}, precision {}, recall {}, F1 {}\n",
         numbers::grouped(report.samples),

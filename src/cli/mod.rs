@@ -52,7 +52,7 @@ enum Command {
     Train(train::Args),
     /// Evaluate a run on its data set or another one.
     Eval(eval::Args),
-    /// Classify PNG and JPEG files with a run.
+    /// Predict classes of pictures, or classes or values for rows of CSV files, with a run.
     Predict(predict::Args),
     /// Compare every node, forward and backward, with its f64 reference.
     Verify(verify::Args),

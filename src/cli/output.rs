@@ -29,6 +29,17 @@ pub fn note(line: &str) {
     let _ = writeln!(stderr().lock(), "{line}");
 }
 
+/// Names the files that were left out, the first of them each, and counts them.
+pub fn skipped(files: &[String]) {
+    const SHOWN: usize = 10;
+    if files.is_empty() {
+        return;
+    }
+    files.iter().take(SHOWN).for_each(|file| note(&format!("skipped: {file}")));
+    let more = if files.len() > SHOWN { format!(", the first {SHOWN} named above") } else { String::new() };
+    note(&format!("skipped {} files that cannot be read{more}; --strict stops at the first", files.len()));
+}
+
 /// Prints an error to stderr, one line for each mistake.
 pub fn error(e: &Error) {
     match e {

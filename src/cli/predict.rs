@@ -1,9 +1,9 @@
-//! `pumice predict`: classes and probabilities of pictures.
+//! `pumice predict`: classes and probabilities of pictures or of rows of tables, and values for such rows.
 
 use super::args::{DeviceArgs, count};
 use super::{Outcome, eval, fail, numbers, output};
 use crate::compile::model::{InputShape, Model};
-use crate::data::picture;
+use crate::data::{picture, table};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::ops::activation::ActivationKind;
@@ -20,10 +20,10 @@ pub struct Args {
     /// The run folder.
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// PNG or JPEG files of any size.
+    /// PNG, JPEG, BMP or WebP files of any size; for a model of a table, CSV files with its feature columns.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// How many classes to show a file, the likeliest first.
+    /// How many classes to show a sample, the likeliest first.
     #[arg(long, value_name = "K", default_value = "3", value_parser = count)]
     top: Count,
     #[command(flatten)]
@@ -36,32 +36,53 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let model = eval::model(&run)?;
     let weights = run.read_weights()?;
     let classes = problem::classes(&model, None)?;
-    let dims = picture_dims(&model, &run)?;
-    let mut pictures = Vec::new();
+    let read = reader(&model, &run)?;
+    let mut samples = Vec::new();
     let mut failed = None;
     for file in &args.files {
-        match read(file, dims) {
-            Ok(picture) => pictures.push(picture),
+        match read(file) {
+            Ok(found) => samples.push(found),
             Err(e) => failed = Some(fail(&e)),
         }
     }
     if let Some(code) = failed {
         return Ok(code);
     }
+    let rows: Vec<usize> = samples.iter().map(|s| s.shape[0]).collect();
     let session = Session::new(args.device.open()?);
-    let batch = eval::batch(&model).min(pictures.len());
+    let batch = eval::batch(&model).min(rows.iter().sum());
     let weights = (run.weights_path(), weights);
     let mut inference = Inference::new(session, &model, None, classes, batch, (&weights.0, &weights.1))?;
-    let mut found = Vec::new();
-    for pictures in pictures.chunks(batch) {
-        found.extend(ranked(&mut inference, &model, pictures, args.top.0)?);
-    }
+    let found = outputs(&mut inference, &samples, batch)?;
+    let answers = Answers { model: &model, top: args.top.0 };
+    // A picture is its file; a row of a table has a number besides.
+    let place = |(file, &count): (&PathBuf, &usize)| {
+        let (file, table) = (file.display().to_string(), model.tabular());
+        (1..=count).map(move |row| (file.clone(), table.then_some(row))).collect::<Vec<_>>()
+    };
+    let places = args.files.iter().zip(&rows).flat_map(place).zip(&found);
     if json {
-        output::print_json(&to_json(&args.files, &found))?;
+        let one = |((file, row), scores): ((String, Option<usize>), &Vec<f32>)| answers.json(&file, row, scores);
+        output::print_json(&json!({ "predictions": places.map(one).collect::<Vec<Json>>() }))?;
     } else {
-        output::print(&text(&args.files, &found))?;
+        let one = |((file, row), scores): ((String, Option<usize>), &Vec<f32>)| answers.line(&file, row, scores);
+        output::print(&places.map(one).collect::<String>())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What reads a file as the samples that a model takes.
+type Reader = Box<dyn Fn(&Path) -> Result<HostTensor>>;
+
+fn reader(model: &Model, run: &Run) -> Result<Reader> {
+    if !model.tabular() {
+        let dims = picture_dims(model, run)?;
+        return Ok(Box::new(move |file| read(file, dims)));
+    }
+    let names = model.data.as_ref().and_then(|data| data.features.clone());
+    let hint = "predict with a run folder that `pumice train` wrote";
+    let names = names.ok_or_else(|| Error::file(run.spec_path(), "data.features is missing", hint))?;
+    Ok(Box::new(move |file| table::features(file, &names)))
 }
 
 /// Height, width and channels of the pictures that a model takes.
@@ -77,33 +98,94 @@ fn picture_dims(model: &Model, run: &Run) -> Result<[usize; 3]> {
 
 fn read(file: &Path, [height, width, channels]: [usize; 3]) -> Result<HostTensor> {
     if file.is_dir() {
-        return Err(Error::file(file, "a folder, not a picture", "name the PNG or JPEG files in it"));
+        return Err(Error::file(file, "a folder, not a picture", "name the pictures in it"));
     }
     picture::read(file, height, width, channels)
 }
 
-/// The likeliest classes of each picture, with their probabilities.
-fn ranked(
-    inference: &mut Inference,
-    model: &Model,
-    pictures: &[HostTensor],
+/// The outputs of each sample of all files.
+fn outputs(inference: &mut Inference, files: &[HostTensor], batch: usize) -> Result<Vec<Vec<f32>>> {
+    let each = |file: &HostTensor| -> Vec<HostTensor> {
+        let shape = [&[1], &file.shape[1..]].concat();
+        let size: usize = shape.iter().product();
+        let part = |i: usize| match &file.data {
+            Data::U8(v) => Data::U8(v[i * size..][..size].to_vec()),
+            Data::F32(v) => Data::F32(v[i * size..][..size].to_vec()),
+            other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
+        };
+        (0..file.shape[0]).map(|i| HostTensor::new(&shape, part(i))).collect()
+    };
+    let samples: Vec<HostTensor> = files.iter().flat_map(each).collect();
+    let mut found = Vec::new();
+    for samples in samples.chunks(batch) {
+        let scores = inference.predict(&joined(samples))?;
+        let each = scores.as_f32().len() / samples.len();
+        found.extend(scores.as_f32().chunks_exact(each).map(<[f32]>::to_vec));
+    }
+    Ok(found)
+}
+
+/// Samples as one batch.
+fn joined(samples: &[HostTensor]) -> HostTensor {
+    let mut shape = samples[0].shape.clone();
+    shape[0] = samples.len();
+    let bytes: Vec<u8> = samples.iter().flat_map(|s| s.data.bytes().to_vec()).collect();
+    let data = match &samples[0].data {
+        Data::U8(_) => Data::U8(bytes),
+        _ => Data::F32(bytemuck::pod_collect_to_vec(&bytes)),
+    };
+    HostTensor::new(&shape, data)
+}
+
+/// What is said about a sample.
+struct Answers<'a> {
+    model: &'a Model,
     top: usize,
-) -> Result<Vec<Vec<(usize, f64)>>> {
-    let mut shape = pictures[0].shape.clone();
-    shape[0] = pictures.len();
-    let bytes = |p: &HostTensor| p.data.bytes().to_vec();
-    let batch = HostTensor::new(&shape, Data::U8(pictures.iter().flat_map(bytes).collect()));
-    let scores = inference.predict(&batch)?;
-    let each = scores.as_f32().len() / pictures.len();
-    let rank = |scores: &[f32]| {
+}
+
+impl Answers<'_> {
+    /// The likeliest classes, with their probabilities.
+    fn ranked(&self, scores: &[f32]) -> Vec<(String, f64)> {
         let shares = match scores {
-            _ if ends_with(model, ActivationKind::Softmax) => scores.iter().map(|&x| f64::from(x)).collect(),
-            &[p] if ends_with(model, ActivationKind::Sigmoid) => vec![1.0 - f64::from(p), f64::from(p)],
+            _ if ends_with(self.model, ActivationKind::Softmax) => scores.iter().map(|&x| f64::from(x)).collect(),
+            &[p] if ends_with(self.model, ActivationKind::Sigmoid) => vec![1.0 - f64::from(p), f64::from(p)],
             _ => classify::probabilities(scores),
         };
-        classify::top(&shares, top)
-    };
-    Ok(scores.as_f32().chunks_exact(each).map(rank).collect())
+        let names = self.model.data.as_ref().and_then(|data| data.class_names.as_ref());
+        let name = |class: usize| names.and_then(|n| n.get(class).cloned()).unwrap_or_else(|| class.to_string());
+        classify::top(&shares, self.top).into_iter().map(|(class, p)| (name(class), p)).collect()
+    }
+
+    /// Whether outputs are values: a table's, without a loss that takes classes.
+    fn values(&self) -> bool {
+        self.model.tabular() && !self.model.classifies()
+    }
+
+    fn json(&self, file: &str, row: Option<usize>, scores: &[f32]) -> Json {
+        let mut one = json!({ "file": file });
+        if let Some(row) = row {
+            one["row"] = json!(row);
+        }
+        if self.values() {
+            one["values"] = json!(scores);
+        } else {
+            let class = |(class, p): (String, f64)| json!({ "class": class, "probability": p });
+            one["classes"] = self.ranked(scores).into_iter().map(class).collect();
+        }
+        one
+    }
+
+    fn line(&self, file: &str, row: Option<usize>, scores: &[f32]) -> String {
+        let what: Vec<String> = match self.values() {
+            true => {
+                let names = self.model.data.as_ref().and_then(|d| d.target.as_ref()).map_or(&[][..], |t| &t.0);
+                names.iter().zip(scores).map(|(name, x)| format!("{name} {x}")).collect()
+            }
+            false => self.ranked(scores).iter().map(|(class, p)| format!("{class} {}", numbers::percent(*p))).collect(),
+        };
+        let row = row.map_or(String::new(), |row| format!(", row {row}"));
+        format!("{file}{row}: {}\n", what.join(", "))
+    }
 }
 
 /// Whether an activation that makes probabilities comes last.
@@ -113,18 +195,4 @@ fn ends_with(model: &Model, wanted: ActivationKind) -> bool {
     let kind = layer.get("kind").map(|k| k.get("kind").unwrap_or(k));
     last.activation.is_some_and(|a| a.kind == wanted)
         || (last.op == "activation" && kind.is_some_and(|k| k == wanted.word()))
-}
-
-fn to_json(files: &[PathBuf], found: &[Vec<(usize, f64)>]) -> Json {
-    let class = |&(class, p): &(usize, f64)| json!({ "class": class.to_string(), "probability": p });
-    let file = |(file, found): (&PathBuf, &Vec<(usize, f64)>)| json!({ "file": file.display().to_string(), "classes": found.iter().map(class).collect::<Vec<Json>>() });
-    json!({ "predictions": files.iter().zip(found).map(file).collect::<Vec<Json>>() })
-}
-
-fn text(files: &[PathBuf], found: &[Vec<(usize, f64)>]) -> String {
-    let class = |&(class, p): &(usize, f64)| format!("{class} {}", numbers::percent(p));
-    let line = |(file, found): (&PathBuf, &Vec<(usize, f64)>)| {
-        format!("{}: {}\n", file.display(), found.iter().map(class).collect::<Vec<String>>().join(", "))
-    };
-    files.iter().zip(found).map(line).collect()
 }

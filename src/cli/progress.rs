@@ -123,6 +123,8 @@ fn epoch_line(line: &Json, epochs: usize, rate: f64) -> String {
         share("accuracy", "train_accuracy"),
         loss("validation loss", "val_loss"),
         share("validation accuracy", "val_accuracy"),
+        loss("MAE", "val_mae"),
+        loss("R²", "val_r2"),
         number("seconds").map(|s| format!("{s:.1} s")),
         Some(format!("{rate:.0} samples/s")),
     ];

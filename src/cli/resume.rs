@@ -6,14 +6,21 @@ use crate::error::{Error, Result};
 use crate::train::Run;
 use serde_json::{Map, Value as Json};
 
-/// Fails unless a spec is that of a run, `train.epochs` apart. `"auto"` takes what the run measured.
+/// Fails unless a spec is that of a run, `train.epochs` apart. `"auto"` takes what the run measured, and
+/// classes and features have the names that they had there.
 ///
 /// # Errors
 /// A run without a readable spec, or the first value that differs.
 pub fn check(model: &mut Model, run: &Run) -> Result<()> {
     let saved = eval::model(run)?;
-    if model.input.normalize == Some(Normalize::Auto) {
+    let measured =
+        model.input.normalize == Some(Normalize::Auto) || (model.tabular() && model.input.normalize.is_none());
+    if measured {
         model.input.normalize = saved.input.normalize.clone();
+    }
+    if let (Some(data), Some(saved)) = (&mut model.data, &saved.data) {
+        data.class_names = data.class_names.take().or_else(|| saved.class_names.clone());
+        data.features = data.features.take().or_else(|| saved.features.clone());
     }
     let (mut here, mut there) = (model.to_json(), saved.to_json());
     for spec in [&mut here, &mut there] {

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::report::table::{Align, Table};
 use crate::spec::Count;
-use crate::task::classify::ClassifyReport;
-use crate::train::{Control, Problem, Run, Trainer, problem};
+use crate::task::Report;
+use crate::train::{Control, Opening, Problem, Run, Trainer, problem};
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,6 +37,9 @@ pub struct Args {
     /// Take only those of the weights that fit, and list the others.
     #[arg(long, requires = "weights")]
     partial: bool,
+    /// Stop at a picture that cannot be read instead of skipping it.
+    #[arg(long)]
+    strict: bool,
     /// Epochs in all, also with --resume.
     #[arg(long, value_name = "N", value_parser = count)]
     epochs: Option<Count>,
@@ -75,8 +78,11 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         resume::check(&mut model, run)?;
     }
     let train = model.train.clone().expect("`load` has seen it");
-    let problem = Problem::open(&model, data.as_deref(), classes, None, train.seed)?;
+    let opening = Opening { folder: data.as_deref(), classes, only: None, seed: train.seed, strict: args.strict };
+    let mut problem = Problem::open(&model, opening)?;
+    output::skipped(&problem.skipped);
     problem.measure(&mut model);
+    problem.write_names(&mut model);
     let class_names = problem.classes.clone();
     let session = Session::new(args.device.open()?);
     let epochs = train.epochs.0;
@@ -197,7 +203,7 @@ fn resume_hint(args: &Args, run: &Run, step: u64) -> String {
     format!("stopped at step {step}; go on with: pumice train {} --resume {dir}{data}", spec.display())
 }
 
-fn print_report(run: &Run, split: &str, report: &ClassifyReport, classes: &[String], json: bool) -> Result<()> {
+fn print_report(run: &Run, split: &str, report: &Report, classes: &[String], json: bool) -> Result<()> {
     if json {
         let mut line = json!({ "event": "report", "split": split });
         if let (Some(line), Json::Object(report)) = (line.as_object_mut(), report.to_json()) {
@@ -219,6 +225,8 @@ fn epochs(metrics: &[Json]) -> Table {
         ("accuracy", "train_accuracy"),
         ("val. loss", "val_loss"),
         ("val. accuracy", "val_accuracy"),
+        ("val. MAE", "val_mae"),
+        ("val. R²", "val_r2"),
         ("seconds", "seconds"),
     ];
     let shown: Vec<_> = all.into_iter().filter(|(_, key)| metrics.iter().any(|line| !line[*key].is_null())).collect();
@@ -227,7 +235,7 @@ fn epochs(metrics: &[Json]) -> Table {
     let cell = |line: &Json, key: &str| match (line[key].as_f64(), key) {
         (None, _) => String::new(),
         (Some(x), "train_accuracy" | "val_accuracy") => numbers::percent(x),
-        (Some(x), "train_loss" | "val_loss") => format!("{x:.4}"),
+        (Some(x), "train_loss" | "val_loss" | "val_mae" | "val_r2") => format!("{x:.4}"),
         (Some(x), "seconds") => format!("{x:.1}"),
         (Some(x), _) => format!("{x}"),
     };

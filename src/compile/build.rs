@@ -5,7 +5,7 @@ use crate::error::{Diagnostic, Error, Result};
 use crate::graph::{Builder, Graph, RING, ShapeError, Value};
 use crate::ops::LayerCx;
 use crate::ops::elementwise::{Add, Mul};
-use crate::ops::gather::Gather;
+use crate::ops::gather::{Gather, GatherRows};
 use crate::ops::loss::{MeanLoss, Record};
 use crate::spec::Place;
 use crate::tensor::{DType, TensorType};
@@ -16,9 +16,10 @@ use std::collections::HashMap;
 pub enum Feed {
     /// The host writes `input` and `target` before each step.
     Host,
-    /// A gather from the resident data set: `data/images`, `data/labels` and the order of positions `data/ORDER`.
+    /// A gather from the resident data set: `data/images` or, of a table, `data/features`; `data/labels` or `data/targets`; and the order of
+    /// positions `data/ORDER`.
     Resident {
-        /// Images in the data set.
+        /// Samples in the data set.
         count: usize,
         /// Name of the order.
         order: &'static str,
@@ -48,7 +49,7 @@ pub struct Options {
 /// # Errors
 /// All layers whose shapes do not fit, each with its place in the spec.
 pub fn build(model: &Model, options: &Options) -> Result<Graph> {
-    let mut build = Build { model, options, b: Builder::default(), labels: None, errors: Vec::new() };
+    let mut build = Build { model, options, b: Builder::default(), labels: None, resident: None, errors: Vec::new() };
     let Some(input) = build.input() else { return Err(Error::Spec(build.errors)) };
     let mut values: HashMap<&str, Value> = HashMap::from([("input", input)]);
     for layer in &model.layers {
@@ -78,6 +79,8 @@ struct Build<'a> {
     b: Builder,
     /// The batch's classes, gathered with its images.
     labels: Option<Value>,
+    /// Samples in the resident data set, and the order.
+    resident: Option<(usize, Value)>,
     errors: Vec<Diagnostic>,
 }
 
@@ -105,8 +108,14 @@ impl Build<'_> {
             return Some(self.b.input("input", TensorType::batch(&dims)));
         };
         let shape: Vec<usize> = std::iter::once(count).chain(dims.iter().copied()).collect();
-        let images = self.b.state("data/images", TensorType::f32(&shape).with(DType::U8), 0.0, false);
         let order = self.b.state(&format!("data/{order}"), TensorType::f32(&[positions]).with(DType::U32), 0.0, false);
+        self.resident = Some((count, order));
+        if self.model.tabular() {
+            self.b.scope = "input".into();
+            let features = self.b.state("data/features", TensorType::f32(&shape), 0.0, false);
+            return Some(self.b.one(GatherRows, &[features, order]));
+        }
+        let images = self.b.state("data/images", TensorType::f32(&shape).with(DType::U8), 0.0, false);
         let (mean, std) = match &self.model.input.normalize {
             Some(Normalize::Values { mean, std }) if !self.model.input.many_channels() => (mean.clone(), std.clone()),
             // Training puts the measured values in the place of "auto"; a plan needs no more than their number.
@@ -184,10 +193,10 @@ impl Build<'_> {
                     self.error(&term.place, what, "let all losses share one target".into());
                     return;
                 }
-                // Classes lie with the images. No data set that can be read has values yet, but such a run can be planned.
+                // Classes of images come with them.
                 None => *target.insert(match self.labels.filter(|_| class) {
                     Some(labels) => labels,
-                    None => self.b.input("target", wanted),
+                    None => self.target(wanted),
                 }),
             };
             self.b.scope = format!("loss/{}", term.of);
@@ -203,24 +212,35 @@ impl Build<'_> {
         }
         let Some(target) = target else { return };
         let class = self.b.ty(target).dtype == DType::I32;
-        let recorded = self.options.feed != Feed::Host && self.options.training && class;
-        let loss = self.total(&terms, recorded.then_some((values[model.judged()], target)));
+        let recorded = self.options.feed != Feed::Host && self.options.training;
+        let judged = if class { vec![values[model.judged()], target] } else { Vec::new() };
+        let loss = self.total(&terms, recorded.then_some(judged));
         self.b.graph.loss = Some(loss);
         self.b.graph.keep.push(("loss".into(), loss));
     }
 
-    /// The weighted sum of the mean losses. For an output that is to be `judged` by the targets, the step's loss and how many samples were
-    /// right are written into the ring that the host reads now and then.
-    fn total(&mut self, terms: &[(f64, Value)], judged: Option<(Value, Value)>) -> Value {
-        let record = |b: &mut Builder, weight, values, (output, target)| {
+    /// The batch's targets, of the resident data set where there is one.
+    fn target(&mut self, wanted: TensorType) -> Value {
+        let Some((count, order)) = self.resident else { return self.b.input("target", wanted) };
+        let name = if wanted.dtype == DType::I32 { "data/labels" } else { "data/targets" };
+        let shape: Vec<usize> = std::iter::once(count).chain(wanted.dims.iter().copied()).collect();
+        self.b.scope = "target".into();
+        let all = self.b.state(name, TensorType::f32(&shape).with(wanted.dtype), 0.0, false);
+        self.b.one(GatherRows, &[all, order])
+    }
+
+    /// The weighted sum of the mean losses. Where it is recorded, the step's loss and, of an output that is `judged` by classes, how many samples
+    /// were right are written into the ring that the host reads now and then.
+    fn total(&mut self, terms: &[(f64, Value)], judged: Option<Vec<Value>>) -> Value {
+        let record = |b: &mut Builder, weight, values, judged: Vec<Value>| {
             b.scope = "metrics".into();
             let ring = b.state("data/ring", TensorType::f32(&[RING, 2]), 0.0, false);
-            b.one(Record { weight }, &[values, output, target, ring])
+            b.one(Record { weight }, &[vec![values, ring], judged].concat())
         };
         let b = &mut self.b;
         b.scope = "loss".into();
-        if let ([(weight, each)], Some(judged)) = (terms, judged) {
-            return record(b, Some(*weight), *each, judged);
+        if let ([(weight, each)], Some(judged)) = (terms, &judged) {
+            return record(b, Some(*weight), *each, judged.clone());
         }
         let means: Vec<Value> = terms.iter().map(|&(weight, each)| b.one(MeanLoss { weight }, &[each])).collect();
         let total = means[1..].iter().fold(means[0], |total, &mean| b.one(Add::default(), &[total, mean]));

@@ -14,7 +14,7 @@ use crate::ops::{Entry, Layer, Loss};
 use crate::spec::{
     self, Field, Key, Kind, Node, NonNegative, Place, Report, Source, SpecStruct, check_keys, read_key, spec_struct,
 };
-pub use data::{Augment, DataKind, DataSpec};
+pub use data::{Augment, DataKind, DataSpec, Names};
 pub use input::{InputShape, InputSpec, Normalize};
 pub use schedule::{
     Anneal, ConstantSchedule, CosineSchedule, ExponentialSchedule, OneCycleSchedule, Schedule, StepSchedule,
@@ -227,6 +227,18 @@ fn one_or_list(mut items: Vec<Json>) -> Json {
 }
 
 impl Model {
+    /// Whether the samples are rows of a table: numbers as they are, not bytes of images.
+    pub fn tabular(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv)
+    }
+
+    /// Whether the targets are classes: where a loss takes nothing else, and where one takes either unless a table has several targets.
+    pub fn classifies(&self) -> bool {
+        let targets = self.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |target| target.0.len());
+        let class = |term: &LossNode| term.loss.target_is_class() || (term.loss.target_may_be_class() && targets == 1);
+        self.loss.iter().any(class)
+    }
+
     /// The layer whose scores say how good the model is: the last one where a loss judges it, else that of the first loss.
     pub fn judged(&self) -> &str {
         let last = self.layers.last().map_or("input", |l| l.name.as_str());

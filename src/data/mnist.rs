@@ -45,10 +45,7 @@ pub fn place(kind: Kind, dir: Option<&Path>) -> Result<Place> {
             Err(Error::file(dir, what, "give the folder that holds the IDX files with --data or data.path"))
         }
         (Kind::Bundled, None) => Ok(Place::Bundled),
-        (Kind::Idx, None) => Err(Error::usage(
-            "data of kind `idx` needs a folder",
-            "give it with --data DIR or as data.path in the spec",
-        )),
+        (_, None) => super::need_folder(kind, None).map(|dir| Place::Folder(dir.to_path_buf())),
     }
 }
 
@@ -74,7 +71,7 @@ pub fn read(place: &Place, split: Split, classes: Option<usize>) -> Result<Datas
         None => largest(&labels) + 1,
     };
     let labels = labels.into_iter().map(i32::from).collect();
-    Ok(Dataset { images, labels, classes: (0..classes).map(|c| c.to_string()).collect() })
+    Ok(Dataset::of_images(images, labels, (0..classes).map(|c| c.to_string()).collect()))
 }
 
 /// The largest training label + 1.

@@ -1,4 +1,4 @@
-//! PNG and JPEG files as the input of a network.
+//! PNG, JPEG, BMP and WebP files as the input of a network.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -13,7 +13,7 @@ use crate::tensor::{Data, HostTensor};
 /// The most that one picture may take when unpacked: enough for 150 megapixels in colour.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// Reads a PNG or JPEG file of any size as u8 `[1, height, width, channels]`: turned upright, converted to grey (1
+/// Reads a PNG, JPEG, BMP or WebP file of any size as u8 `[1, height, width, channels]`: turned upright, converted to grey (1
 /// channel) or RGB (3), and stretched to `height` × `width` when it has another size.
 /// Errors name the file; so does a network whose input has neither 1 nor 3 channels.
 pub fn read(path: &Path, height: usize, width: usize, channels: usize) -> Result<HostTensor> {
@@ -36,7 +36,9 @@ pub fn read(path: &Path, height: usize, width: usize, channels: usize) -> Result
 fn decode(path: &Path) -> Result<DynamicImage> {
     let wrong = |e: ImageError| match e {
         ImageError::IoError(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => Error::read(path, e),
-        ImageError::Unsupported(_) => Error::file(path, "not a PNG or JPEG picture", "convert it to PNG or JPEG"),
+        ImageError::Unsupported(_) => {
+            Error::file(path, "not a PNG, JPEG, BMP or WebP picture", "convert it to one of these")
+        }
         e => Error::file(path, format!("the picture cannot be read ({e})"), "check that it opens in a viewer"),
     };
     // Not `ImageReader::open`: that falls back to the name where the content tells nothing.

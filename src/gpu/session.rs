@@ -401,6 +401,16 @@ impl Session {
         }
     }
 
+    /// Writes the first elements of a persistent tensor that lies in one window; the others stay.
+    pub fn write_start(&self, name: &str, data: &Data) {
+        let entry = &self.layout.entries[name];
+        assert!(entry.ty.dtype == data.dtype() && data.len() <= entry.parts[0].len, "the start of tensor {name}");
+        let mut bytes = data.bytes().to_vec();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        let part = &entry.parts[0];
+        self.device.queue.write_buffer(&self.store[&(entry.arena, part.window)], part.offset, &bytes);
+    }
+
     /// Elements of a persistent tensor.
     pub fn elements(&self, name: &str) -> usize {
         self.layout.entries[name].ty.items()

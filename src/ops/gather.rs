@@ -8,7 +8,7 @@ use crate::tensor::{DType, TensorType};
 use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.ops(&["gather"]);
+    registry.ops(&["gather", "gather_rows"]);
 }
 
 /// Checks the order: u32 `[positions]`.
@@ -124,6 +124,50 @@ impl Op for Gather {
             value.abs() + 2.0 * (mean / std).abs()
         };
         Some(values.map(one).collect())
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Inputs rows f32 or i32 `[count, …]`, and order u32 `[positions]`, both states. Output `[N, …]`: row order[step.offset + n], as it is. Features and
+/// targets of tables.
+#[derive(Debug)]
+pub struct GatherRows;
+
+impl Op for GatherRows {
+    fn name(&self) -> &'static str {
+        "gather_rows"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        let rows = inputs[0];
+        assert!([DType::F32, DType::I32].contains(&rows.dtype) && !rows.batched, "rows are f32 or i32 [count, …]");
+        check_order(inputs[1]);
+        Ok(vec![TensorType::batch(&rows.dims[1..]).with(rows.dtype)])
+    }
+
+    fn gradient(&self, _: &mut Builder, inputs: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
+        vec![None; inputs.len()]
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let items = cx.outputs[0].items();
+        let kernel = Kernel::new("gather", "gather_rows")
+            .read("rows", cx.input(0))
+            .read("order", cx.input(1))
+            .write("y_rows", cx.output(0))
+            .set("COUNT", cx.inputs[0].dims[0])
+            .set("ORDERED", cx.inputs[1].items())
+            .set("ITEMS", items);
+        cx.push(kernel.grid(Grid::per_sample(items)));
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let rows = &cx.inputs[0];
+        let items: usize = rows.shape[1..].iter().product();
+        indices.iter().map(|&i| rows.data[sample(cx, i / items) * items + i % items]).collect()
     }
 
     fn any(&self) -> &dyn Any {

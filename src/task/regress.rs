@@ -3,6 +3,15 @@
 
 use serde_json::{Value, json};
 
+/// What `eval` says about predicted values.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RegressReport {
+    /// Mean loss.
+    pub loss: f64,
+    /// Their errors.
+    pub errors: Regression,
+}
+
 /// Running sums over samples of `outputs` values each.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Regression {

@@ -1,6 +1,6 @@
 //! Evaluation and prediction with a trained model.
 
-use super::{parameters, pass::Pass, problem::Problem};
+use super::{parameters, pass::Pass, problem, problem::Problem};
 use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::model::{Model, Normalize};
@@ -9,7 +9,9 @@ use crate::data::tensors::Tensors;
 use crate::error::Result;
 use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Segment, Step};
-use crate::task::classify::{self, ClassifyReport, Confusion};
+use crate::task::classify::{self, Confusion};
+use crate::task::regress::Regression;
+use crate::task::{Report, Tally};
 use crate::tensor::{Data, HostTensor};
 use std::path::Path;
 
@@ -17,13 +19,17 @@ use std::path::Path;
 ///
 /// # Errors
 /// What the adapter reports.
-pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positions: &[u32]) -> Result<ClassifyReport> {
+pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positions: &[u32]) -> Result<Report> {
     let batch = bound.program().batch;
     let pass = Pass::begin(session, problem, "eval_order", positions.to_vec());
     let outputs = &bound.program().outputs;
     let output = outputs.get("scores").unwrap_or(&outputs["output"]).clone();
     let loss = bound.program().outputs["loss"].clone();
-    let mut confusion = Confusion::new(classify::told_apart(output.ty.items()).max(problem.classes.len()));
+    let units = output.ty.items();
+    let mut tally = match problem.values.is_empty() {
+        true => Tally::Classify(Confusion::new(classify::told_apart(units).max(problem.classes.len()))),
+        false => Tally::Regress(Regression::new(units)),
+    };
     let mut total = 0.0;
     // One batch is computed while the one before is read.
     let mut pending: Option<(usize, usize, Pending, Pending)> = None;
@@ -47,12 +53,15 @@ pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positio
         if let Some((start, n, scores, mean)) = std::mem::replace(&mut pending, next) {
             let scores: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(scores)?);
             let mean: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(mean)?);
-            let labels: Vec<i32> = pass.positions(start, n).iter().map(|&p| problem.labels[p as usize]).collect();
-            confusion.add_scores(&labels, &scores[..n * output.ty.items()]);
+            let (here, scores) = (pass.positions(start, n), &scores[..n * units]);
+            match &mut tally {
+                Tally::Classify(confusion) => confusion.add_scores(&problem.labels_of(here), scores),
+                Tally::Regress(errors) => errors.add(&problem.values_of(here), scores),
+            }
             total += f64::from(mean[0]) * n as f64;
         }
     }
-    Ok(ClassifyReport::new(total / positions.len().max(1) as f64, confusion))
+    Ok(tally.report(total / positions.len().max(1) as f64))
 }
 
 /// A trained model bound for inference.
@@ -88,7 +97,7 @@ impl Inference {
         let bound = session.bind(program, &layout)?;
         parameters::load(&session, &layout, weights.0, weights.1, false)?;
         if let Some(p) = problem {
-            p.upload(&session, &model.input);
+            p.upload(&session, model);
         }
         Ok(Inference {
             session,
@@ -108,16 +117,15 @@ impl Inference {
     ///
     /// # Errors
     /// What the adapter reports.
-    pub fn evaluate(&mut self, problem: &Problem, positions: &[u32]) -> Result<ClassifyReport> {
+    pub fn evaluate(&mut self, problem: &Problem, positions: &[u32]) -> Result<Report> {
         evaluate(&mut self.session, &self.bound, problem, positions)
     }
 
-    /// The last layer's outputs for u8 images `[n, h, w, c]`, n at most the planned batch.
+    /// The last layer's outputs for u8 images `[n, h, w, c]` or f32 features `[n, features]`, n at most the planned batch.
     ///
     /// # Errors
     /// What the adapter reports.
-    pub fn predict(&mut self, images: &HostTensor) -> Result<HostTensor> {
-        let Data::U8(bytes) = &images.data else { panic!("images are u8") };
+    pub fn predict(&mut self, samples: &HostTensor) -> Result<HostTensor> {
         let (mean, std) = match &self.normalize {
             Some(Normalize::Values { mean, std }) => (mean.clone(), std.clone()),
             _ => (vec![0.0; self.channels], vec![1.0; self.channels]),
@@ -126,8 +134,12 @@ impl Inference {
             let c = i % self.channels;
             (f32::from(b) / 255.0 - mean[c] as f32) / std[c] as f32
         };
-        let input: Vec<f32> = bytes.iter().enumerate().map(scale).collect();
-        let n = images.shape[0];
+        let input: Vec<f32> = match &samples.data {
+            Data::U8(bytes) => bytes.iter().enumerate().map(scale).collect(),
+            Data::F32(features) => problem::normalised(features, &mean, &std),
+            other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
+        };
+        let n = samples.shape[0];
         self.session.write_input(&self.bound, "input", &Data::F32(input));
         self.session.run(&self.bound, &[Segment::Forward], &Step::of(n))?;
         self.session.read_output(&self.bound, "output", n)

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cases;
 pub mod event;
 pub mod infer;
+mod metric;
 pub mod parameters;
 mod pass;
 pub mod problem;
@@ -15,7 +16,7 @@ pub mod verify;
 
 pub use event::{Control, Event};
 pub use infer::Inference;
-pub use problem::Problem;
+pub use problem::{Opening, Problem};
 pub use profile::Profile;
 pub use run::Run;
 pub use trainer::Trainer;

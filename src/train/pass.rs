@@ -14,7 +14,7 @@ pub struct Pass {
 impl Pass {
     /// Begins a pass over `positions` of the problem, whose programs gather by the order `data/ORDER`.
     pub fn begin(session: &Session, problem: &Problem, order: &str, positions: Vec<u32>) -> Pass {
-        let streamed = session.elements("data/images") < problem.pixels.len();
+        let streamed = !problem.resident(session);
         let name = format!("data/{order}");
         let length = session.elements(&name);
         let mut list: Vec<u32> = if streamed { (0..length as u32).collect() } else { positions.clone() };
@@ -34,11 +34,9 @@ impl Pass {
         if !self.streamed {
             return start as u32;
         }
-        let (mut pixels, mut labels) = problem.fetch(self.positions(start, n));
-        pixels.resize(session.elements("data/images"), 0);
-        session.write_tensor("data/images", None, &Data::U8(pixels));
-        labels.resize(session.elements("data/labels"), 0);
-        session.write_tensor("data/labels", None, &Data::I32(labels));
+        for (name, data) in problem.tensors(self.positions(start, n)) {
+            session.write_start(name, &data);
+        }
         0
     }
 }

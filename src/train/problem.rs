@@ -2,7 +2,8 @@
 
 use crate::compile::Samples;
 use crate::compile::build::{self, Feed, Options};
-use crate::compile::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
+use crate::compile::model::{DataKind, DataSpec, Model, Normalize};
+use crate::data::table::{self, Columns};
 use crate::data::{self, Dataset, Kind, Split, Want, order};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
@@ -13,20 +14,47 @@ use std::path::{Path, PathBuf};
 /// Bytes of samples that lie on the adapter at most; a larger data set is sent batch by batch, which costs little.
 const RESIDENT: u64 = 1 << 30;
 
-/// The data set of a model: all images in one list, and who uses which.
+/// Names of the tensors of samples.
+const IMAGES: &str = "data/images";
+const FEATURES: &str = "data/features";
+
+/// The data set of a model: all samples in one list, and who uses which.
 pub struct Problem {
-    /// All images, u8 `[count, h, w, c]` flattened: the training set, then the test set.
-    pub pixels: Vec<u8>,
-    /// Their labels.
+    /// How many samples there are: the training set, then the test set.
+    pub count: usize,
+    /// All of them, flattened: images u8 `[count, h, w, c]`, or features f32 `[count, features]`, normalised once mean and deviation are known.
+    pub samples: Data,
+    /// Their classes; empty where targets are values.
     pub labels: Vec<i32>,
+    /// Their values `[count, targets]`, flattened; empty where targets are classes.
+    pub values: Vec<f32>,
     /// Class names.
     pub classes: Vec<String>,
+    /// Feature names; empty for images.
+    pub features: Vec<String>,
     /// Positions that are trained on.
     pub train: Vec<u32>,
     /// Positions held back of the training set.
     pub validation: Vec<u32>,
     /// Positions of the test set.
     pub test: Vec<u32>,
+    /// What is wrong with each file that was left out.
+    pub skipped: Vec<String>,
+}
+
+/// Which data is opened, and how.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Opening<'a> {
+    /// The folder of `--data`, instead of the spec's own.
+    pub folder: Option<&'a Path>,
+    /// What [`classes`] returned.
+    pub classes: Option<usize>,
+    /// Only one split; by default the training set, and the test set where there is one.
+    pub only: Option<Split>,
+    /// Chooses what is held back for validation.
+    pub seed: u64,
+    /// Stop at a broken file instead of skipping it.
+    pub strict: bool,
 }
 
 /// Where a model's data is: the folder of `--data`, else the spec's `path`, relative to the spec's own folder.
@@ -36,17 +64,13 @@ pub fn folder(data: &DataSpec, spec: &Path, given: Option<&Path>) -> Option<Path
 }
 
 /// The reader of a kind.
-///
-/// # Errors
-/// A kind that has no reader yet.
-pub fn kind(data: &DataSpec) -> Result<Kind> {
+fn kind(data: &DataSpec) -> Kind {
     match data.kind {
-        DataKind::Idx => Ok(Kind::Idx),
-        DataKind::Bundled => Ok(Kind::Bundled),
-        other => {
-            let word = crate::spec::Field::write(&other);
-            Err(Error::usage(format!("data of kind {word} cannot be read yet"), "use \"idx\" or \"bundled\""))
-        }
+        DataKind::Idx => Kind::Idx,
+        DataKind::Bundled => Kind::Bundled,
+        DataKind::Folder => Kind::Folder,
+        DataKind::Cifar10 => Kind::Cifar10,
+        DataKind::Csv => Kind::Csv,
     }
 }
 
@@ -63,8 +87,14 @@ pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
     let hint = "say `data.classes`, or give `units` a number";
     let missing = || model.mistake(&layer.place, "`\"units\": \"classes\"` needs a section `data`", hint);
     let data = model.data.as_ref().ok_or_else(missing)?;
+    if let Some(names) = &data.class_names {
+        return Ok(Some(names.len()));
+    }
     let folder = folder(data, &model.source.file, given);
-    data::count_classes(kind(data)?, folder.as_deref()).map(Some)
+    if let (Some(columns), Some(path)) = (columns(model, data)?, &folder) {
+        return Ok(Some(table::class_names(path, &columns)?.len()));
+    }
+    data::count_classes(kind(data), folder.as_deref()).map(Some)
 }
 
 /// How many classes the scores tell apart: labels are below it. The smallest count where several losses judge; a single score of a loss
@@ -76,7 +106,7 @@ fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     let mut least: Option<usize> = None;
     for loss in &model.loss {
         let Some(ty) = output(&loss.of).map(|value| graph.ty(value)).filter(|ty| ty.dims.len() == 1) else { continue };
-        let binary = !loss.loss.target_is_class();
+        let binary = !loss.loss.target_is_class() && (model.classifies() || !model.tabular());
         if binary && ty.channels() != 1 {
             let what = format!("loss `{}` of {} scores cannot judge classes", loss.op, ty.channels());
             let hint = "end with one unit, where classes 0 and 1 are told apart, or use cross_entropy";
@@ -88,51 +118,89 @@ fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     Ok(least)
 }
 
-/// Fails for a loss that needs values where all data sets that can be read have classes.
+/// The share of a table's rows that is the test set, where the spec does not say.
+const TEST: f64 = 0.2;
+
+/// Which columns of a table are what; `None` for other kinds of data.
+///
+/// # Errors
+/// A table without a target.
+fn columns(model: &Model, data: &DataSpec) -> Result<Option<Columns>> {
+    if data.kind != DataKind::Csv {
+        return Ok(None);
+    }
+    let hint = "add the name of the column to predict, as \"target\": \"NAME\"";
+    let file = &model.source.file;
+    let target = data.target.as_ref().ok_or_else(|| Error::file(file, "data.target is missing", hint))?.0.clone();
+    let classes = model.classifies();
+    if classes && target.len() > 1 {
+        let what = format!("data.target names {} columns, and the loss takes one class a sample", target.len());
+        return Err(Error::file(file, what, "name one column, or use a loss that takes values"));
+    }
+    let test = data.test.map_or(TEST, |share| share.0);
+    Ok(Some(Columns { target, features: data.features.clone(), classes, test }))
+}
+
+/// Fails for a loss that needs values where the data set has classes.
 fn check_losses(model: &Model) -> Result<()> {
+    if model.tabular() {
+        return Ok(());
+    }
     let Some(loss) = model.loss.iter().find(|loss| !loss.loss.target_may_be_class()) else { return Ok(()) };
     let what = format!("loss `{}` needs values as targets, and the data set has classes", loss.op);
     Err(model.mistake(&loss.place, what, "use cross_entropy or hinge"))
 }
 
 impl Problem {
-    /// Reads the data of a model: for training, with the test set where there is one, or only one split. `count` is what
-    /// [`classes`] returned.
+    /// Reads the data of a model.
     ///
     /// # Errors
     /// Layers whose shapes do not fit, a missing section, a file that is missing or broken, images that do not fit the model's input,
     /// labels that it has no output for.
-    pub fn open(
-        model: &Model,
-        given: Option<&Path>,
-        count: Option<usize>,
-        only: Option<Split>,
-        seed: u64,
-    ) -> Result<Problem> {
+    pub fn open(model: &Model, opening: Opening) -> Result<Problem> {
         let hint = "add a section `data`, such as { \"kind\": \"bundled\" }";
         let spec = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
         check_losses(model)?;
-        let (kind, folder) = (kind(spec)?, folder(spec, &model.source.file, given));
-        let classes = [spec.classes.map(|c| c.0), outputs(model, count)?].into_iter().flatten().min();
-        let want = match only {
-            Some(split) => Want { train: split == Split::Train, test: split == Split::Test, classes },
-            None => {
-                let test = data::has(kind, folder.as_deref(), Split::Test);
-                Want { train: true, test, classes }
-            }
+        let (kind, folder) = (kind(spec), folder(spec, &model.source.file, opening.folder));
+        let outputs = outputs(model, opening.classes)?;
+        let classes = [spec.classes.map(|c| c.0), outputs].into_iter().flatten().min();
+        let want_columns = columns(model, spec)?;
+        let test = match opening.only {
+            Some(split) => split == Split::Test,
+            None => data::has(kind, folder.as_deref(), Split::Test),
+        };
+        let want = Want {
+            train: opening.only != Some(Split::Test),
+            test,
+            classes,
+            names: spec.class_names.clone(),
+            size: model.input.dims().try_into().ok(),
+            strict: opening.strict,
+            columns: want_columns.clone(),
         };
         let splits = data::open(kind, folder.as_deref(), want)?;
         let mut problem = Problem {
-            pixels: Vec::new(),
+            count: 0,
+            samples: if model.tabular() { Data::F32(Vec::new()) } else { Data::U8(Vec::new()) },
             labels: Vec::new(),
+            values: Vec::new(),
             classes: Vec::new(),
+            features: Vec::new(),
             train: Vec::new(),
             validation: Vec::new(),
             test: Vec::new(),
+            skipped: splits.skipped,
         };
+        let units = outputs.filter(|_| !model.classifies());
+        if let (Some(columns), Some(units)) = (&want_columns, units)
+            && columns.target.len() != units
+        {
+            let what = format!("data.target names {} columns, the model has {units} outputs", columns.target.len());
+            return Err(Error::usage(what, "give the last layer a unit for each column"));
+        }
         if let Some(set) = splits.train {
             let all = problem.add(model, set)?;
-            (problem.train, problem.validation) = order::split(all.len(), spec.validation.0, seed);
+            (problem.train, problem.validation) = order::split(all.len(), spec.validation.0, opening.seed);
             if problem.train.is_empty() {
                 return Err(Error::usage("no sample is left to train on", "lower `data.validation`, or add samples"));
             }
@@ -140,12 +208,17 @@ impl Problem {
         if let Some(set) = splits.test {
             problem.test = problem.add(model, set)?;
         }
+        problem.normalise(model);
         Ok(problem)
     }
 
     fn add(&mut self, model: &Model, set: Dataset) -> Result<Vec<u32>> {
         let dims = model.input.dims();
         let fits = set.dims() == dims || (dims.len() == 1 && set.dims().iter().product::<usize>() == dims[0]);
+        if !fits && model.tabular() {
+            let what = format!("the table has {} feature columns, the spec's input is {dims:?}", set.features.len());
+            return Err(Error::usage(what, "correct input.features, or choose columns with data.features"));
+        }
         if !fits {
             let what = format!(
                 "the data set's images are {:?} (height, width, channels), the spec's input is {dims:?}",
@@ -153,45 +226,86 @@ impl Problem {
             );
             return Err(Error::usage(what, "change `input`, or choose another data set with --data"));
         }
-        let start = self.labels.len() as u32;
-        self.pixels.extend_from_slice(set.pixels());
-        self.labels.extend_from_slice(&set.labels);
+        let (start, len) = (self.count as u32, set.len());
+        match (&mut self.samples, set.samples.data) {
+            (Data::U8(all), Data::U8(more)) if all.is_empty() => *all = more,
+            (Data::U8(all), Data::U8(more)) => all.extend(more),
+            (Data::F32(all), Data::F32(more)) => all.extend(more),
+            _ => panic!("the kind of data decides the element type"),
+        }
+        self.count += len;
+        self.labels.extend(set.labels);
+        self.values.extend(set.values);
+        self.features = set.features;
         if set.classes.len() > self.classes.len() {
             self.classes = set.classes;
         }
-        Ok((start..self.labels.len() as u32).collect())
+        Ok((start..self.count as u32).collect())
     }
 
     /// What the programs hold of the data set: all of it where that fits one binding of the adapter and [`RESIDENT`], else a batch.
     pub fn samples(&self, batch: usize, caps: &Caps) -> Samples {
         let most = caps.max_binding.min(caps.max_buffer).min(RESIDENT);
-        if self.pixels.len() as u64 > most && batch < self.labels.len() {
+        let bytes = self.samples.bytes().len() as u64;
+        if bytes > most && batch < self.count {
             return Samples { count: batch, train: batch, eval: batch };
         }
         let eval = self.validation.len().max(self.test.len()).max(self.train.len());
-        Samples { count: self.labels.len(), train: self.train.len(), eval }
+        Samples { count: self.count, train: self.train.len(), eval }
     }
 
-    /// Pixels and labels of some samples.
-    pub fn fetch(&self, positions: &[u32]) -> (Vec<u8>, Vec<i32>) {
-        let size = self.pixels.len() / self.labels.len().max(1);
-        let mut pixels = Vec::with_capacity(positions.len() * size);
-        for &i in positions {
-            pixels.extend_from_slice(&self.pixels[i as usize * size..][..size]);
-        }
-        (pixels, positions.iter().map(|&i| self.labels[i as usize]).collect())
+    /// The tensors of some samples as the programs hold them, by name: images or features, and labels or values.
+    pub fn tensors(&self, positions: &[u32]) -> Vec<(&'static str, Data)> {
+        let samples = match &self.samples {
+            Data::U8(all) => (IMAGES, Data::U8(picked(all, self.count, positions))),
+            Data::F32(all) => (FEATURES, Data::F32(picked(all, self.count, positions))),
+            other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
+        };
+        let targets = match self.values.is_empty() {
+            true => ("data/labels", Data::I32(picked(&self.labels, self.count, positions))),
+            false => ("data/targets", Data::F32(picked(&self.values, self.count, positions))),
+        };
+        vec![samples, targets]
     }
 
-    /// Replaces `"normalize": "auto"` by the mean and standard deviation per channel of the training samples, on 0…1 values.
-    pub fn measure(&self, model: &mut Model) {
-        if model.input.normalize != Some(Normalize::Auto) {
-            return;
+    /// Whether the programs of a session hold all samples.
+    pub fn resident(&self, session: &Session) -> bool {
+        let name = if matches!(self.samples, Data::U8(_)) { IMAGES } else { FEATURES };
+        session.elements(name) == self.samples.len()
+    }
+
+    /// The classes of samples.
+    pub fn labels_of(&self, positions: &[u32]) -> Vec<i32> {
+        picked(&self.labels, self.count, positions)
+    }
+
+    /// The values of samples, `[positions, units]` flattened.
+    pub fn values_of(&self, positions: &[u32]) -> Vec<f32> {
+        picked(&self.values, self.count, positions)
+    }
+
+    /// Replaces `"normalize": "auto"`, which is the default of a table, by the mean and standard deviation of the training samples: per channel on
+    /// 0…1 values, or per feature of a table as the file has them, whose features are then normalised.
+    pub fn measure(&mut self, model: &mut Model) {
+        let by_default = |data: &DataSpec| data.kind == DataKind::Csv && data.standardize.unwrap_or(true);
+        match model.input.normalize {
+            Some(Normalize::Auto) => {}
+            None if model.data.as_ref().is_some_and(by_default) => {}
+            _ => return,
         }
+        let pixels = match &self.samples {
+            Data::U8(pixels) => pixels,
+            Data::F32(features) => {
+                model.input.normalize = Some(self.measure_features(features));
+                return self.normalise(model);
+            }
+            other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
+        };
         let dims = model.input.dims();
         let (size, channels) = (dims.iter().product::<usize>(), model.input.channels());
         let mut counts = vec![[0u64; 256]; channels];
         for &i in &self.train {
-            let sample = &self.pixels[i as usize * size..(i as usize + 1) * size];
+            let sample = &pixels[i as usize * size..(i as usize + 1) * size];
             for (k, &byte) in sample.iter().enumerate() {
                 counts[k % channels][byte as usize] += 1;
             }
@@ -208,15 +322,65 @@ impl Problem {
         model.input.normalize = Some(Normalize::Values { mean, std });
     }
 
-    /// Puts the images and labels on the adapter, where programs that gather them are bound and hold them all.
-    pub fn upload(&self, session: &Session, input: &InputSpec) {
-        if session.elements("data/images") == self.pixels.len() {
-            session.write_tensor("data/images", None, &Data::U8(self.pixels.clone()));
-            session.write_tensor("data/labels", None, &Data::I32(self.labels.clone()));
+    /// Normalises the features of a table by the spec's mean and standard deviation, where it has them.
+    fn normalise(&mut self, model: &Model) {
+        if let (Data::F32(features), Some(Normalize::Values { mean, std })) =
+            (&mut self.samples, &model.input.normalize)
+        {
+            *features = normalised(features, mean, std);
         }
-        if let Some((scale, shift)) = input.scale_and_shift().filter(|_| input.many_channels()) {
+    }
+
+    /// Mean and standard deviation of each feature over the training samples, in f64 and two passes.
+    fn measure_features(&self, features: &[f32]) -> Normalize {
+        let width = self.features.len();
+        let rows = || self.train.iter().map(|&p| &features[p as usize * width..][..width]);
+        let count = self.train.len().max(1) as f64;
+        let mean_of = |f: &dyn Fn(f64) -> f64, c: usize| rows().map(|row| f(f64::from(row[c]))).sum::<f64>() / count;
+        let mean: Vec<f64> = (0..width).map(|c| mean_of(&|x| x, c)).collect();
+        let deviation = |c: usize| mean_of(&|x| (x - mean[c]).powi(2), c).sqrt();
+        // A column that never changes is only shifted.
+        let least = |c: usize| 1e-12_f64.max(mean[c].abs() * 1e-12);
+        let std = (0..width).map(|c| if deviation(c) > least(c) { deviation(c) } else { 1.0 }).collect();
+        Normalize::Values { mean, std }
+    }
+
+    /// Writes down in the spec what names the data has: of its classes where they are its own, and of its features.
+    pub fn write_names(&self, model: &mut Model) {
+        let own = self.classes.iter().enumerate().any(|(class, name)| *name != class.to_string());
+        if let Some(data) = model.data.as_mut().filter(|data| own && data.class_names.is_none()) {
+            data.class_names = Some(self.classes.clone());
+        }
+        if let Some(data) = model.data.as_mut().filter(|_| !self.features.is_empty()) {
+            data.features = Some(self.features.clone());
+        }
+    }
+
+    /// Puts the samples and their targets on the adapter, where programs that gather them are bound and hold them all.
+    pub fn upload(&self, session: &Session, model: &Model) {
+        if self.resident(session) {
+            let all: Vec<u32> = (0..self.count as u32).collect();
+            for (name, data) in self.tensors(&all) {
+                session.write_tensor(name, None, &data);
+            }
+        }
+        let input = &model.input;
+        let scaled = input.many_channels() && !model.tabular();
+        if let Some((scale, shift)) = input.scale_and_shift().filter(|_| scaled) {
             session.write_tensor("data/scale", None, &Data::F32(scale));
             session.write_tensor("data/shift", None, &Data::F32(shift));
         }
     }
+}
+
+/// (x - mean) / std of features `[n, mean.len()]`, in f64.
+pub(super) fn normalised(features: &[f32], mean: &[f64], std: &[f64]) -> Vec<f32> {
+    let each = features.iter().zip(mean.iter().zip(std).cycle());
+    each.map(|(&x, (mean, std))| ((f64::from(x) - mean) / std) as f32).collect()
+}
+
+/// The items at some positions of a list of `count`, each of as many elements.
+fn picked<T: Copy>(all: &[T], count: usize, positions: &[u32]) -> Vec<T> {
+    let size = all.len() / count.max(1);
+    positions.iter().flat_map(|&i| &all[i as usize * size..][..size]).copied().collect()
 }

@@ -5,7 +5,7 @@ use super::pass::Pass;
 use super::problem::Problem;
 use super::profile::Profile;
 use super::run::Run;
-use super::{infer, parameters};
+use super::{infer, metric, parameters};
 use crate::compile::model::{Metric, Model, TrainSpec};
 use crate::compile::{self, Training};
 use crate::data::order;
@@ -13,7 +13,7 @@ use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Arena, RING, Segment, Step};
-use crate::task::classify::ClassifyReport;
+use crate::task::Report;
 use serde_json::{Value as Json, json};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -107,6 +107,7 @@ impl Trainer {
             let hint = "set data.validation, such as 0.1, or remove train.early_stopping";
             return Err(Error::usage("early stopping needs samples held back for validation", hint));
         }
+        metric::check(&train, model.classifies())?;
         let mut session = session;
         let samples = problem.samples(train.batch.0, session.device().caps());
         let training = compile::training(model, &train, samples, classes, session.device().caps())?;
@@ -114,7 +115,7 @@ impl Trainer {
         let step = session.bind(training.step.clone(), &training.layout)?;
         let eval = session.bind(training.eval.clone(), &training.layout)?;
         parameters::initialise(&session, &training.layout, train.seed);
-        problem.upload(&session, &model.input);
+        problem.upload(&session, model);
         session.reserve_staging(&training.layout)?;
         Ok(Trainer {
             session,
@@ -295,7 +296,7 @@ impl Trainer {
                 step: self.progress.step,
                 epoch: self.progress.epoch + 1,
                 loss: mean(self.progress.loss_sum),
-                accuracy: mean(self.progress.correct),
+                accuracy: mean(self.progress.correct).filter(|_| self.problem.values.is_empty()),
                 seen: submitted,
             };
             if watch(&event) == Control::Stop {
@@ -412,16 +413,22 @@ impl Trainer {
         let seen = self.progress.seen.max(1) as f64;
         self.progress.epoch += 1;
         self.progress.batches = 0;
-        let line = json!({
+        let classes = self.problem.values.is_empty();
+        let mut line = json!({
             "epoch": self.progress.epoch,
             "step": self.progress.step,
             "train_loss": self.progress.loss_sum / seen,
-            "train_accuracy": self.progress.correct / seen,
-            "val_loss": validation.as_ref().map(|v| v.loss),
-            "val_accuracy": validation.as_ref().map(|v| v.accuracy),
+            "train_accuracy": classes.then_some(self.progress.correct / seen),
+            "val_loss": validation.as_ref().map(Report::loss),
+            "val_accuracy": validation.as_ref().and_then(Report::accuracy),
             "samples": self.progress.seen,
             "seconds": seconds,
         });
+        if let Some(errors) = validation.as_ref().and_then(Report::errors) {
+            line["val_mae"] = json!(errors.mae());
+            line["val_mse"] = json!(errors.mse());
+            line["val_r2"] = json!(errors.r2());
+        }
         if better {
             let weights = parameters::read(&mut self.session, &self.training.layout)?;
             run.write_weights(&weights)?;
@@ -433,11 +440,11 @@ impl Trainer {
     }
 
     /// Whether a validation found this epoch's parameters the best so far; counts the epochs since, for early stopping.
-    fn judge(&mut self, validation: Option<&ClassifyReport>) -> bool {
+    fn judge(&mut self, validation: Option<&Report>) -> bool {
         let Some(report) = validation else { return false };
         let stopping = self.train.early_stopping.as_ref();
         let metric = stopping.map_or(Metric::ValLoss, |s| s.metric);
-        let score = if metric == Metric::ValLoss { -report.loss } else { report.accuracy };
+        let score = metric::score(metric, report);
         let better = self.progress.best.is_none_or(|best| score > best || best.is_nan());
         if better {
             self.progress.best = Some(score);
@@ -469,7 +476,7 @@ impl Trainer {
     ///
     /// # Errors
     /// What the adapter or the disk reports.
-    pub fn final_report(&mut self, run: &Run) -> Result<(&'static str, ClassifyReport)> {
+    pub fn final_report(&mut self, run: &Run) -> Result<(&'static str, Report)> {
         let weights = run.read_weights()?;
         let file = run.weights_path();
         parameters::load(&self.session, &self.training.layout, &file, &weights, false)?;

@@ -10,9 +10,9 @@ spec_words! {
         Idx = "idx",
         /// CIFAR-10's binary batches.
         Cifar10 = "cifar10",
-        /// A folder of images for each class.
+        /// PNG, JPEG, BMP and WebP pictures, a sub-folder for each class; with sub-folders `train` and `test` these hold the classes.
         Folder = "folder",
-        /// Rows of numbers.
+        /// A table with a header row: a file, or a folder with train.csv and perhaps test.csv.
         Csv = "csv",
         /// The 10,000 digits that come with the program.
         Bundled = "bundled",
@@ -30,8 +30,49 @@ spec_struct! {
         pub validation: Fraction = Fraction(0.0),
         /// How many classes there are; by default counted.
         pub classes: Option<Count>,
+        /// Names of the classes in the order of the labels; by default the data's own, such as the names of the folders.
+        pub class_names: Option<Vec<String>>,
+        /// Of a table: the column to predict, or a list of columns. Where the loss takes classes, its cells name them; else they are numbers.
+        pub target: Option<Names>,
+        /// Of a table: the columns that the network takes, in this order; by default all but the targets.
+        pub features: Option<Vec<String>>,
+        /// Of a table: whether features are shifted and scaled to mean 0 and deviation 1 over the training rows, as `"normalize": "auto"` does; by
+        /// default they are. Targets stay as they are.
+        pub standardize: Option<bool>,
+        /// Of a table in one file: the share of its rows that is the test set, the same rows for every seed; 0.2 by default.
+        pub test: Option<Fraction>,
         /// Random changes of training images. None is supported yet.
         pub augment: Vec<Augment> = Vec::new(),
+    }
+}
+
+/// One name or a list of names; never empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Names(pub Vec<String>);
+
+impl Field for Names {
+    fn read(node: &Node, report: &mut Report) -> Option<Names> {
+        let names = match &node.kind {
+            Kind::String(name) => vec![name.clone()],
+            Kind::Array(items) if !items.is_empty() => Field::read(node, report)?,
+            _ => {
+                report.expected(node, "a name or a list of names");
+                return None;
+            }
+        };
+        Some(Names(names))
+    }
+
+    fn write(&self) -> Json {
+        match self.0.as_slice() {
+            [one] => one.write(),
+            many => many.to_vec().write(),
+        }
+    }
+
+    fn schema() -> Json {
+        let list = serde_json::json!({ "type": "array", "items": String::schema(), "minItems": 1 });
+        serde_json::json!({ "anyOf": [String::schema(), list] })
     }
 }
 

@@ -57,8 +57,14 @@ spec_words! {
     pub enum Metric {
         /// Loss, lower is better.
         ValLoss = "val_loss",
-        /// Accuracy, higher is better.
+        /// Accuracy of classes, higher is better.
         ValAccuracy = "val_accuracy",
+        /// Mean absolute error of values, lower is better.
+        ValMae = "val_mae",
+        /// Mean squared error of values, lower is better.
+        ValMse = "val_mse",
+        /// Coefficient of determination of values, higher is better.
+        ValR2 = "val_r2",
     }
 }
 

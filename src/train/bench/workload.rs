@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
 use crate::spec::Source;
+use crate::tensor::Data;
 use crate::train::{Problem, Trainer, parameters, problem, verify};
 use serde_json::{Value as Json, json};
 use std::time::Instant;
@@ -124,12 +125,19 @@ impl Workload {
         let size: usize = self.model.input.dims().iter().product();
         let noise = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
         Problem {
-            pixels: (0..count * size).map(|i| noise(i) as u8).collect(),
+            count,
+            samples: match self.model.tabular() {
+                true => Data::F32((0..count * size).map(|i| noise(i) as u8 as f32 / 256.0).collect()),
+                false => Data::U8((0..count * size).map(|i| noise(i) as u8).collect()),
+            },
+            values: Vec::new(),
+            features: Vec::new(),
             labels: (0..count).map(|i| (noise(i) % 2) as i32).collect(),
             classes: Vec::new(),
             train: (0..count as u32).collect(),
             validation: Vec::new(),
             test: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 

@@ -1,0 +1,236 @@
+//! Tables of numbers in CSV files: a header row with the columns' names, then a row a sample (RFC 4180; the separator is
+//! a comma, or a semicolon or tab where the header has more of these). A folder holds train.csv and perhaps test.csv.
+
+use std::path::{Path, PathBuf};
+
+use super::{Dataset, Splits, Want, file, order};
+use crate::error::{Error, Result};
+use crate::tensor::{Data, HostTensor};
+
+/// Cells that say that there is no value.
+const MISSING: [&str; 7] = ["", "?", "na", "n/a", "nan", "null", "none"];
+
+/// Which columns of a table are what.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Columns {
+    /// The columns to predict.
+    pub target: Vec<String>,
+    /// The columns that the network takes, in this order; without them all others.
+    pub features: Option<Vec<String>>,
+    /// Whether the one target column holds classes.
+    pub classes: bool,
+    /// The share of a single file's rows that is the test set.
+    pub test: f64,
+}
+
+/// The text of a table.
+struct Table {
+    path: PathBuf,
+    header: Vec<String>,
+    /// The cells of each row, as many as the header has, and the row's line in the file.
+    rows: Vec<(u64, Vec<String>)>,
+}
+
+/// Reads the wanted parts. In a single file the test set is the share `columns.test` of the rows, the same for every seed.
+pub fn open(path: &Path, want: &Want) -> Result<Splits> {
+    let columns = want.columns.as_ref().expect("whoever opens a table says what its columns are");
+    let (train_file, test_file) = files(path)?;
+    let table = Table::read(&train_file)?;
+    let names = match (&want.names, columns.classes) {
+        (Some(names), true) => names.clone(),
+        (None, true) => table.class_names(&columns.target[0])?,
+        (_, false) => Vec::new(),
+    };
+    if let Some(classes) = want.classes.filter(|&classes| columns.classes && names.len() > classes) {
+        let what = format!("column `{}` has {} classes, the model {classes}", columns.target[0], names.len());
+        return Err(Error::file(&train_file, what, "correct `data.classes` and the last layer's units"));
+    }
+    let (all_train, all_test) = match &test_file {
+        Some(file) => (table.dataset(columns, &names)?, Some(Table::read(file)?.dataset(columns, &names)?)),
+        None => {
+            let all = table.dataset(columns, &names)?;
+            let (train, test) = order::split(all.len(), columns.test, 0);
+            (all.part(&train), (!test.is_empty()).then(|| all.part(&test)))
+        }
+    };
+    if want.test && !want.train && all_test.is_none() {
+        let hint = "use another --split, set `data.test` above 0, or put a test.csv beside train.csv";
+        return Err(Error::file(path, "the table has no test set", hint));
+    }
+    let train = want.train.then_some(all_train);
+    Ok(Splits { train, test: all_test.filter(|_| want.test), skipped: Vec::new() })
+}
+
+/// The classes that the target column of the training table names: numbers ascending, or words in alphabetical order.
+pub fn class_names(path: &Path, columns: &Columns) -> Result<Vec<String>> {
+    Table::read(&files(path)?.0)?.class_names(&columns.target[0])
+}
+
+/// Reads the named columns of a table as f32 `[rows, columns]`, to predict from.
+pub fn features(path: &Path, names: &[String]) -> Result<HostTensor> {
+    let table = Table::read(path)?;
+    let columns = names.iter().map(|name| table.column(name)).collect::<Result<Vec<usize>>>()?;
+    Ok(HostTensor::new(&[table.rows.len(), names.len()], Data::F32(table.numbers(&columns)?)))
+}
+
+/// The training table and the test table beside it.
+fn files(path: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
+    if !path.is_dir() {
+        return Ok((path.to_path_buf(), None));
+    }
+    let (train, test) = (path.join("train.csv"), path.join("test.csv"));
+    if !train.is_file() {
+        return Err(Error::file(path, "no train.csv in it", "name the CSV file itself, or call it train.csv"));
+    }
+    Ok((train, Some(test).filter(|test| test.is_file())))
+}
+
+impl Dataset {
+    /// The rows of a table at these positions.
+    fn part(&self, positions: &[u32]) -> Dataset {
+        fn rows<T: Copy>(list: &[T], width: usize, positions: &[u32]) -> Vec<T> {
+            positions.iter().flat_map(|&p| &list[p as usize * width..][..width]).copied().collect()
+        }
+        let Data::F32(features) = &self.samples.data else { panic!("features are f32 by construction") };
+        let width = self.features.len();
+        let samples = HostTensor::new(&[positions.len(), width], Data::F32(rows(features, width, positions)));
+        let labels = rows(&self.labels, usize::from(!self.labels.is_empty()), positions);
+        let values = rows(&self.values, self.values.len() / self.len(), positions);
+        Dataset { samples, labels, classes: self.classes.clone(), values, features: self.features.clone() }
+    }
+}
+
+impl Table {
+    fn read(path: &Path) -> Result<Table> {
+        let bytes = file::read(path)?;
+        let wrong = |what: String| Error::file(path, what, "mend the row: quote cells that contain the separator");
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator(&bytes))
+            .trim(csv::Trim::All)
+            .flexible(true)
+            .from_reader(bytes.as_slice());
+        let unreadable = |e: csv::Error| wrong(format!("not a CSV table ({e})"));
+        let header: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(String::from).collect();
+        if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
+            let what = format!("two columns are called `{}`", twice.1);
+            return Err(Error::file(path, what, "give every column a name of its own"));
+        }
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(unreadable)?;
+            let line = record.position().map_or(0, csv::Position::line);
+            if record.len() != header.len() {
+                let what = format!("line {line} has {} cells, the header {}", record.len(), header.len());
+                return Err(wrong(what));
+            }
+            rows.push((line, record.iter().map(String::from).collect()));
+        }
+        if rows.is_empty() {
+            return Err(Error::file(path, "no row below the header", "use a table with a header row and samples"));
+        }
+        Ok(Table { path: path.to_path_buf(), header, rows })
+    }
+
+    /// The position of a column.
+    fn column(&self, name: &str) -> Result<usize> {
+        self.header.iter().position(|n| n == name).ok_or_else(|| {
+            let header = self.header.join(", ");
+            let shown: String = header.chars().take(300).collect();
+            let more = if shown.len() < header.len() { "…" } else { "" };
+            Error::file(&self.path, format!("no column `{name}`"), format!("its columns are {shown}{more}"))
+        })
+    }
+
+    fn dataset(&self, columns: &Columns, names: &[String]) -> Result<Dataset> {
+        let targets = columns.target.iter().map(|name| self.column(name)).collect::<Result<Vec<usize>>>()?;
+        let features = match &columns.features {
+            Some(names) => names.iter().map(|name| self.column(name)).collect::<Result<Vec<usize>>>()?,
+            None => (0..self.header.len()).filter(|c| !targets.contains(c)).collect(),
+        };
+        if features.is_empty() {
+            let hint = "use a table with further columns, or name some in `data.features`";
+            return Err(Error::file(&self.path, "no column is left as a feature", hint));
+        }
+        if let Some(&both) = features.iter().find(|c| targets.contains(c)) {
+            let what = format!("column `{}` is both a feature and the target", self.header[both]);
+            return Err(Error::file(&self.path, what, "take it out of `data.features`"));
+        }
+        let samples = HostTensor::new(&[self.rows.len(), features.len()], Data::F32(self.numbers(&features)?));
+        let (labels, values) = match columns.classes {
+            true => (self.labels(targets[0], names)?, Vec::new()),
+            false => (Vec::new(), self.numbers(&targets)?),
+        };
+        let features = features.into_iter().map(|c| self.header[c].clone()).collect();
+        Ok(Dataset { samples, labels, classes: names.to_vec(), values, features })
+    }
+
+    /// Cells of some columns as numbers, row by row. The error names the first that is none, and counts the others.
+    fn numbers(&self, columns: &[usize]) -> Result<Vec<f32>> {
+        let mut numbers = Vec::with_capacity(self.rows.len() * columns.len());
+        let (mut first, mut wrong) = (None, 0);
+        for (line, row) in &self.rows {
+            for &column in columns {
+                match row[column].parse::<f32>() {
+                    Ok(x) if x.is_finite() => numbers.push(x),
+                    _ => {
+                        wrong += 1;
+                        first = first.or(Some((*line, column, &row[column])));
+                    }
+                }
+            }
+        }
+        let Some((line, column, cell)) = first else { return Ok(numbers) };
+        let what = match MISSING.contains(&cell.to_lowercase().as_str()) {
+            true => "the value is missing".to_string(),
+            false => format!("{:?} is not a number", cell.chars().take(40).collect::<String>()),
+        };
+        let more = if wrong > 1 { format!(" ({} more such cells)", wrong - 1) } else { String::new() };
+        let what = format!("line {line}, column `{}`: {what}{more}", self.header[column]);
+        Err(Error::file(&self.path, what, "fill in a number, remove the row, or choose columns with `data.features`"))
+    }
+
+    fn labels(&self, column: usize, names: &[String]) -> Result<Vec<i32>> {
+        let label = |(line, row): &(u64, Vec<String>)| {
+            let cell = &row[column];
+            names.iter().position(|name| name == cell).map(|class| class as i32).ok_or_else(|| {
+                let what = format!("line {line}, column `{}`: {cell:?} is no class", self.header[column]);
+                Error::file(&self.path, what, format!("the classes are {}", names.join(", ")))
+            })
+        };
+        self.rows.iter().map(label).collect()
+    }
+
+    fn class_names(&self, target: &str) -> Result<Vec<String>> {
+        /// More classes than this are a column of measurements.
+        const MOST: usize = 10_000;
+        let column = self.column(target)?;
+        if let Some((line, _)) =
+            self.rows.iter().find(|(_, row)| MISSING.contains(&row[column].to_lowercase().as_str()))
+        {
+            let what = format!("line {line}, column `{target}`: the class is missing");
+            return Err(Error::file(&self.path, what, "fill it in or remove the row"));
+        }
+        let mut names: Vec<String> = self.rows.iter().map(|(_, row)| row[column].clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.len() > MOST {
+            let what = format!("column `{target}` has {} different cells, too many for classes", names.len());
+            return Err(Error::file(&self.path, what, "use a loss that takes values, such as mse"));
+        }
+        let numbers: Option<Vec<i64>> = names.iter().map(|name| name.parse().ok()).collect();
+        if let Some(numbers) = numbers {
+            let mut pairs: Vec<(i64, String)> = numbers.into_iter().zip(names).collect();
+            pairs.sort_unstable();
+            names = pairs.into_iter().map(|(_, name)| name).collect();
+        }
+        Ok(names)
+    }
+}
+
+/// The separator that the first line has most of.
+fn separator(bytes: &[u8]) -> u8 {
+    let header = bytes.split(|&b| b == b'\n').next().unwrap_or(bytes);
+    let count = |wanted: u8| header.iter().filter(|&&b| b == wanted).count();
+    // Of equals the last one counts: the comma.
+    [b'\t', b';', b','].into_iter().max_by_key(|&b| count(b)).unwrap_or(b',')
+}

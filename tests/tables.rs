@@ -1,0 +1,300 @@
+//! Folders of pictures, CIFAR-10's batches and CSV tables: what is read, every message, and models of the small tables against closed forms.
+
+mod common;
+
+use image::{ImageFormat, Rgb, RgbImage};
+use pumice::data::table::Columns;
+use pumice::data::{self, Kind, Split, Splits, Want, tensors};
+use pumice::error::Result;
+use pumice::gpu::device::Limits;
+use pumice::tensor::Data;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+fn assert_says<T: std::fmt::Debug>(result: Result<T>, words: &[&str]) {
+    let text = result.expect_err("a mistake").to_string();
+    assert!(words.iter().all(|word| text.contains(word)), "{text} lacks one of {words:?}");
+}
+
+/// A folder with pictures of one colour each, by path below it.
+fn pictures(files: &[(&str, [u8; 3])]) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for (name, colour) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
+        let format = ImageFormat::from_path(&path).expect("a known ending");
+        RgbImage::from_pixel(6, 4, Rgb(*colour)).save_with_format(&path, format).expect("it can be written");
+    }
+    dir
+}
+
+fn want_pictures() -> Want {
+    Want { train: true, size: Some([2, 3, 3]), ..Want::default() }
+}
+
+const RED: [u8; 3] = [255, 0, 0];
+const GREEN: [u8; 3] = [0, 255, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+
+#[test]
+fn folders_are_classes_in_the_order_of_their_names() {
+    let files = [("cat/b.png", RED), ("cat/a.bmp", GREEN), ("ant/z.webp", BLUE), ("dog/k.png", RED)];
+    let dir = pictures(&files);
+    let set = data::open(Kind::Folder, Some(dir.path()), want_pictures()).unwrap().train.unwrap();
+    assert_eq!(set.classes, ["ant", "cat", "dog"]);
+    assert_eq!(set.labels, [0, 1, 1, 2]);
+    assert_eq!(set.samples.shape, [4, 2, 3, 3]);
+    let first: Vec<&[u8]> = set.pixels().chunks(18).map(|image| &image[..3]).collect();
+    assert_eq!(first, [BLUE, GREEN, RED, RED]);
+    assert_eq!(data::count_classes(Kind::Folder, Some(dir.path())).unwrap(), 3);
+    let test = Want { train: false, test: true, ..want_pictures() };
+    assert_says(data::open(Kind::Folder, Some(dir.path()), test), &["no test set", "--split"]);
+    let few = Want { classes: Some(2), ..want_pictures() };
+    assert_says(data::open(Kind::Folder, Some(dir.path()), few), &["3 class folders", "2 classes"]);
+}
+
+#[test]
+fn broken_pictures_are_skipped_by_name_or_stop() {
+    let dir = pictures(&[("a/1.png", RED), ("a/3.png", BLUE), ("b/1.png", GREEN)]);
+    std::fs::write(dir.path().join("a/2.png"), "no picture").unwrap();
+    let Splits { train, skipped, .. } = data::open(Kind::Folder, Some(dir.path()), want_pictures()).unwrap();
+    let train = train.unwrap();
+    assert_eq!((train.labels.as_slice(), &train.pixels()[18..21]), ([0, 0, 1].as_slice(), BLUE.as_slice()));
+    assert!(skipped.len() == 1 && skipped[0].contains("2.png: not a PNG"), "{skipped:?}");
+    let strict = Want { strict: true, ..want_pictures() };
+    assert_says(data::open(Kind::Folder, Some(dir.path()), strict), &["2.png", "convert it"]);
+}
+
+#[test]
+fn train_and_test_folders_share_their_classes() {
+    let dir = pictures(&[("train/a/1.png", RED), ("train/b/1.png", BLUE), ("test/b/1.png", GREEN)]);
+    let want = Want { test: true, ..want_pictures() };
+    let splits = data::open(Kind::Folder, Some(dir.path()), want.clone()).unwrap();
+    assert_eq!(splits.test.unwrap().labels, [1]);
+    assert!(data::has(Kind::Folder, Some(dir.path()), Split::Test));
+    let named = Want { names: Some(vec!["b".into(), "a".into()]), ..want.clone() };
+    assert_eq!(data::open(Kind::Folder, Some(dir.path()), named).unwrap().train.unwrap().labels, [1, 0]);
+    std::fs::rename(dir.path().join("test/b"), dir.path().join("test/c")).unwrap();
+    assert_says(data::open(Kind::Folder, Some(dir.path()), want), &["test/c", "`c` is none of the classes a, b"]);
+    std::fs::create_dir(dir.path().join("train/c")).unwrap();
+    assert_says(data::open(Kind::Folder, Some(dir.path()), want_pictures()), &["train/c", "no pictures in it"]);
+}
+
+#[test]
+fn a_folder_without_classes_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_says(data::open(Kind::Folder, Some(dir.path()), want_pictures()), &["no class folders", "one sub-folder"]);
+    assert_says(data::open(Kind::Folder, Some(Path::new("no/such")), want_pictures()), &["no such folder", "--data"]);
+    let flat = Want { size: None, ..want_pictures() };
+    assert_says(data::open(Kind::Folder, Some(dir.path()), flat), &["height, width and channels"]);
+    let four = Want { size: Some([2, 2, 4]), ..want_pictures() };
+    assert_says(data::open(Kind::Folder, Some(dir.path()), four), &["1 or 3 channels", "has 4"]);
+}
+
+/// The files of CIFAR-10 with two images a batch: image i of batch b has label b + i, planes of b, 100 + i and 200.
+fn cifar(dir: &Path) {
+    let image = |b: usize, i: usize| {
+        let planes = [b, 100 + i, 200].map(|v| vec![v as u8; 1024]).concat();
+        [vec![(b + i) as u8], planes].concat()
+    };
+    for b in 0..6 {
+        let name = if b == 5 { "test_batch.bin".into() } else { format!("data_batch_{}.bin", b + 1) };
+        std::fs::write(dir.join(name), [image(b, 0), image(b, 1)].concat()).unwrap();
+    }
+}
+
+#[test]
+fn cifar_batches_are_turned_to_pixels() {
+    let dir = tempfile::tempdir().unwrap();
+    let below = dir.path().join("cifar-10-batches-bin");
+    std::fs::create_dir(&below).unwrap();
+    cifar(&below);
+    let open = || data::open(Kind::Cifar10, Some(dir.path()), Want { train: true, test: true, ..Want::default() });
+    let splits = open().unwrap();
+    let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
+    assert_eq!(
+        (train.labels.as_slice(), train.dims()),
+        ([0, 1, 1, 2, 2, 3, 3, 4, 4, 5].as_slice(), [32, 32, 3].as_slice())
+    );
+    assert_eq!(&train.pixels()[3 * 3072..][..6], [1, 101, 200, 1, 101, 200]);
+    assert_eq!((test.labels.as_slice(), train.classes[9].as_str()), ([5, 6].as_slice(), "9"));
+    let names: Vec<String> = ('a'..='j').map(String::from).collect();
+    std::fs::write(below.join("batches.meta.txt"), names.join("\n") + "\n\n").unwrap();
+    assert_eq!(open().unwrap().train.unwrap().classes, names);
+    std::fs::write(below.join("batches.meta.txt"), "a\nb\n").unwrap();
+    assert_says(open(), &["batches.meta.txt", "2 class names"]);
+    std::fs::remove_file(below.join("batches.meta.txt")).unwrap();
+    std::fs::write(below.join("data_batch_3.bin"), [10; 3073]).unwrap();
+    assert_says(open(), &["data_batch_3.bin", "image 0 has label 10"]);
+    std::fs::write(below.join("data_batch_3.bin"), [1; 3000]).unwrap();
+    assert_says(open(), &["data_batch_3.bin", "3000 bytes", "3073"]);
+    std::fs::remove_file(below.join("data_batch_3.bin")).unwrap();
+    assert_says(open(), &["data_batch_3.bin is missing"]);
+}
+
+/// Opens a table of the given text.
+fn table(text: &str, columns: Columns) -> Result<Splits> {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("t.csv");
+    std::fs::write(&file, text).expect("it can be written");
+    let want = Want { train: true, test: true, columns: Some(columns), ..Want::default() };
+    data::open(Kind::Csv, Some(&file), want)
+}
+
+fn columns(target: &str, classes: bool) -> Columns {
+    Columns { target: vec![target.into()], features: None, classes, test: 0.0 }
+}
+
+#[test]
+fn a_table_has_features_and_targets() {
+    let set = table("a;b;y\n1;2.5;3\n\n-4e1; 5 ;6\n", columns("y", false)).unwrap().train.unwrap();
+    assert_eq!((set.samples.data, set.values), (Data::F32(vec![1.0, 2.5, -40.0, 5.0]), vec![3.0, 6.0]));
+    assert_eq!(set.features, ["a", "b"]);
+    let two = Columns { target: vec!["y".into(), "a".into()], ..columns("y", false) };
+    assert_eq!(table("a,b,y\n1,2,3\n4,5,6\n", two).unwrap().train.unwrap().values, [3.0, 1.0, 6.0, 4.0]);
+    let chosen = Columns { features: Some(vec!["c".into(), "a".into()]), ..columns("y", false) };
+    let set = table("a,b,c,y\n1,x,3,4\n", chosen).unwrap().train.unwrap();
+    assert_eq!(set.samples.data, Data::F32(vec![3.0, 1.0]));
+    let set = table("a,\"the, class\"\n1,10\n2,9\n3,10\n", columns("the, class", true)).unwrap().train.unwrap();
+    assert_eq!((set.classes, set.labels), (vec!["9".to_string(), "10".into()], vec![1, 0, 1]));
+    let set = table("a,y\n1,no\n2,yes\n3,maybe\n", columns("y", true)).unwrap().train.unwrap();
+    assert_eq!((set.classes, set.labels), (vec!["maybe".to_string(), "no".into(), "yes".into()], vec![1, 2, 0]));
+}
+
+#[test]
+fn every_mistake_of_a_table_has_its_place() {
+    let says = |text: &str, words: &[&str]| assert_says(table(text, columns("y", false)), words);
+    says("a,y\n1,2\n,3\n", &["t.csv: line 3, column `a`: the value is missing"]);
+    says("a,y\n1,2\n1,NA\n", &["line 3, column `y`: the value is missing"]);
+    says("a,y\n1,2\n1,2\nfive,3\n", &["line 4, column `a`: \"five\" is not a number; fill in a number"]);
+    says("a,y\nx,2\ny,3\nz,3\n", &["line 2", "(2 more such cells)"]);
+    says("a,y\n1e99,2\n", &["\"1e99\" is not a number"]);
+    says("a,b\n1,2\n", &["no column `y`; its columns are a, b"]);
+    says("a,y\n1,2,3\n", &["line 2 has 3 cells, the header 2"]);
+    says("a,a,y\n1,2,3\n", &["two columns are called `a`"]);
+    says("a,y\n", &["no row below the header"]);
+    says("y\n1\n", &["no column is left as a feature"]);
+    let both = Columns { features: Some(vec!["y".into()]), ..columns("y", false) };
+    assert_says(table("a,y\n1,2\n", both), &["column `y` is both a feature and the target"]);
+    assert_says(table("a,y\n1,\n", columns("y", true)), &["line 2, column `y`: the class is missing"]);
+    let want = Want { train: true, columns: Some(columns("y", false)), ..Want::default() };
+    assert_says(data::open(Kind::Csv, Some(Path::new("tests")), want.clone()), &["no train.csv in it"]);
+    assert_says(data::open(Kind::Csv, None, want.clone()), &["`csv` needs a file or a folder"]);
+    assert_says(data::open(Kind::Csv, Some(Path::new("no.csv")), want), &["no.csv"]);
+}
+
+#[test]
+fn the_test_set_is_a_file_or_a_share() {
+    let rows: String = (0..50).map(|i| format!("{i},{i}\n")).collect();
+    let share = Columns { test: 0.2, ..columns("y", false) };
+    let splits = table(&format!("a,y\n{rows}"), share.clone()).unwrap();
+    let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
+    assert_eq!((train.len(), test.len()), (40, 10));
+    let mut all = [train.values, test.values].concat();
+    all.sort_by(f32::total_cmp);
+    assert!(all.into_iter().eq((0..50).map(|i| i as f32)));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("train.csv"), "a,y\n1,cat\n2,dog\n").unwrap();
+    std::fs::write(dir.path().join("test.csv"), "y,a\ndog,3\n").unwrap();
+    let want = Want { train: true, test: true, columns: Some(columns("y", true)), ..Want::default() };
+    let splits = data::open(Kind::Csv, Some(dir.path()), want.clone()).unwrap();
+    let test = splits.test.unwrap();
+    assert_eq!((test.samples.data, test.labels, splits.train.unwrap().len()), (Data::F32(vec![3.0]), vec![1], 2));
+    std::fs::write(dir.path().join("test.csv"), "a,y\n3,cow\n").unwrap();
+    assert_says(data::open(Kind::Csv, Some(dir.path()), want), &["line 2", "\"cow\" is no class", "cat, dog"]);
+}
+
+fn pumice(args: &[&str]) -> Output {
+    let root = env!("CARGO_MANIFEST_DIR");
+    Command::new(env!("CARGO_BIN_EXE_pumice")).args(args).current_dir(root).output().expect("the program starts")
+}
+
+/// Trains a model of `assets/models` into `run`; returns its report.
+fn train(model: &str, run: &Path, more: &[&str]) -> serde_json::Value {
+    let run = run.display().to_string();
+    let model = format!("assets/models/{model}.json");
+    let output = pumice(&[&["train", &model, "--json", "--out", &run], more].concat());
+    assert!(output.status.success(), "{model}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let report = text.lines().rfind(|line| line.contains("\"report\"")).expect("a report at the end");
+    serde_json::from_str(report).expect("JSON")
+}
+
+#[test]
+fn gradient_descent_finds_the_line_of_least_squares() {
+    if common::session(Limits::Raised, |_| {}).is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let report = train("linear_regression", &run, &[]);
+    // slope = Σ (x - 4.2)(y - 6.2) / Σ (x - 4.2)², intercept = 6.2 - slope · 4.2.
+    let slope = 29.8 / 32.8;
+    let weights = tensors::read_tensors(&run.join("weights.safetensors")).unwrap();
+    let near = |name: &str, want: f64| {
+        let got = f64::from(weights[name].as_f32()[0]);
+        assert!((got - want).abs() < 1e-3 * want, "{name}: {got} instead of {want}");
+    };
+    near("line.weight", slope);
+    near("line.bias", 6.2 - slope * 4.2);
+    let r2 = 29.8 * 29.8 / 32.8 / 30.8;
+    assert!((report["r2"].as_f64().unwrap() - r2).abs() < 1e-5, "{report}");
+    let run = run.display().to_string();
+    let output = pumice(&["predict", &run, "assets/data/five_points.csv", "--json"]);
+    let predictions: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let last = &predictions["predictions"][4];
+    assert_eq!(last["row"], 5);
+    assert!((last["values"][0].as_f64().unwrap() - (6.2 + slope * 3.8)).abs() < 1e-2, "{predictions}");
+    let output = pumice(&["eval", &run]);
+    assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("no test set"));
+}
+
+#[test]
+fn models_of_small_tables_learn() {
+    if common::session(Limits::Raised, |_| {}).is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (model, key, least) in [
+        ("iris_softmax", "accuracy", 0.93),
+        ("logistic_regression", "accuracy", 0.93),
+        ("diabetes_regression", "r2", 0.25),
+    ] {
+        let run = dir.path().join(model);
+        let report = train(model, &run, &["--set", "data.validation=0.1"]);
+        assert!(report[key].as_f64().unwrap() >= least, "{model}: {report}");
+        let output = pumice(&["eval", &run.display().to_string(), "--json"]);
+        let again: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(again[key], report[key], "{model}: eval applies what training measured");
+        let spec = std::fs::read_to_string(run.join("spec.json")).unwrap();
+        assert!(spec.contains("\"std\"") && spec.contains("\"features\": ["), "{model}: {spec}");
+        let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let word = if key == "r2" { "\"val_r2\":" } else { "\"val_accuracy\":0" };
+        assert!(metrics.contains(word), "{model}: {metrics}");
+    }
+}
+
+#[test]
+fn a_spec_that_does_not_fit_its_table_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run").display().to_string();
+    for (set, words) in [
+        ("input.features=3", "the table has 4 feature columns"),
+        ("data.target=petals", "no column `petals`"),
+        ("data.target=[\"species\",\"sepal_width\"]", "the loss takes one class a sample"),
+        ("loss=mse", "\"setosa\" is not a number"),
+        ("data.features=[\"sepal_length\",\"sepal_widht\"]", "no column `sepal_widht`"),
+        ("train.early_stopping={\"patience\": 1, \"metric\": \"val_r2\"}", "a model of classes does not have"),
+        ("data.classes=2", "has 3 classes, the model 2"),
+    ] {
+        let more = if set.contains("early") { "data.validation=0.2" } else { set };
+        let args = ["train", "assets/models/iris_softmax.json", "--out", &run, "--set", set, "--set", more];
+        let output = pumice(&args);
+        let error = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() == Some(1) && set.contains("early") {
+            continue; // No adapter.
+        }
+        assert!(output.status.code() == Some(2) && error.contains(words), "{set}: {error}");
+    }
+}
