@@ -97,7 +97,9 @@ fn ranked(
     let each = scores.as_f32().len() / pictures.len();
     let rank = |scores: &[f32]| {
         let shares = match scores {
-            _ if ends_with(model, ActivationKind::Softmax) => scores.iter().map(|&x| f64::from(x)).collect(),
+            _ if model.knn().is_some() || ends_with(model, ActivationKind::Softmax) => {
+                scores.iter().map(|&x| f64::from(x)).collect()
+            }
             &[p] if ends_with(model, ActivationKind::Sigmoid) => vec![1.0 - f64::from(p), f64::from(p)],
             _ => classify::probabilities(scores),
         };

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cases;
 pub mod event;
 pub mod infer;
+pub mod neighbours;
 pub mod parameters;
 mod pass;
 pub mod problem;

@@ -73,7 +73,7 @@ fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     let options = Options { training: false, random: false, loss: false, feed: Feed::Host, classes };
     let graph = build::build(model, &options)?;
     let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
-    let mut least: Option<usize> = None;
+    let mut least = model.knn().and_then(|(layer, _)| output(&layer.name)).map(|value| graph.ty(value).channels());
     for loss in &model.loss {
         let Some(ty) = output(&loss.of).map(|value| graph.ty(value)).filter(|ty| ty.dims.len() == 1) else { continue };
         let binary = !loss.loss.target_is_class();
