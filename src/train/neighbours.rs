@@ -36,12 +36,9 @@ impl Tried {
 }
 
 /// Samples of a problem at some positions, u8 `[n, …]`.
-fn images(model: &Model, problem: &Problem, positions: &[u32]) -> HostTensor {
-    let dims = model.input.dims();
-    let size: usize = dims.iter().product();
-    let pixels = positions.iter().flat_map(|&p| &problem.pixels[p as usize * size..(p as usize + 1) * size]);
-    let shape: Vec<usize> = std::iter::once(positions.len()).chain(dims).collect();
-    HostTensor::new(&shape, Data::U8(pixels.copied().collect()))
+pub fn images(model: &Model, problem: &Problem, positions: &[u32]) -> HostTensor {
+    let shape: Vec<usize> = std::iter::once(positions.len()).chain(model.input.dims()).collect();
+    HostTensor::new(&shape, Data::U8(problem.fetch(positions).0))
 }
 
 /// What the layer stores: `NAME.samples`, the samples that are trained on as the layer sees them, and `NAME.labels`, i32.
