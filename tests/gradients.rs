@@ -84,7 +84,7 @@ fn compare(case: &str, graph: &Graph, batch: usize, wrong: &mut Vec<String>) -> 
 fn gradients_equal_finite_differences() {
     let mut wrong = Vec::new();
     let mut compared = 0;
-    for case in cases().unwrap_or_else(|e| panic!("{e}")).iter().filter(|c| !c.large) {
+    for case in cases().unwrap_or_else(|e| panic!("{e}")).iter().filter(|c| !c.large && !c.model.loss.is_empty()) {
         compared += check(case, &mut wrong);
     }
     assert!(compared > 500, "only {compared} gradients were compared");

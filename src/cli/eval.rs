@@ -9,7 +9,7 @@ use crate::gpu::Session;
 use crate::report::table;
 use crate::spec::Source;
 use crate::task::Report;
-use crate::train::{Inference, Opening, Problem, Run, problem};
+use crate::train::{Inference, Opening, Problem, Run, neighbours, problem};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,7 +45,7 @@ enum Part {
 pub fn run(args: &Args, json: bool) -> Outcome {
     let run = Run::open(&args.run)?;
     let model = model(&run)?;
-    if model.loss.is_empty() {
+    if model.loss.is_empty() && model.knn().is_none() {
         return Err(Error::file(run.spec_path(), "the spec has no section `loss`", "evaluate a run that was trained"));
     }
     let weights = run.read_weights()?;
@@ -67,9 +67,13 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     }
     let session = Session::new(args.device.open()?);
     let weights = (run.weights_path(), weights);
-    let mut inference =
-        Inference::new(session, &model, Some(&problem), classes, batch(&model), (&weights.0, &weights.1))?;
-    let report = inference.evaluate(&problem, positions)?;
+    // Stored samples lie on the adapter in the place of the data set.
+    let resident = model.knn().is_none().then_some(&problem);
+    let mut inference = Inference::new(session, &model, resident, classes, batch(&model), (&weights.0, &weights.1))?;
+    let report = match resident {
+        Some(problem) => inference.evaluate(problem, positions)?,
+        None => neighbours::evaluate(&mut inference, &model, &problem, positions)?,
+    };
     if json {
         output::print_json(&report.to_json())?;
     } else {
@@ -88,7 +92,8 @@ pub fn model(run: &Run) -> Result<Model> {
 
 /// The batch that a model was trained with.
 pub fn batch(model: &Model) -> usize {
-    model.train.as_ref().map_or(BATCH, |t| t.batch.0)
+    let default = if model.knn().is_some() { neighbours::BATCH.get() } else { BATCH };
+    model.train.as_ref().map_or(default, |t| t.batch.0)
 }
 
 /// The numbers of a report and, up to 20 classes, its confusion matrix.

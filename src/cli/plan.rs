@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::Caps;
 use crate::report::table::{Align, Table};
 use crate::spec::Count;
-use crate::train::problem;
+use crate::train::{neighbours, problem};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -34,10 +34,11 @@ fn gib(text: &str) -> std::result::Result<u64, String> {
 
 /// Plans with the adapter's limits; with those that every adapter has when there is none.
 pub fn run(args: &Args, json: bool) -> Outcome {
-    let model = args.spec.load()?;
+    let mut model = args.spec.load()?;
     let mut train = model.train.clone().unwrap_or_default();
     train.batch = args.batch.unwrap_or(train.batch);
     let classes = problem::classes(&model, None)?;
+    neighbours::count_samples(&mut model, classes)?;
     let caps = caps(&args.device)?;
     let memory = args.memory.or_else(|| caps.software.then(plan::free_memory).flatten());
     let plan = plan::plan(&model, &train, classes, &caps, memory)?;

@@ -82,7 +82,8 @@ fn reader(model: &Model, run: &Run) -> Result<Reader> {
     let names = model.data.as_ref().and_then(|data| data.features.clone());
     let hint = "predict with a run folder that `pumice train` wrote";
     let names = names.ok_or_else(|| Error::file(run.spec_path(), "data.features is missing", hint))?;
-    Ok(Box::new(move |file| table::features(file, &names)))
+    let input = model.input.clone();
+    Ok(Box::new(move |file| Ok(problem::features(table::features(file, &names)?, &input))))
 }
 
 /// Height, width and channels of the pictures that a model takes.
@@ -147,7 +148,9 @@ impl Answers<'_> {
     /// The likeliest classes, with their probabilities.
     fn ranked(&self, scores: &[f32]) -> Vec<(String, f64)> {
         let shares = match scores {
-            _ if ends_with(self.model, ActivationKind::Softmax) => scores.iter().map(|&x| f64::from(x)).collect(),
+            _ if self.model.knn().is_some() || ends_with(self.model, ActivationKind::Softmax) => {
+                scores.iter().map(|&x| f64::from(x)).collect()
+            }
             &[p] if ends_with(self.model, ActivationKind::Sigmoid) => vec![1.0 - f64::from(p), f64::from(p)],
             _ => classify::probabilities(scores),
         };

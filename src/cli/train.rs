@@ -2,8 +2,8 @@
 
 use super::args::{DeviceArgs, SpecArgs, count};
 use super::progress::Progress;
-use super::{Outcome, eval, expand, numbers, output, profile, resume};
-use crate::compile::model::Model;
+use super::{Outcome, eval, expand, neighbours, numbers, output, profile, resume};
+use crate::compile::model::{Model, TrainSpec};
 use crate::data::tensors::{self, Tensors};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
@@ -24,28 +24,28 @@ const INTERRUPTED: u8 = 130;
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    spec: SpecArgs,
+    pub(super) spec: SpecArgs,
     /// A folder with data of the spec's kind, instead of the spec's own.
     #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
     /// The run folder, a new one [default: runs/NAME-1, or the next number that is free].
     #[arg(long, value_name = "RUN")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Start from the weights in a safetensors file.
     #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    pub(super) weights: Option<PathBuf>,
     /// Take only those of the weights that fit, and list the others.
     #[arg(long, requires = "weights")]
     partial: bool,
     /// Stop at a picture that cannot be read instead of skipping it.
     #[arg(long)]
-    strict: bool,
+    pub(super) strict: bool,
     /// Epochs in all, also with --resume.
     #[arg(long, value_name = "N", value_parser = count)]
-    epochs: Option<Count>,
+    pub(super) epochs: Option<Count>,
     /// Stop after so many steps, counted from the run's beginning.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    steps: Option<u64>,
+    pub(super) steps: Option<u64>,
     /// Samples a step, instead of train.batch.
     #[arg(long, value_name = "N", value_parser = count)]
     batch: Option<Count>,
@@ -54,20 +54,23 @@ pub struct Args {
     seed: Option<u64>,
     /// Go on with a run of this spec; only --epochs may differ.
     #[arg(long, value_name = "RUN")]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
     /// Measure some steps, and say how long each node takes.
     #[arg(long)]
-    profile: bool,
+    pub(super) profile: bool,
     /// Profile, and write a trace for chrome://tracing or ui.perfetto.dev.
     #[arg(long, value_name = "FILE")]
-    profile_trace: Option<PathBuf>,
+    pub(super) profile_trace: Option<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
+    pub(super) device: DeviceArgs,
 }
 
 /// Trains to the end, to `--steps` or to Ctrl-C.
 pub fn run(args: &Args, json: bool) -> Outcome {
     let mut model = load(args)?;
+    if model.knn().is_some() {
+        return neighbours::train(args, model, json);
+    }
     let resumed = args.resume.as_deref().map(Run::open).transpose()?;
     let dir = folder(args, &model)?;
     let weights = args.weights.as_deref().map(|file| Ok((file, tensors::read_tensors(file)?))).transpose()?;
@@ -118,15 +121,20 @@ pub fn run(args: &Args, json: bool) -> Outcome {
 /// The spec with the values of the flags.
 fn load(args: &Args) -> Result<Model> {
     let mut model = args.spec.load()?;
+    let stores = model.knn().is_some();
     for (name, missing, example) in [
         ("loss", model.loss.is_empty(), "\"cross_entropy\""),
         ("data", model.data.is_none(), "{ \"kind\": \"bundled\" }"),
         ("train", model.train.is_none(), "{ \"epochs\": 5 }"),
     ] {
-        if missing {
+        if missing && !(stores && name != "data") {
             let what = format!("the spec has no section `{name}`, and training needs it");
             return Err(Error::file(&args.spec.spec, what, format!("add one, such as \"{name}\": {example}")));
         }
+    }
+    if stores && (args.batch.is_some() || args.seed.is_some()) {
+        let batch = crate::train::neighbours::BATCH;
+        model.train.get_or_insert_with(|| TrainSpec { batch, ..TrainSpec::default() });
     }
     if let Some(train) = &mut model.train {
         train.epochs = args.epochs.unwrap_or(train.epochs);
@@ -137,7 +145,7 @@ fn load(args: &Args) -> Result<Model> {
 }
 
 /// The run folder, known to be new unless a run is resumed; without a flag that says it, what numbers are put to.
-fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
+pub(super) fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
     match (&args.out, &args.resume) {
         (Some(out), Some(run)) if out != run => {
             Err(Error::usage("--out and --resume name two folders", "leave out --out: a run goes on in its own folder"))
@@ -155,7 +163,7 @@ fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
 
 /// Makes a model independent of where its spec lies and of its training data: the path becomes absolute, counted classes
 /// are written down. Returns the class count where a layer asks for it.
-fn settle(model: &mut Model, given: Option<&Path>) -> Result<Option<usize>> {
+pub(super) fn settle(model: &mut Model, given: Option<&Path>) -> Result<Option<usize>> {
     let classes = problem::classes(model, given)?;
     let file = model.source.file.clone();
     if let Some(data) = &mut model.data {
@@ -203,7 +211,7 @@ fn resume_hint(args: &Args, run: &Run, step: u64) -> String {
     format!("stopped at step {step}; go on with: pumice train {} --resume {dir}{data}", spec.display())
 }
 
-fn print_report(run: &Run, split: &str, report: &Report, classes: &[String], json: bool) -> Result<()> {
+pub(super) fn print_report(run: &Run, split: &str, report: &Report, classes: &[String], json: bool) -> Result<()> {
     if json {
         let mut line = json!({ "event": "report", "split": split });
         if let (Some(line), Json::Object(report)) = (line.as_object_mut(), report.to_json()) {

@@ -104,8 +104,10 @@ impl Build<'_> {
             self.error(&place, format!("an input of {dims:?} has over 2^31 elements"), "use a smaller input".into());
             return None;
         }
-        let Feed::Resident { count, order, positions } = self.options.feed else {
-            return Some(self.b.input("input", TensorType::batch(&dims)));
+        // Stored samples stay on the adapter and queries come from the host, as bytes where the samples are.
+        let resident = (self.model.knn().is_none()).then_some(&self.options.feed);
+        let Some(&Feed::Resident { count, order, positions }) = resident else {
+            return Some(self.b.input("input", self.model.input_type()));
         };
         let shape: Vec<usize> = std::iter::once(count).chain(dims.iter().copied()).collect();
         let order = self.b.state(&format!("data/{order}"), TensorType::f32(&[positions]).with(DType::U32), 0.0, false);

@@ -40,7 +40,8 @@ pub fn training_graph(model: &Model, options: &Options, wanted: &[&str], update:
     Ok(fuse::fuse(prune::prune(unfused_training_graph(model, options, wanted, update)?)))
 }
 
-/// The graph of one training step before fusing. `wanted` names inputs whose gradients are kept as `grad/NAME`.
+/// The graph of one training step before fusing. `wanted` names inputs whose gradients are kept as `grad/NAME`. Of a model that is fitted
+/// by storing samples it is the forward part alone.
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
@@ -50,7 +51,11 @@ pub fn unfused_training_graph(
     wanted: &[&str],
     update: Option<&Update>,
 ) -> Result<Graph> {
-    let mut graph = autodiff::autodiff(build::build(model, options)?, wanted);
+    let forward = build::build(model, options)?;
+    if forward.loss.is_none() && model.knn().is_some() {
+        return Ok(forward);
+    }
+    let mut graph = autodiff::autodiff(forward, wanted);
     let inputs: Vec<(String, Value)> = graph
         .gradients
         .iter()
@@ -66,14 +71,20 @@ pub fn unfused_training_graph(
     })
 }
 
-/// The graph of inference with the loss where the spec has one, fused.
+/// The graph of inference with the loss where the spec has one, fused. Of a layer `knn` it keeps `neighbours`, the indices that vote, too.
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
 pub fn inference_graph(model: &Model, feed: Feed, classes: Option<usize>, loss: bool) -> Result<Graph> {
     let loss = loss && !model.loss.is_empty();
     let options = Options { training: false, random: false, loss, feed, classes };
-    Ok(fuse::fuse(prune::prune(build::build(model, &options)?)))
+    let mut graph = build::build(model, &options)?;
+    if model.knn().is_some() {
+        let vote = graph.nodes.iter().find(|node| node.op().is_some_and(|op| op.name() == "vote"));
+        let neighbours = vote.expect("a layer knn ends with a vote").inputs[0];
+        graph.keep.push(("neighbours".into(), neighbours));
+    }
+    Ok(fuse::fuse(prune::prune(graph)))
 }
 
 /// The programs of `train`, and the layout that they share.

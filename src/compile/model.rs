@@ -2,6 +2,7 @@
 
 mod data;
 mod input;
+mod knn;
 mod schedule;
 mod set;
 mod train;
@@ -125,9 +126,11 @@ fn read(root: &Node, source: Arc<Source>, report: &mut Report) -> Option<Model> 
     let expanded = expand::layers(root, &blocks, vars, input.as_ref(), report);
     let loss = read_losses(root.get("loss"), &expanded, report);
     let data = read_key(root, "data", None, report);
-    let train = read_key(root, "train", None, report);
+    let train: Option<Option<TrainSpec>> = read_key(root, "train", None, report);
     let (schema, input, data, train) = (schema?, input?, data?, train?);
-    Some(Model { source, schema, name: name?, input, layers: expanded.finish()?, loss: loss?, data, train })
+    let (layers, loss) = (expanded.finish()?, loss?);
+    knn::check(root, &layers, &loss, train.as_ref(), report);
+    Some(Model { source, schema, name: name?, input, layers, loss, data, train })
 }
 
 fn read_version(root: &Node, report: &mut Report) {
@@ -232,11 +235,11 @@ impl Model {
         self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv)
     }
 
-    /// Whether the targets are classes: where a loss takes nothing else, and where one takes either unless a table has several targets.
+    /// Whether the targets are classes: for neighbours that vote, where a loss takes nothing else, and where one takes either unless a table has several targets.
     pub fn classifies(&self) -> bool {
         let targets = self.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |target| target.0.len());
         let class = |term: &LossNode| term.loss.target_is_class() || (term.loss.target_may_be_class() && targets == 1);
-        self.loss.iter().any(class)
+        self.knn().is_some() || self.loss.iter().any(class)
     }
 
     /// The layer whose scores say how good the model is: the last one where a loss judges it, else that of the first loss.
@@ -251,10 +254,14 @@ impl Model {
     /// Fails where the spec has no loss, for what needs one.
     ///
     /// # Errors
-    /// The missing section.
+    /// The missing section, or a model that is not fitted by gradients.
     pub fn need_loss(&self) -> Result<()> {
         if !self.loss.is_empty() {
             return Ok(());
+        }
+        if let Some((layer, _)) = self.knn() {
+            let what = format!("layer `{}` is fitted by storing samples: there are no gradients", layer.name);
+            return Err(self.mistake(&layer.place, what, "use train, eval, predict or verify"));
         }
         let hint = "add one, such as \"loss\": \"cross_entropy\"";
         Err(Error::file(&self.source.file, "the spec has no section `loss`", hint))

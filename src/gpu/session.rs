@@ -375,9 +375,10 @@ impl Session {
     pub fn write_input(&self, bound: &Bound, name: &str, data: &Data) {
         let port = bound.program.inputs.get(name).unwrap_or_else(|| panic!("the program has no input {name}"));
         assert_eq!(port.ty.dtype, data.dtype(), "input {name}");
-        let bytes = data.bytes();
+        let mut bytes = data.bytes().to_vec();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
         assert!(bytes.len() as u64 <= port.range.size, "input {name} is longer than the planned batch");
-        self.device.queue.write_buffer(self.place(Some(bound), &port.range), port.range.offset, bytes);
+        self.device.queue.write_buffer(self.place(Some(bound), &port.range), port.range.offset, &bytes);
     }
 
     /// Fills a program's whole pool with NaN, so that an element nobody writes shows.

@@ -28,6 +28,20 @@ pub enum Units {
     Classes,
 }
 
+impl Units {
+    /// The number, where `classes` is known if it asks for that.
+    pub fn count(self, classes: Option<usize>) -> Result<usize, ShapeError> {
+        match (self, classes) {
+            (Units::Count(count), _) => Ok(count.get()),
+            (Units::Classes, Some(classes)) => Ok(classes),
+            (Units::Classes, None) => {
+                let what = "\"units\": \"classes\" needs the count of classes, which is not known";
+                Err(ShapeError::new(what, "set \"data\": { \"classes\": … }, or write the number of units"))
+            }
+        }
+    }
+}
+
 impl Field for Units {
     fn read(node: &Node, report: &mut Report) -> Option<Units> {
         match node.kind {
@@ -69,17 +83,7 @@ impl Layer for DenseKeys {
             let what = format!("dense takes one row of numbers a sample, [N, features], and its input is {x}");
             return Err(ShapeError::new(what, "put { \"op\": \"flatten\" } before it"));
         };
-        let units = match (self.units, cx.classes) {
-            (Units::Count(count), _) => count.get(),
-            (Units::Classes, Some(classes)) => classes,
-            (Units::Classes, None) => {
-                let hint = "set \"data\": { \"classes\": … }, or write the number of units";
-                return Err(ShapeError::new(
-                    "\"units\": \"classes\" needs the count of classes, which is not known",
-                    hint,
-                ));
-            }
-        };
+        let units = self.units.count(cx.classes)?;
         let (w, bias) = cx.weight_and_bias(&[units, features], features, units, self.bias);
         let y = cx.b.op(Dense { bias: false, activation: None }, &[inputs[0], w])?[0];
         match bias {

@@ -21,7 +21,7 @@ macro_rules! ops {
 
 ops! {
     activation, batch_norm, bias_add, concat, conv2d, conv_transpose2d, dense, dropout, elementwise, elementwise_loss, flatten, gather,
-    global_avg_pool2d, global_max_pool2d, hinge, loss, optimizer, pad2d, pool2d, softmax, upsample2d, cross_entropy,
+    global_avg_pool2d, global_max_pool2d, hinge, knn, loss, optimizer, pad2d, pool2d, softmax, upsample2d, cross_entropy,
 }
 
 /// How many inputs a layer takes.
@@ -87,6 +87,10 @@ pub trait Layer: Debug + Send + Sync {
     /// How many inputs it takes.
     fn arity(&self) -> Arity {
         Arity::One
+    }
+    /// Its keys, where it is fitted by storing samples and not by gradients.
+    fn knn(&self) -> Option<&knn::KnnKeys> {
+        None
     }
     /// A copy.
     fn clone_box(&self) -> Box<dyn Layer>;

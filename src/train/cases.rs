@@ -17,7 +17,7 @@ pub const BENCH_TABLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "
 pub struct Case {
     /// Its name, unique in the table.
     pub name: String,
-    /// The network, with a loss.
+    /// The network, with a loss unless the row says `null`.
     pub model: Model,
     /// How it is trained: its batch, and sgd.
     pub train: TrainSpec,
@@ -54,7 +54,10 @@ fn read(table: &str, file: &str) -> Result<Vec<Case>> {
 fn case(row: Json, file: &str) -> Result<Case> {
     let name = row["name"].as_str().unwrap_or("unnamed row").to_string();
     let loss = row.get("loss").cloned().unwrap_or(json!("mse"));
-    let spec = json!({ "version": 1, "name": name, "input": row["input"], "layers": row["layers"], "loss": loss });
+    let mut spec = json!({ "version": 1, "name": name, "input": row["input"], "layers": row["layers"] });
+    if !loss.is_null() {
+        spec["loss"] = loss;
+    }
     let source = Source { file: format!("{file}[{name}]").into(), text: spec.to_string() };
     let mut train =
         json!({ "batch": row["batch"], "seed": 7, "optimizer": { "op": "sgd", "lr": 0.1, "momentum": 0.9 } });

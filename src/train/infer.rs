@@ -1,9 +1,9 @@
 //! Evaluation and prediction with a trained model.
 
-use super::{parameters, pass::Pass, problem, problem::Problem};
+use super::{parameters, pass::Pass, problem::Problem};
 use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
-use crate::compile::model::{Model, Normalize};
+use crate::compile::model::{InputSpec, Model, Normalize};
 use crate::compile::{inference_graph, lower};
 use crate::data::tensors::Tensors;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::graph::{Segment, Step};
 use crate::task::classify::{self, Confusion};
 use crate::task::regress::Regression;
 use crate::task::{Report, Tally};
-use crate::tensor::{Data, HostTensor};
+use crate::tensor::{DType, Data, HostTensor};
 use std::path::Path;
 
 /// Runs a bound evaluation program over positions of the data set: every sample once, the last batch short.
@@ -69,8 +69,25 @@ pub struct Inference {
     session: Session,
     bound: Bound,
     layout: Layout,
-    normalize: Option<Normalize>,
-    channels: usize,
+    input: InputSpec,
+}
+
+/// Samples as a model's input takes them: bytes of images as they are, or scaled to 0…1 and normalised; features, which are normalised already.
+pub(super) fn input_data(input: &InputSpec, dtype: DType, images: &HostTensor) -> Data {
+    let Data::U8(bytes) = &images.data else { return images.data.clone() };
+    if dtype == DType::U8 {
+        return Data::U8(bytes.clone());
+    }
+    let channels = input.channels();
+    let (mean, std) = match &input.normalize {
+        Some(Normalize::Values { mean, std }) => (mean.clone(), std.clone()),
+        _ => (vec![0.0; channels], vec![1.0; channels]),
+    };
+    let scale = |(i, &b): (usize, &u8)| {
+        let c = i % channels;
+        (f32::from(b) / 255.0 - mean[c] as f32) / std[c] as f32
+    };
+    Data::F32(bytes.iter().enumerate().map(scale).collect())
 }
 
 impl Inference {
@@ -99,13 +116,7 @@ impl Inference {
         if let Some(p) = problem {
             p.upload(&session, model);
         }
-        Ok(Inference {
-            session,
-            bound,
-            layout,
-            normalize: model.input.normalize.clone(),
-            channels: model.input.channels(),
-        })
+        Ok(Inference { session, bound, layout, input: model.input.clone() })
     }
 
     /// Persistent tensors of the model.
@@ -125,23 +136,33 @@ impl Inference {
     ///
     /// # Errors
     /// What the adapter reports.
-    pub fn predict(&mut self, samples: &HostTensor) -> Result<HostTensor> {
-        let (mean, std) = match &self.normalize {
-            Some(Normalize::Values { mean, std }) => (mean.clone(), std.clone()),
-            _ => (vec![0.0; self.channels], vec![1.0; self.channels]),
-        };
-        let scale = |(i, &b): (usize, &u8)| {
-            let c = i % self.channels;
-            (f32::from(b) / 255.0 - mean[c] as f32) / std[c] as f32
-        };
-        let input: Vec<f32> = match &samples.data {
-            Data::U8(bytes) => bytes.iter().enumerate().map(scale).collect(),
-            Data::F32(features) => problem::normalised(features, &mean, &std),
-            other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
-        };
-        let n = samples.shape[0];
-        self.session.write_input(&self.bound, "input", &Data::F32(input));
+    pub fn predict(&mut self, images: &HostTensor) -> Result<HostTensor> {
+        self.output(images, "output")
+    }
+
+    /// Of a layer `knn`: which stored samples are nearest, u32 `[n, k]`, for images as [`Inference::predict`] takes them.
+    ///
+    /// # Errors
+    /// What the adapter reports.
+    pub fn neighbours(&mut self, images: &HostTensor) -> Result<HostTensor> {
+        self.output(images, "neighbours")
+    }
+
+    /// The planned batch.
+    pub fn batch(&self) -> usize {
+        self.bound.program().batch
+    }
+
+    /// The session, for another model.
+    pub fn into_session(self) -> Session {
+        self.session
+    }
+
+    fn output(&mut self, images: &HostTensor, name: &str) -> Result<HostTensor> {
+        let n = images.shape[0];
+        let dtype = self.bound.program().inputs["input"].ty.dtype;
+        self.session.write_input(&self.bound, "input", &input_data(&self.input, dtype, images));
         self.session.run(&self.bound, &[Segment::Forward], &Step::of(n))?;
-        self.session.read_output(&self.bound, "output", n)
+        self.session.read_output(&self.bound, name, n)
     }
 }

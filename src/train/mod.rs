@@ -5,6 +5,7 @@ pub mod cases;
 pub mod event;
 pub mod infer;
 mod metric;
+pub mod neighbours;
 pub mod parameters;
 mod pass;
 pub mod problem;

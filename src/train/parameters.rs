@@ -10,7 +10,8 @@ use std::path::Path;
 
 /// Writes the first values of all parameters and statistics; each depends on the seed and its name alone.
 pub fn initialise(session: &Session, layout: &Layout, seed: u64) {
-    for (name, entry) in saved(layout) {
+    // Stored samples and their labels have other types, and come from files.
+    for (name, entry) in saved(layout).filter(|(_, e)| e.ty.dtype == DType::F32) {
         session.write_tensor(name, None, &Data::F32(entry.fill.values(entry.ty.items(), seed, name)));
     }
 }
@@ -50,7 +51,9 @@ pub fn load(session: &Session, layout: &Layout, file: &Path, tensors: &Tensors, 
             Some(t) if t.shape != entry.ty.dims => {
                 wrong.push(format!("`{name}` is {:?} in the file and {:?} in the model", t.shape, entry.ty.dims));
             }
-            Some(t) if t.data.dtype() != DType::F32 => wrong.push(format!("`{name}` is not f32")),
+            Some(t) if t.data.dtype() != entry.ty.dtype => {
+                wrong.push(format!("`{name}` is {:?}, not {:?}", t.data.dtype(), entry.ty.dtype));
+            }
             Some(_) => {}
         }
     }
@@ -65,7 +68,7 @@ pub fn load(session: &Session, layout: &Layout, file: &Path, tensors: &Tensors, 
         return Err(Error::file(file, what, hint));
     }
     for (name, entry) in saved(layout) {
-        if let Some(t) = tensors.get(name).filter(|t| t.shape == entry.ty.dims && t.data.dtype() == DType::F32) {
+        if let Some(t) = tensors.get(name).filter(|t| t.shape == entry.ty.dims && t.data.dtype() == entry.ty.dtype) {
             session.write_tensor(name, None, &t.data);
         }
     }

@@ -2,21 +2,17 @@
 
 use crate::compile::Samples;
 use crate::compile::build::{self, Feed, Options};
-use crate::compile::model::{DataKind, DataSpec, Model, Normalize};
+use crate::compile::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
 use crate::data::table::{self, Columns};
 use crate::data::{self, Dataset, Kind, Split, Want, order};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
-use crate::tensor::Data;
+use crate::tensor::{Data, HostTensor};
 use std::path::{Path, PathBuf};
 
 /// Bytes of samples that lie on the adapter at most; a larger data set is sent batch by batch, which costs little.
 const RESIDENT: u64 = 1 << 30;
-
-/// Names of the tensors of samples.
-const IMAGES: &str = "data/images";
-const FEATURES: &str = "data/features";
 
 /// The data set of a model: all samples in one list, and who uses which.
 pub struct Problem {
@@ -103,7 +99,7 @@ fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     let options = Options { training: false, random: false, loss: false, feed: Feed::Host, classes };
     let graph = build::build(model, &options)?;
     let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
-    let mut least: Option<usize> = None;
+    let mut least = model.knn().and_then(|(layer, _)| output(&layer.name)).map(|value| graph.ty(value).channels());
     for loss in &model.loss {
         let Some(ty) = output(&loss.of).map(|value| graph.ty(value)).filter(|ty| ty.dims.len() == 1) else { continue };
         let binary = !loss.loss.target_is_class() && (model.classifies() || !model.tabular());
@@ -254,24 +250,32 @@ impl Problem {
         Samples { count: self.count, train: self.train.len(), eval }
     }
 
+    /// Some samples as they lie in memory: images u8, or features f32.
+    pub fn samples_of(&self, positions: &[u32]) -> Data {
+        match &self.samples {
+            Data::U8(all) => Data::U8(picked(all, self.count, positions)),
+            Data::F32(all) => Data::F32(picked(all, self.count, positions)),
+            other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
+        }
+    }
+
     /// The tensors of some samples as the programs hold them, by name: images or features, and labels or values.
     pub fn tensors(&self, positions: &[u32]) -> Vec<(&'static str, Data)> {
-        let samples = match &self.samples {
-            Data::U8(all) => (IMAGES, Data::U8(picked(all, self.count, positions))),
-            Data::F32(all) => (FEATURES, Data::F32(picked(all, self.count, positions))),
-            other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
-        };
         let targets = match self.values.is_empty() {
             true => ("data/labels", Data::I32(picked(&self.labels, self.count, positions))),
             false => ("data/targets", Data::F32(picked(&self.values, self.count, positions))),
         };
-        vec![samples, targets]
+        vec![(self.tensor(), self.samples_of(positions)), targets]
     }
 
     /// Whether the programs of a session hold all samples.
     pub fn resident(&self, session: &Session) -> bool {
-        let name = if matches!(self.samples, Data::U8(_)) { IMAGES } else { FEATURES };
-        session.elements(name) == self.samples.len()
+        session.elements(self.tensor()) == self.samples.len()
+    }
+
+    /// The name of the programs' tensor of samples.
+    fn tensor(&self) -> &'static str {
+        if matches!(self.samples, Data::U8(_)) { "data/images" } else { "data/features" }
     }
 
     /// The classes of samples.
@@ -373,8 +377,18 @@ impl Problem {
     }
 }
 
+/// Features f32 `[n, features]` of a table's file as a network takes them: normalised where the spec says how.
+pub fn features(table: HostTensor, input: &InputSpec) -> HostTensor {
+    match (&table.data, &input.normalize) {
+        (Data::F32(features), Some(Normalize::Values { mean, std })) => {
+            HostTensor::new(&table.shape, Data::F32(normalised(features, mean, std)))
+        }
+        _ => table,
+    }
+}
+
 /// (x - mean) / std of features `[n, mean.len()]`, in f64.
-pub(super) fn normalised(features: &[f32], mean: &[f64], std: &[f64]) -> Vec<f32> {
+fn normalised(features: &[f32], mean: &[f64], std: &[f64]) -> Vec<f32> {
     let each = features.iter().zip(mean.iter().zip(std).cycle());
     each.map(|(&x, (mean, std))| ((f64::from(x) - mean) / std) as f32).collect()
 }

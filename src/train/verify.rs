@@ -96,7 +96,9 @@ pub fn verify(
     classes: Option<usize>,
     options: &Options,
 ) -> Result<Verified> {
-    model.need_loss()?;
+    if model.knn().is_none() {
+        model.need_loss()?;
+    }
     let build = build::Options { training: options.training, random: true, loss: true, feed: Feed::Host, classes };
     let mut single = train.clone();
     single.accumulate.0 = 1;
@@ -104,7 +106,7 @@ pub fn verify(
     let mut check = Check::new(session, graph, &single, options.change)?;
     check.nodes()?;
     check.update(&single)?;
-    if options.numeric {
+    if options.numeric && check.graph.loss.is_some() {
         check.numeric()?;
     }
     check.production(&single)?;
@@ -184,6 +186,17 @@ impl<'a> Check<'a> {
                 let noise = crate::graph::Fill::Uniform(0.25).values(len, seed, name);
                 values.iter_mut().zip(noise).for_each(|(v, n)| *v += n);
                 self.session.write_tensor(name, None, &Data::F32(values.clone()));
+            }
+            if matches!(entry.ty.dtype, DType::U8 | DType::I32) {
+                // Stored samples, and labels: few, so that votes tie.
+                let label = if entry.ty.dtype == DType::I32 { 5 } else { 256 };
+                let noise = crate::graph::Fill::Uniform(1e4).values(len, seed, name);
+                values = noise.iter().map(|v| (v.abs() as u32 % label) as f32).collect();
+                let whole = match entry.ty.dtype {
+                    DType::U8 => Data::U8(values.iter().map(|&v| v as u8).collect()),
+                    _ => Data::I32(values.iter().map(|&v| v as i32).collect()),
+                };
+                self.session.write_tensor(name, None, &whole);
             }
             self.before.insert(name.clone(), values.into_iter().map(f64::from).collect());
             if entry.arena == Arena::Weights {
@@ -425,6 +438,7 @@ pub(super) fn feeds(graph: &Graph, n: usize, seed: u64) -> Feeds {
         let values = normal(ty.len(n), &node.name);
         let data = match ty.dtype {
             DType::I32 => Data::I32(class_targets(graph, node, &values)),
+            DType::U8 => Data::U8(values.iter().map(|v| ((v.abs() * 1e4) as u32 % 256) as u8).collect()),
             _ => Data::F32(values),
         };
         feeds.insert(node.name.clone(), HostTensor::new(&ty.shape(n), data));
