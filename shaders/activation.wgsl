@@ -1,4 +1,4 @@
-// Activation: y = f(x), element by element. Gradient: dx = dy · f'(x), with f' from y.
+// Activation: y = f(x), element by element. Gradient: dx = dy · f'(x), with f' from y, or from x where y does not tell (`y_in`).
 #import step
 #import activation
 

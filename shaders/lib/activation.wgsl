@@ -1,8 +1,10 @@
-// Activations and their derivatives as functions of their result, y = f(x): what a fused op has at hand.
+// Activations and their derivatives, as functions of their result y = f(x), which a fused op has at hand, or of x where y does not tell.
 // Comparisons and selects rather than min and max, which may swallow NaN.
 
-override ACTIVATION: u32 = 0u; // 0 none, 1 relu, 2 leaky_relu, 3 sigmoid, 4 tanh, 5 softplus
+override ACTIVATION: u32 = 0u; // 0 none, 1 relu, 2 leaky_relu, 3 sigmoid, 4 tanh, 5 softplus, 6 relu6, 7 elu, 8 gelu,
+                               // 9 silu, 10 hard_sigmoid, 11 hard_swish
 override SLOPE: f32 = 0.01;    // of leaky_relu
+override ALPHA: f32 = 1.0;     // of elu
 
 // 1 / (1 + exp(-x)); exp sees no positive number, so it cannot overflow.
 fn sigmoid(x: f32) -> f32 {
@@ -32,6 +34,44 @@ fn softplus_grad(y: f32) -> f32 {
     return select(1.0 - exp(-y), near, y < 0.1);
 }
 
+// x between 0 and `most`.
+fn between(x: f32, most: f32) -> f32 {
+    return select(select(x, most, x > most), 0.0, x < 0.0);
+}
+
+// exp(x) - 1 for negative x, by its series where that would cancel; exp sees no positive number.
+fn exp_minus_1(x: f32) -> f32 {
+    let near = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0)))))));
+    return select(exp(-abs(x)) - 1.0, near, x > -0.5);
+}
+
+// The normal distribution Φ(x) = erfc(-x / √2) / 2. Near 0 erf by Cephes' erff (S. Moshier); else erfc by a Chebyshev fit whose error is
+// relative (Press et al., Numerical Recipes, erfcc), so that neither tail cancels. Φ is 0 or 1 long before 20.
+fn normal_cdf(x: f32) -> f32 {
+    let a = abs(x) * 0.70710678;
+    let z = select(a, 20.0, a > 20.0);
+    let q = z * z;
+    let erf = z * (1.12837917 + q * (-0.37612626 + q * (0.112835851 + q * (-0.0268538138 + q * (0.00518832769
+        + q * (-0.000801019363 + q * 0.0000785386135))))));
+    let t = 1.0 / (1.0 + 0.5 * z);
+    let power = -1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806
+        + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))));
+    let tail = select(0.5 * t * exp(power - q), 0.5 - 0.5 * erf, z < 1.0);
+    return select(1.0 - tail, tail, x < 0.0);
+}
+
+// Its derivative with x · Φ: Φ(x) + x · φ(x), φ the normal density.
+fn gelu_grad(x: f32) -> f32 {
+    let z = select(select(x, 20.0, x > 20.0), -20.0, x < -20.0);
+    return normal_cdf(x) + z * (0.39894228 * exp(-0.5 * z * z));
+}
+
+// s + x · s · (1 - s) with s = sigmoid(x), and 1 - s not as a difference.
+fn silu_grad(x: f32) -> f32 {
+    let e = exp(-abs(x));
+    return sigmoid(x) + x * (e / ((1.0 + e) * (1.0 + e)));
+}
+
 fn activate(x: f32) -> f32 {
     switch ACTIVATION {
         case 1u: { return select(x, 0.0, x < 0.0); }
@@ -39,6 +79,12 @@ fn activate(x: f32) -> f32 {
         case 3u: { return sigmoid(x); }
         case 4u: { return hyperbolic_tangent(x); }
         case 5u: { return softplus(x); }
+        case 6u: { return between(x, 6.0); }
+        case 7u: { return select(x, ALPHA * exp_minus_1(x), x < 0.0); }
+        case 8u: { return x * normal_cdf(x); }
+        case 9u: { return x * sigmoid(x); }
+        case 10u: { return between(x + 3.0, 6.0) / 6.0; }
+        case 11u: { return x * (between(x + 3.0, 6.0) / 6.0); }
         default: { return x; }
     }
 }
@@ -47,7 +93,8 @@ fn activate4(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(activate(x.x), activate(x.y), activate(x.z), activate(x.w));
 }
 
-// The factor that dy is multiplied by. At relu's kink it is 0, at leaky_relu's the slope, as in PyTorch.
+// The factor that dy is multiplied by, from y; for gelu, silu and hard_swish from x. Kinks as in PyTorch: 0 at those of relu, relu6,
+// hard_sigmoid and the left one of hard_swish, the slope at leaky_relu's, alpha at elu's, 1 at the right one of hard_swish.
 fn activate_grad(y: f32) -> f32 {
     switch ACTIVATION {
         case 1u: { return select(1.0, 0.0, y <= 0.0); }
@@ -55,6 +102,12 @@ fn activate_grad(y: f32) -> f32 {
         case 3u: { return y * (1.0 - y); }
         case 4u: { return 1.0 - y * y; }
         case 5u: { return softplus_grad(y); }
+        case 6u: { return select(0.0, 1.0, y > 0.0 && y < 6.0); }
+        case 7u: { return select(y + ALPHA, 1.0, y > 0.0); }
+        case 8u: { return gelu_grad(y); }
+        case 9u: { return silu_grad(y); }
+        case 10u: { return select(0.0, 1.0 / 6.0, y > 0.0 && y < 1.0); }
+        case 11u: { return select(select(y / 3.0 + 0.5, 1.0, y >= 3.0), 0.0, y <= -3.0); }
         default: { return 1.0; }
     }
 }

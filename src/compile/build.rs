@@ -155,7 +155,7 @@ impl Build<'_> {
             classes: self.options.classes,
         };
         let built = node.layer.build(&mut cx, inputs);
-        let built = built.and_then(|y| node.activation.map_or(Ok(y), |a| a.apply(&mut self.b, y)));
+        let built = built.and_then(|y| node.activation.map_or(Ok(y), |a| a.apply(&mut cx, "activation.", y)));
         match built {
             Ok(value) => {
                 self.b.end_layer(value);

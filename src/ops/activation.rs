@@ -1,11 +1,15 @@
-//! Activations y = f(x), element by element, with gradients that need only y; as a layer, as the common key `activation`,
-//! and fused into other ops through `shaders/lib/activation.wgsl`. Softmax is an op of its own ([`super::softmax`]).
+//! Activations y = f(x), element by element, with gradients from y, or from x where y does not tell; as a layer, as the common key
+//! `activation`, and fused into other ops through `shaders/lib/activation.wgsl`. Softmax, prelu, which learns its slope, and rrelu, which
+//! draws it, are ops of their own ([`super::softmax`], [`super::prelu`], [`super::rrelu`]).
+
+mod function;
+
+pub use function::{Activation, ActivationKind};
 
 use super::elementwise::Width;
-use super::softmax::Softmax;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
-use crate::spec::{Field, Kind, Node, NonNegative, Report, number, spec_struct, spec_words};
+use crate::spec::{Field, Kind, Node, NonNegative, Report, spec_struct};
 use crate::tensor::TensorType;
 use serde_json::{Map, Value as Json, json};
 use std::any::Any;
@@ -15,138 +19,40 @@ pub(super) fn register(registry: &mut Registry) {
     registry.ops(&["activation", "activation_grad"]);
 }
 
-spec_words! {
-    /// The functions.
-    pub enum ActivationKind {
-        /// max(x, 0)
-        Relu = "relu",
-        /// x where positive, else slope · x
-        LeakyRelu = "leaky_relu",
-        /// 1 / (1 + exp(-x))
-        Sigmoid = "sigmoid",
-        /// Hyperbolic tangent.
-        Tanh = "tanh",
-        /// log(1 + exp(x))
-        Softplus = "softplus",
-        /// exp(x) / Σ exp(x) over the last dimension
-        Softmax = "softmax",
-    }
-}
-
-/// Words of the format that this version cannot compute.
-const LATER: [&str; 8] = ["relu6", "prelu", "rrelu", "elu", "gelu", "silu", "hard_sigmoid", "hard_swish"];
-
-/// PyTorch's slope of leaky_relu.
-const SLOPE: f64 = 0.01;
-
 spec_struct! {
-    /// An activation with its number.
+    /// An activation with its numbers.
     pub struct ActivationKeys {
         /// The function.
         pub kind: ActivationKind,
         /// Slope of leaky_relu where x is negative (0.01).
         pub slope: Option<NonNegative>,
-    }
-}
-
-/// An activation: in a spec a word, or `{ "kind": "leaky_relu", "slope": 0.1 }`.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Activation {
-    /// The function.
-    pub kind: ActivationKind,
-    /// Slope of leaky_relu where x is negative; 0.01 and unused for the others.
-    pub slope: f64,
-}
-
-impl Activation {
-    /// An activation with its default number.
-    pub fn new(kind: ActivationKind) -> Activation {
-        Activation { kind, slope: SLOPE }
-    }
-
-    /// Inserts the nodes that compute f(x), softmax over the last dimension.
-    ///
-    /// # Errors
-    /// Softmax over more classes than its kernel takes.
-    pub fn apply(&self, b: &mut Builder, x: Value) -> Result<Value, ShapeError> {
-        if self.kind == ActivationKind::Softmax {
-            return Ok(b.op(Softmax, &[x])?[0]);
-        }
-        Ok(b.op(ActivationOp { activation: *self }, &[x])?[0])
-    }
-
-    /// Whether it works element by element with a gradient of y alone, so that other ops can absorb it.
-    pub fn of_y(&self) -> bool {
-        self.kind != ActivationKind::Softmax
-    }
-
-    /// Sets the constants of `shaders/lib/activation.wgsl`. Panics for softmax, which is not element by element.
-    pub fn constants(&self, kernel: Kernel) -> Kernel {
-        let code = match self.kind {
-            ActivationKind::Relu => 1,
-            ActivationKind::LeakyRelu => 2,
-            ActivationKind::Sigmoid => 3,
-            ActivationKind::Tanh => 4,
-            ActivationKind::Softplus => 5,
-            ActivationKind::Softmax => panic!("softmax is not computed element by element"),
-        };
-        kernel.set("ACTIVATION", code).set_f("SLOPE", self.slope)
-    }
-
-    /// f(x). Panics for softmax.
-    pub fn eval(&self, x: f64) -> f64 {
-        match self.kind {
-            ActivationKind::Relu if x < 0.0 => 0.0,
-            ActivationKind::Relu => x,
-            ActivationKind::LeakyRelu if x < 0.0 => self.slope * x,
-            ActivationKind::LeakyRelu => x,
-            ActivationKind::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-            ActivationKind::Tanh => x.tanh(),
-            ActivationKind::Softplus if x > 0.0 => x + (-x).exp().ln_1p(),
-            ActivationKind::Softplus => x.exp().ln_1p(),
-            ActivationKind::Softmax => panic!("softmax is not computed element by element"),
-        }
-    }
-
-    /// f'(x) from y = f(x). At relu's kink it is 0, at leaky_relu's the slope, as in PyTorch. Panics for softmax.
-    pub fn grad_from_y(&self, y: f64) -> f64 {
-        match self.kind {
-            ActivationKind::Relu if y <= 0.0 => 0.0,
-            ActivationKind::Relu => 1.0,
-            ActivationKind::LeakyRelu if y > 0.0 => 1.0,
-            ActivationKind::LeakyRelu => self.slope,
-            ActivationKind::Sigmoid => y * (1.0 - y),
-            ActivationKind::Tanh => 1.0 - y * y,
-            ActivationKind::Softplus => -(-y).exp_m1(),
-            ActivationKind::Softmax => panic!("softmax is not computed element by element"),
-        }
+        /// Limit of elu, -alpha, where x is very negative (1).
+        pub alpha: Option<NonNegative>,
+        /// Smallest slope of rrelu where x is negative (1/8).
+        pub lower: Option<NonNegative>,
+        /// Largest slope of rrelu where x is negative (1/3).
+        pub upper: Option<NonNegative>,
     }
 }
 
 impl Field for Activation {
     fn read(node: &Node, report: &mut Report) -> Option<Activation> {
-        if let Kind::Object(_) = &node.kind {
-            let keys = <ActivationKeys as Field>::read(node, report)?;
-            if keys.slope.is_some() && keys.kind != ActivationKind::LeakyRelu {
-                report.error(node, "only leaky_relu has a slope", "leave `slope` out");
-                return None;
+        let Kind::Object(_) = &node.kind else {
+            return <ActivationKind as Field>::read(node, report).map(Activation::new);
+        };
+        let ActivationKeys { kind, slope, alpha, lower, upper } = <ActivationKeys as Field>::read(node, report)?;
+        match Activation::new(kind).with([slope, alpha, lower, upper]) {
+            Ok(activation) => Some(activation),
+            Err(e) => {
+                report.error(node, e.what, e.hint);
+                None
             }
-            return Some(Activation { kind: keys.kind, slope: keys.slope.map_or(SLOPE, |s| s.get()) });
         }
-        if let Kind::String(word) = &node.kind
-            && LATER.contains(&word.as_str())
-        {
-            report.error(node, format!("activation `{word}` is not supported yet"), "use relu, for example");
-            return None;
-        }
-        <ActivationKind as Field>::read(node, report).map(Activation::new)
     }
 
     fn write(&self) -> Json {
-        match self.kind {
-            ActivationKind::LeakyRelu => json!({ "kind": self.kind.word(), "slope": number(self.slope) }),
-            other => other.write(),
-        }
+        let keys = self.keys();
+        if keys.len() == 1 { self.kind.write() } else { Json::Object(keys) }
     }
 
     fn schema() -> Json {
@@ -161,31 +67,29 @@ spec_struct! {
         pub kind: Activation,
         /// Slope of leaky_relu where x is negative (0.01).
         pub slope: Option<NonNegative>,
+        /// Limit of elu, -alpha, where x is very negative (1).
+        pub alpha: Option<NonNegative>,
+        /// Smallest slope of rrelu where x is negative (1/8).
+        pub lower: Option<NonNegative>,
+        /// Largest slope of rrelu where x is negative (1/3).
+        pub upper: Option<NonNegative>,
     }
 }
 
 impl ActivationLayer {
-    fn activation(&self) -> Activation {
-        Activation { kind: self.kind.kind, slope: self.slope.as_ref().map_or(self.kind.slope, |s| s.get()) }
+    fn activation(&self) -> Result<Activation, ShapeError> {
+        self.kind.with([self.slope, self.alpha, self.lower, self.upper])
     }
 }
 
 impl Layer for ActivationLayer {
     fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
-        if self.slope.is_some() && self.kind.kind != ActivationKind::LeakyRelu {
-            return Err(ShapeError::new("only leaky_relu has a slope", "leave `slope` out"));
-        }
-        self.activation().apply(cx.b, inputs[0])
+        self.activation()?.apply(cx, "", inputs[0])
     }
 
     fn write(&self) -> Map<String, Json> {
-        let activation = self.activation();
-        let mut map = Map::new();
-        map.insert("kind".into(), activation.kind.write());
-        if activation.kind == ActivationKind::LeakyRelu {
-            map.insert("slope".into(), number(activation.slope));
-        }
-        map
+        // Numbers that do not fit are refused when the layer is built.
+        self.activation().unwrap_or(self.kind).keys()
     }
 
     fn clone_box(&self) -> Box<dyn Layer> {
@@ -193,7 +97,7 @@ impl Layer for ActivationLayer {
     }
 }
 
-/// Input x `[N, …]`; output y = f(x) of x's type. Never softmax.
+/// Input x `[N, …]`; output y = f(x) of x's type. Never an activation that is an op of its own.
 #[derive(Debug)]
 pub struct ActivationOp {
     /// The function.
@@ -209,9 +113,17 @@ impl Op for ActivationOp {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(&self, b: &mut Builder, _: &[Value], outputs: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+    fn gradient(
+        &self,
+        b: &mut Builder,
+        inputs: &[Value],
+        outputs: &[Value],
+        douts: &[Option<Value>],
+    ) -> Vec<Option<Value>> {
         let Some(dy) = douts[0] else { return vec![None] };
-        vec![Some(b.one(ActivationGrad { activation: self.activation }, &[outputs[0], dy]))]
+        // Where x is read, it has two readers, so that nothing absorbs the activation in training: x is kept.
+        let saved = if self.activation.of_y() { outputs[0] } else { inputs[0] };
+        vec![Some(b.one(ActivationGrad { activation: self.activation }, &[saved, dy]))]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
@@ -234,8 +146,8 @@ impl Op for ActivationOp {
     }
 }
 
-/// Inputs y, dy `[N, …]`; output dx = dy · f'(x) of the same type. Ops that compute dy absorb it: their last input is then y, by whose f'
-/// they multiply their output.
+/// Inputs y, dy `[N, …]`; output dx = dy · f'(x) of the same type. Where f' is no function of y ([`Activation::of_y`]) the first input is x
+/// instead. Ops that compute dy absorb it: their last input is then y or x, by whose f' they multiply their output.
 #[derive(Debug)]
 pub struct ActivationGrad {
     /// The function.
@@ -249,7 +161,7 @@ impl ActivationGrad {
     }
 }
 
-/// A kernel that multiplies its output by the derivative of `before`, an activation and its output y, which it binds as `name`. Without one
+/// A kernel that multiplies its output by the derivative of `before`, an activation and its y or x, which it binds as `name`. Without one
 /// the factor is 1, and `other`, any operand that is read, is bound and ignored.
 pub fn scale(kernel: Kernel, name: &'static str, before: Option<&(Activation, Target)>, other: &Target) -> Kernel {
     match before {
@@ -258,9 +170,9 @@ pub fn scale(kernel: Kernel, name: &'static str, before: Option<&(Activation, Ta
     }
 }
 
-/// The factor of element `i` of a gradient that absorbed the derivative of `activation`, whose output is the last input; else 1.
+/// The factor of element `i` of a gradient that absorbed the derivative of `activation`, whose y or x is the last input; else 1.
 pub fn factor(activation: Option<Activation>, cx: &RefCx, i: usize) -> f64 {
-    activation.map_or(1.0, |a| a.grad_from_y(cx.inputs.last().expect("it has inputs").data[i]))
+    activation.map_or(1.0, |a| a.derivative(cx.inputs.last().expect("it has inputs").data[i]))
 }
 
 impl Op for ActivationGrad {
@@ -291,7 +203,7 @@ impl Op for ActivationGrad {
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let (y, dy) = (&cx.inputs[0].data, &cx.inputs[1].data);
-        indices.iter().map(|&i| dy[i] * self.activation.grad_from_y(y[i])).collect()
+        indices.iter().map(|&i| dy[i] * self.activation.derivative(y[i])).collect()
     }
 
     fn any(&self) -> &dyn Any {

@@ -34,7 +34,7 @@ impl Flow {
                 let stride = keys.get("stride").filter(|s| !s.is_null()).or(keys.get("size"));
                 Flow { stride: times(first.stride, stride), ..*first }
             }
-            "batch_norm" | "dropout" | "activation" => *first,
+            "batch_norm" | "layer_norm" | "local_response_norm" | "dropout" | "activation" => *first,
             "add" | "mul" if from.iter().copied().all(same) => *first,
             "concat" => {
                 let sum = from.iter().try_fold(0usize, |sum, x| sum.checked_add(x.channels?));
