@@ -426,7 +426,7 @@ fn a_run_is_evaluated_and_predicts() {
     assert!(shares.len() == 3 && (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9 && shares.is_sorted_by(|a, b| a >= b));
     fs::write(dir.join("rows.csv"), "1,2\n").unwrap();
     let bad = pumice(dir, &format!("predict {run} rows.csv one.png moved none.png"));
-    bad.fails(2, &["rows.csv: not a PNG or JPEG picture", "moved: a folder, not a picture", "none.png: "]);
+    bad.fails(2, &["rows.csv: not a PNG, JPEG, BMP or WebP picture", "moved: a folder, not a picture", "none.png: "]);
     assert!(bad.stdout.is_empty());
 }
 

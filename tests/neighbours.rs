@@ -13,7 +13,7 @@ use pumice::train::problem::Opening;
 use pumice::train::{Inference, Problem};
 use std::path::Path;
 
-const SKLEARN: &str = include_str!("fixtures/neighbours.json");
+const SKLEARN: &str = include_str!("fixtures/numbers/neighbours.json");
 
 fn digits(input: &str, layers: &str, data: &str) -> Model {
     let text = format!(

@@ -360,9 +360,9 @@ fn what_is_recorded_equals_its_reference() {
         let wide = |list: &[f32]| list.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
         let inputs = [
             reference(&[values.len()], wide(&values)),
+            reference(&[RING, 2], vec![0.0; 2 * RING]),
             reference(&[n, classes], wide(&scores)),
             reference(&[n], labels.iter().map(|&l| f64::from(l)).collect()),
-            reference(&[RING, 2], vec![0.0; 2 * RING]),
         ];
         session.write_input(&bound, "values", &Data::F32(values));
         session.write_input(&bound, "scores", &Data::F32(scores.clone()));
