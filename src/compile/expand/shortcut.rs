@@ -34,6 +34,12 @@ impl Flow {
                 let stride = keys.get("stride").filter(|s| !s.is_null()).or(keys.get("size"));
                 Flow { stride: times(first.stride, stride), ..*first }
             }
+            "conv_transpose2d" => {
+                Flow { channels: channels("filters"), stride: over(first.stride, keys.get("stride")) }
+            }
+            "upsample2d" => Flow { stride: over(first.stride, keys.get("scale")), ..*first },
+            // What they add or cut off at the edges is, like a convolution's, for the sum to refuse where it does not cancel out.
+            "pad2d" | "crop2d" => *first,
             "batch_norm" | "layer_norm" | "local_response_norm" | "dropout" | "activation" => *first,
             "add" | "mul" if from.iter().copied().all(same) => *first,
             "concat" => {
@@ -56,6 +62,12 @@ fn times(stride: Option<[usize; 2]>, by: Option<&Json>) -> Option<[usize; 2]> {
     let ([h, w], by) = (stride?, by?);
     let side = |i: usize| by.get(i).unwrap_or(by).as_u64().map(|n| n as usize);
     Some([h.checked_mul(side(0)?)?, w.checked_mul(side(1)?)?])
+}
+
+/// `stride` divided by a JSON number or `[h, w]`; unknown where that leaves more cells than the input has.
+fn over(stride: Option<[usize; 2]>, by: Option<&Json>) -> Option<[usize; 2]> {
+    let ([h, w], [by_h, by_w]) = (stride?, times(Some([1, 1]), by)?);
+    (h % by_h == 0 && w % by_w == 0).then_some([h / by_h, w / by_w])
 }
 
 impl Expander<'_> {
