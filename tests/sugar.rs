@@ -157,6 +157,34 @@ fn blocks_are_used_with_their_variables() {
     assert_eq!(ops, ["conv2d", "conv2d", "add", "conv2d", "add"]);
 }
 
+/// The shortcut is known behind layers that keep channels, or make as many rows and columns as there were.
+#[test]
+fn auto_shortcuts_see_through_layers() {
+    let ops = |branch: &str| {
+        let layers = format!(r#"{{ "op": "residual", "layers": [{branch}] }}"#);
+        let m = model(&spec("", &layers));
+        (m.layers.iter().map(|l| l.op).collect::<Vec<_>>().join(" "), m.layers.last().expect("an add").from[1].clone())
+    };
+    let input = |ops: &str| (ops.to_string(), "input".to_string());
+    let padded =
+        r#"{ "op": "pad2d", "padding": 1 }, { "op": "conv2d", "filters": 3, "kernel": 3, "padding": "valid" }"#;
+    assert_eq!(ops(padded), input("pad2d conv2d add"));
+    let hourglass = r#"{ "op": "max_pool2d", "size": 2 }, { "op": "layer_norm" }, { "op": "upsample2d", "scale": 2 }"#;
+    assert_eq!(ops(hourglass), input("max_pool2d layer_norm upsample2d add"));
+    let up = |filters: usize| {
+        format!(
+            r#"{{ "op": "conv2d", "filters": 5, "kernel": 3, "stride": [2, 4] }},
+               {{ "op": "conv_transpose2d", "filters": {filters}, "kernel": 3, "stride": [2, 4] }},
+               {{ "op": "local_response_norm", "size": 3 }}"#
+        )
+    };
+    assert_eq!(ops(&up(3)), input("conv2d conv_transpose2d local_response_norm add"));
+    assert_eq!(ops(&up(4)).0, "conv2d conv_transpose2d local_response_norm conv2d add");
+    // More rows than the model's input has are not counted.
+    let larger = spec("", r#"{ "op": "residual", "layers": [{ "op": "upsample2d", "scale": 2 }] }"#);
+    assert!(mistake(&larger).contains("cannot tell whether the branch keeps the shape of its input"));
+}
+
 #[test]
 fn mistakes_with_blocks() {
     let m = |layers: &str| mistake(&spec(BLOCKS, layers));

@@ -21,8 +21,8 @@ macro_rules! ops {
 
 ops! {
     activation, batch_norm, bias_add, concat, conv2d, conv_transpose2d, dense, dropout, elementwise, elementwise_loss, flatten, gather,
-    global_avg_pool2d, global_max_pool2d, hinge, knn, local_response_norm, loss, optimizer, pad2d, pool2d, prelu, rrelu, softmax, upsample2d,
-    cross_entropy,
+    global_avg_pool2d, global_max_pool2d, hinge, knn, layer_norm, local_response_norm, loss, optimizer, pad2d, pool2d, prelu, rrelu, softmax,
+    upsample2d, cross_entropy,
 }
 
 /// How many inputs a layer takes.
