@@ -58,9 +58,9 @@ fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 @group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> s4: array<vec4<f32>>;
 
-// `term` of channel `from` where it lies in the windows of the four channels from `c` on, else 0.
-fn in_windows(from: u32, c: u32, term: f32) -> vec4<f32> {
-    let distance = vec4<i32>(i32(from) - i32(c)) - vec4<i32>(0, 1, 2, 3);
+// `term` of `channel` where it lies in the windows of the four channels from `c` on, else 0.
+fn in_windows(channel: u32, c: u32, term: f32) -> vec4<f32> {
+    let distance = vec4<i32>(i32(channel) - i32(c)) - vec4<i32>(0, 1, 2, 3);
     let inside = (distance >= vec4<i32>(-i32(BEFORE))) & (distance <= vec4<i32>(i32(AFTER)));
     return select(vec4<f32>(), vec4<f32>(term), inside);
 }
