@@ -7,6 +7,7 @@ mod check;
 mod devices;
 mod eval;
 mod expand;
+mod least_squares;
 mod neighbours;
 mod numbers;
 mod output;

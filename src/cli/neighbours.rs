@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Chooses, stores and evaluates.
 pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
-    refuse(args)?;
+    refuse(args, "a layer knn, which is fitted at once, without steps")?;
     let dir = folder(args, &model)?;
     // As the user named it: errors say it so.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
@@ -57,8 +57,8 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fails for flags of a training by steps.
-fn refuse(args: &Args) -> Result<()> {
+/// Fails for flags of a training by steps; `what` has none.
+pub(super) fn refuse(args: &Args, what: &str) -> Result<()> {
     let given = [
         ("--weights", args.weights.is_some()),
         ("--epochs", args.epochs.is_some()),
@@ -67,7 +67,7 @@ fn refuse(args: &Args) -> Result<()> {
         ("--profile", args.profile || args.profile_trace.is_some()),
     ];
     let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
-    Err(Error::usage(format!("{flag} with a layer knn, which is fitted at once, without steps"), "leave the flag out"))
+    Err(Error::usage(format!("{flag} with {what}"), "leave the flag out"))
 }
 
 /// Prints how good every choice is.

@@ -2,7 +2,7 @@
 
 use super::args::{DeviceArgs, SpecArgs, count};
 use super::progress::Progress;
-use super::{Outcome, eval, expand, neighbours, numbers, output, profile, resume};
+use super::{Outcome, eval, expand, least_squares, neighbours, numbers, output, profile, resume};
 use crate::compile::model::{Model, TrainSpec};
 use crate::data::tensors::{self, Tensors};
 use crate::error::{Error, Result};
@@ -70,6 +70,9 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let mut model = load(args)?;
     if model.knn().is_some() {
         return neighbours::train(args, model, json);
+    }
+    if model.train.as_ref().is_some_and(|train| train.optimizer.at_once()) {
+        return least_squares::train(args, model, json);
     }
     let resumed = args.resume.as_deref().map(Run::open).transpose()?;
     let dir = folder(args, &model)?;

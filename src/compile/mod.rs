@@ -71,6 +71,18 @@ pub fn unfused_training_graph(
     })
 }
 
+/// The graph of what `train` repeats where the parameters are solved for at once: from `input` and `target` the kept [`optimizer::SUMS`].
+///
+/// # Errors
+/// Layers whose shapes do not fit.
+pub fn sums_graph(model: &Model, classes: Option<usize>) -> Result<Graph> {
+    let options = Options { training: false, random: false, loss: true, feed: Feed::Host, classes };
+    let mut graph = optimizer::append_sums(build::build(model, &options)?);
+    graph.loss = None;
+    graph.keep.retain(|(name, _)| optimizer::SUMS.contains(&name.as_str()));
+    Ok(fuse::fuse(prune::prune(graph)))
+}
+
 /// The graph of inference with the loss where the spec has one, fused. Of a layer `knn` it keeps `neighbours`, the indices that vote, too.
 ///
 /// # Errors
@@ -91,7 +103,7 @@ pub fn inference_graph(model: &Model, feed: Feed, classes: Option<usize>, loss: 
 pub struct Training {
     /// Where persistent tensors lie.
     pub layout: Layout,
-    /// One training step.
+    /// One training step; where the parameters are solved for at once, a batch's share of the sums.
     pub step: Program,
     /// Evaluation of one batch.
     pub eval: Program,
@@ -127,7 +139,10 @@ pub fn training(
     let count = samples.count;
     let feed = |order, positions| Feed::Resident { count, order, positions };
     let options = Options { training: true, random: true, loss: true, feed: feed("order", samples.train), classes };
-    let graph = training_graph(model, &options, &[], Some(&update_of(train)))?;
+    let graph = match train.optimizer.at_once() {
+        true => sums_graph(model, classes)?,
+        false => training_graph(model, &options, &[], Some(&update_of(train)))?,
+    };
     let eval_graph = inference_graph(model, feed("eval_order", samples.eval), classes, true)?;
     let mut layout = Layout::default();
     layout.add(&graph, caps)?;

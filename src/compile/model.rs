@@ -3,6 +3,7 @@
 mod data;
 mod input;
 mod knn;
+mod normal_equation;
 mod schedule;
 mod set;
 mod train;
@@ -130,6 +131,7 @@ fn read(root: &Node, source: Arc<Source>, report: &mut Report) -> Option<Model> 
     let (schema, input, data, train) = (schema?, input?, data?, train?);
     let (layers, loss) = (expanded.finish()?, loss?);
     knn::check(root, &layers, &loss, train.as_ref(), report);
+    normal_equation::check(root, &layers, &loss, train.as_ref(), report);
     Some(Model { source, schema, name: name?, input, layers, loss, data, train })
 }
 

@@ -1,15 +1,17 @@
 //! Puts gradients where the optimizer reads them and appends the update: one node over the flat arenas.
 
 use crate::graph::{Arena, Builder, Graph, Op, Segment, Value};
+use crate::ops::dense::Dense;
 use crate::ops::elementwise::Copy;
+use crate::ops::normal_equation;
 use crate::ops::optimizer::{Accumulate, Clip};
 use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What the update consists of.
 pub struct Update {
-    /// The optimizer's op, reading gradients from [`Update::source`].
-    pub op: Arc<dyn Op>,
+    /// The optimizer's op, reading gradients from [`Update::source`]; None where the parameters are solved for at once.
+    pub op: Option<Arc<dyn Op>>,
     /// Global norm above which gradients are scaled down.
     pub clip_norm: Option<f64>,
     /// Whether gradients of several batches are summed.
@@ -46,8 +48,9 @@ pub fn own_gradients(graph: Graph) -> Graph {
     b.graph
 }
 
-/// Appends accumulation, clipping and the update.
+/// Appends accumulation, clipping and the update; where there is none, the sums that the parameters are solved from.
 pub fn append_update(graph: Graph, update: &Update) -> Graph {
+    let Some(op) = &update.op else { return append_sums(graph) };
     let mut b = Builder::over(graph);
     b.scope = "optimizer".into();
     let arena = Update::source(update.accumulate);
@@ -59,6 +62,22 @@ pub fn append_update(graph: Graph, update: &Update) -> Graph {
     if let Some(max_norm) = update.clip_norm {
         b.must(Clip { max_norm, arena }, &[]);
     }
-    b.insert(update.op.clone(), &[]).expect("an update takes no inputs");
+    b.insert(op.clone(), &[]).expect("an update takes no inputs");
+    b.graph
+}
+
+/// Names of the sums that a dense layer is solved from, among the kept values: XᵀX `[in, in]` and yᵀX `[units, in]` of a batch.
+pub const SUMS: [&str; 2] = ["sums/xx", "sums/yx"];
+
+/// Appends the sums over the input of the dense layer and the target, which the host feeds.
+pub fn append_sums(graph: Graph) -> Graph {
+    let mut b = Builder::over(graph);
+    b.scope = "sums".into();
+    let nodes = &b.graph.nodes;
+    let x = nodes.iter().find(|node| node.op().is_some_and(|op| op.any().is::<Dense>())).map(|node| node.inputs[0]);
+    let x = x.expect("the model is a dense layer");
+    let y = Value { node: b.graph.find("target").expect("the host feeds the target"), out: 0 };
+    let sums = normal_equation::sums(&mut b, x, y);
+    b.graph.keep.extend(SUMS.into_iter().map(String::from).zip(sums));
     b.graph
 }

@@ -21,8 +21,8 @@ macro_rules! ops {
 
 ops! {
     activation, batch_norm, bias_add, concat, conv2d, conv_transpose2d, dense, dropout, elementwise, elementwise_loss, flatten, gather,
-    global_avg_pool2d, global_max_pool2d, hinge, knn, layer_norm, local_response_norm, loss, optimizer, pad2d, pool2d, prelu, rrelu, softmax,
-    upsample2d, cross_entropy,
+    global_avg_pool2d, global_max_pool2d, hinge, knn, layer_norm, local_response_norm, loss, normal_equation, optimizer, pad2d, pool2d, prelu,
+    rrelu, softmax, upsample2d, cross_entropy,
 }
 
 /// How many inputs a layer takes.
@@ -115,8 +115,9 @@ pub trait Loss: Debug + Send + Sync {
 pub trait Optimizer: Debug + Send + Sync {
     /// Moments it keeps a parameter, by name: each is an arena of the parameters' layout.
     fn moments(&self) -> Vec<&'static str>;
-    /// The op that updates all windows, with gradients from `gradients` to which `l1` · sign(parameter) is added.
-    fn update(&self, gradients: crate::graph::Arena, l1: f64) -> std::sync::Arc<dyn Op>;
+    /// The op that updates all windows, with gradients from `gradients` to which `l1` · sign(parameter) is added. None where the parameters are
+    /// solved for at once, not updated step by step.
+    fn update(&self, gradients: crate::graph::Arena, l1: f64) -> Option<std::sync::Arc<dyn Op>>;
     /// The learning rate before the schedule.
     fn lr(&self) -> f64;
     /// The step's corrections ([`crate::graph::Step::correction1`] and `correction2`) at update `t`, from 1.

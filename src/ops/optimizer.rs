@@ -102,7 +102,7 @@ impl Optimizer for Sgd {
         if self.has_momentum() { vec!["momentum"] } else { Vec::new() }
     }
 
-    fn update(&self, gradients: Arena, l1: f64) -> Arc<dyn Op> {
+    fn update(&self, gradients: Arena, l1: f64) -> Option<Arc<dyn Op>> {
         let constants = vec![("WEIGHT_DECAY", self.weight_decay.get()), ("L1", l1)];
         let mut update = Update { name: "sgd", entry: "sgd", moments: &[], constants, gradients };
         if self.has_momentum() {
@@ -110,7 +110,7 @@ impl Optimizer for Sgd {
             let nesterov = f64::from(u8::from(self.nesterov));
             update.constants.extend([("MOMENTUM", self.momentum.get()), ("NESTEROV", nesterov)]);
         }
-        Arc::new(update)
+        Some(Arc::new(update))
     }
 
     fn lr(&self) -> f64 {
@@ -134,10 +134,10 @@ impl Optimizer for Adam {
         vec!["exp_avg", "exp_avg_sq"]
     }
 
-    fn update(&self, gradients: Arena, l1: f64) -> Arc<dyn Op> {
+    fn update(&self, gradients: Arena, l1: f64) -> Option<Arc<dyn Op>> {
         let mut constants = vec![("WEIGHT_DECAY", self.weight_decay.get()), ("L1", l1)];
         constants.extend(self.without_decay().constants());
-        Arc::new(Update { name: "adam", entry: "adam", moments: &["m", "v"], constants, gradients })
+        Some(Arc::new(Update { name: "adam", entry: "adam", moments: &["m", "v"], constants, gradients }))
     }
 
     fn lr(&self) -> f64 {
@@ -183,10 +183,10 @@ impl Optimizer for AdamW {
         vec!["exp_avg", "exp_avg_sq"]
     }
 
-    fn update(&self, gradients: Arena, l1: f64) -> Arc<dyn Op> {
+    fn update(&self, gradients: Arena, l1: f64) -> Option<Arc<dyn Op>> {
         let mut constants = vec![("SHRINK", self.weight_decay.get()), ("L1", l1)];
         constants.extend(self.constants());
-        Arc::new(Update { name: "adamw", entry: "adam", moments: &["m", "v"], constants, gradients })
+        Some(Arc::new(Update { name: "adamw", entry: "adam", moments: &["m", "v"], constants, gradients }))
     }
 
     fn lr(&self) -> f64 {
@@ -217,10 +217,10 @@ impl Optimizer for Adagrad {
         vec!["sum"]
     }
 
-    fn update(&self, gradients: Arena, l1: f64) -> Arc<dyn Op> {
+    fn update(&self, gradients: Arena, l1: f64) -> Option<Arc<dyn Op>> {
         let constants =
             vec![("EPSILON", self.epsilon.get()), ("WEIGHT_DECAY", self.weight_decay.get()), ("L1", l1)];
-        Arc::new(Update { name: "adagrad", entry: "adagrad", moments: &["v"], constants, gradients })
+        Some(Arc::new(Update { name: "adagrad", entry: "adagrad", moments: &["v"], constants, gradients }))
     }
 
     fn lr(&self) -> f64 {
@@ -249,7 +249,7 @@ impl Optimizer for Rmsprop {
         if self.has_momentum() { vec!["square_avg", "momentum"] } else { vec!["square_avg"] }
     }
 
-    fn update(&self, gradients: Arena, l1: f64) -> Arc<dyn Op> {
+    fn update(&self, gradients: Arena, l1: f64) -> Option<Arc<dyn Op>> {
         let mut constants = vec![
             ("ALPHA", self.alpha.get()),
             ("REST", 1.0 - self.alpha.get()),
@@ -262,7 +262,7 @@ impl Optimizer for Rmsprop {
             (entry, moments) = ("rmsprop_momentum", &["v", "b"]);
             constants.push(("MOMENTUM", self.momentum.get()));
         }
-        Arc::new(Update { name: "rmsprop", entry, moments, constants, gradients })
+        Some(Arc::new(Update { name: "rmsprop", entry, moments, constants, gradients }))
     }
 
     fn lr(&self) -> f64 {

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cases;
 pub mod event;
 pub mod infer;
+pub mod least_squares;
 mod metric;
 pub mod neighbours;
 pub mod parameters;

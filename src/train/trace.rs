@@ -28,6 +28,7 @@ pub fn trace(
     steps: u64,
 ) -> Result<Tensors> {
     model.need_loss()?;
+    train.optimizer.need_updates()?;
     let options = Options { training: true, random: false, loss: true, feed: Feed::Host, classes };
     let mut train = train.clone();
     train.accumulate.0 = 1;

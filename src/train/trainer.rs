@@ -103,6 +103,7 @@ impl Trainer {
         classes: Option<usize>,
     ) -> Result<Trainer> {
         model.need_loss()?;
+        train.optimizer.need_updates()?;
         if train.early_stopping.is_some() && problem.validation.is_empty() {
             let hint = "set data.validation, such as 0.1, or remove train.early_stopping";
             return Err(Error::usage("early stopping needs samples held back for validation", hint));

@@ -1,0 +1,78 @@
+//! `pumice train` of a model that is solved for at once: the run folder and the report.
+
+use super::train::{Args, folder, print_report, settle};
+use super::{Outcome, expand, neighbours, numbers, output};
+use crate::compile::model::Model;
+use crate::gpu::Session;
+use crate::task::Report;
+use crate::train::least_squares::LeastSquares;
+use crate::train::{Opening, Problem, Run, problem};
+use serde_json::{Value as Json, json};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Solves and evaluates.
+pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
+    neighbours::refuse(args, "optimizer normal_equation, which solves for all parameters at once")?;
+    let dir = folder(args, &model)?;
+    // As the user named it: errors say it so.
+    let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
+    let classes = settle(&mut model, data.as_deref())?;
+    let train = model.train.clone().expect("the spec has an optimizer");
+    let opening = Opening { folder: data.as_deref(), classes, only: None, seed: train.seed, strict: args.strict };
+    let mut problem = Problem::open(&model, opening)?;
+    output::skipped(&problem.skipped);
+    problem.measure(&mut model);
+    problem.write_names(&mut model);
+    let start = Instant::now();
+    let session = Session::new(args.device.open()?);
+    let rows = numbers::grouped(problem.train.len() as u64);
+    output::note(&format!("{}: least squares over {rows} rows", session.device().caps().name));
+    let mut solver = LeastSquares::new(session, &model, &train, problem, classes)?;
+    let found = solver.solve()?;
+    let run = if args.out.is_some() { Run::create(&dir)? } else { Run::create_numbered(&dir)? };
+    run.write_spec(&expand::text(&model))?;
+    run.write_weights(&found)?;
+    let [on_train, on_validation, on_test] = evaluate(&mut solver)?;
+    let line = metrics(on_train.as_ref(), on_validation.as_ref(), start.elapsed().as_secs_f64());
+    run.append_metrics(&line)?;
+    if json {
+        let mut event = line;
+        event["event"] = json!("epoch");
+        output::print_json(&event)?;
+    }
+    let reports = [("test", on_test), ("validation", on_validation), ("train", on_train)];
+    let best = reports.into_iter().find_map(|(split, report)| report.map(|report| (split, report)));
+    let (split, report) = best.expect("there are rows to train on");
+    print_report(&run, split, &report, &[], json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How good the solution is on the training, validation and test rows, as far as there are any.
+fn evaluate(solver: &mut LeastSquares) -> crate::error::Result<[Option<Report>; 3]> {
+    let problem = solver.problem();
+    let splits = [problem.train.clone(), problem.validation.clone(), problem.test.clone()];
+    let mut reports = [None, None, None];
+    for (report, positions) in reports.iter_mut().zip(splits).filter(|(_, positions)| !positions.is_empty()) {
+        *report = Some(solver.evaluate(&positions)?);
+    }
+    Ok(reports)
+}
+
+/// The one line of `metrics.jsonl`.
+fn metrics(train: Option<&Report>, validation: Option<&Report>, seconds: f64) -> Json {
+    let errors = validation.and_then(Report::errors);
+    json!({
+        "epoch": 1,
+        "step": 0,
+        "train_loss": train.map(Report::loss),
+        "train_accuracy": null,
+        "val_loss": validation.map(Report::loss),
+        "val_accuracy": null,
+        "val_mae": errors.map(|e| e.mae()),
+        "val_mse": errors.map(|e| e.mse()),
+        "val_r2": errors.map(|e| e.r2()),
+        "samples": train.map(Report::samples),
+        "seconds": seconds,
+    })
+}
