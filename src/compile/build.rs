@@ -170,9 +170,10 @@ impl Build<'_> {
         }
     }
 
-    /// Whether a loss of an output compares it with classes: where it can, it does so if the batch has them or another loss needs them.
+    /// Whether a loss of an output compares it with classes: where it can, it does so if the data set has them or another loss needs them.
     fn judges_classes(&self, term: &LossNode, output: &TensorType) -> bool {
-        let classes = self.labels.is_some() || self.model.loss.iter().any(|term| term.loss.target_is_class());
+        let table = self.resident.is_some() && self.model.tabular() && self.model.classifies();
+        let classes = self.labels.is_some() || table || self.model.loss.iter().any(|term| term.loss.target_is_class());
         term.loss.target_is_class() || (term.loss.target_may_be_class() && output.dims == [1] && classes)
     }
 

@@ -72,6 +72,7 @@ pub const SUMS: [&str; 2] = ["sums/xx", "sums/yx"];
 /// Appends the sums over the input of the dense layer and the target, which the host feeds.
 pub fn append_sums(graph: Graph) -> Graph {
     let mut b = Builder::over(graph);
+    b.segment = Some(Segment::Backward);
     b.scope = "sums".into();
     let nodes = &b.graph.nodes;
     let x = nodes.iter().find(|node| node.op().is_some_and(|op| op.any().is::<Dense>())).map(|node| node.inputs[0]);

@@ -135,7 +135,7 @@ impl LeastSquares {
             }
             self.session.write_input(&self.sums, "input", &Data::F32(x));
             self.session.write_input(&self.sums, "target", &Data::F32(y));
-            self.session.run(&self.sums, &[Segment::Forward], &Step::of(positions.len()))?;
+            self.session.run(&self.sums, &[Segment::Forward, Segment::Backward], &Step::of(positions.len()))?;
             for (name, total) in SUMS.iter().zip(&mut total) {
                 let part = self.session.read_output(&self.sums, name, positions.len())?;
                 *total += DMatrix::from_row_iterator(total.nrows(), width, part.data.to_f64().into_iter());
