@@ -138,7 +138,7 @@ impl LeastSquares {
             self.session.run(&self.sums, &[Segment::Forward, Segment::Backward], &Step::of(positions.len()))?;
             for (name, total) in SUMS.iter().zip(&mut total) {
                 let part = self.session.read_output(&self.sums, name, positions.len())?;
-                *total += DMatrix::from_row_iterator(total.nrows(), width, part.data.to_f64().into_iter());
+                *total += DMatrix::from_row_iterator(total.nrows(), width, part.data.to_f64());
             }
         }
         Ok(total)
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn columns_that_depend_on_each_other_are_named() {
         // Column 3 is the sum of 0 and 2; column 1 stands alone.
-        let x = DMatrix::from_row_slice(
+        let x: DMatrix<f64> = DMatrix::from_row_slice(
             6,
             4,
             &[
