@@ -55,9 +55,8 @@ fn all() -> bool {
 }
 
 /// The model, its section `train` with this batch, and its class count.
-fn load(path: &Path, batch: usize, flags: &[(&str, &str)]) -> (Model, TrainSpec, Option<usize>) {
-    let flags: Vec<(String, String)> = flags.iter().map(|(p, v)| (p.to_string(), v.to_string())).collect();
-    let model = model::load(Source::open(path).expect("a readable file"), &flags).unwrap_or_else(|e| panic!("{e}"));
+fn load(path: &Path, batch: usize) -> (Model, TrainSpec, Option<usize>) {
+    let model = model::load(Source::open(path).expect("a readable file"), &[]).unwrap_or_else(|e| panic!("{e}"));
     let mut train = model.train.clone().unwrap_or_default();
     train.batch.0 = batch;
     let classes = problem::classes(&model, None).unwrap_or_else(|e| panic!("{e}"));
@@ -73,7 +72,7 @@ fn large(model: &Model) -> bool {
 fn every_model_can_be_planned() {
     let mut found = Vec::new();
     for path in models() {
-        let (model, train, classes) = load(&path, 1, &[]);
+        let (model, train, classes) = load(&path, 1);
         let plan = plan::plan(&model, &train, classes, &Caps::default(), None);
         let plan = plan.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let stem = path.file_stem().expect("a file name").to_string_lossy().into_owned();
@@ -100,7 +99,7 @@ fn large_models_fit_a_screen() {
 fn every_model_verifies() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     for path in models() {
-        let (model, mut train, classes) = load(&path, 3, &[]);
+        let (model, mut train, classes) = load(&path, 3);
         if large(&model) && !all() {
             continue;
         }
@@ -158,13 +157,7 @@ fn five_steps_lower_the_loss() {
     let mut wrong = Vec::new();
     for (name, _) in PUBLISHED {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("assets/models/{name}.json"));
-        // A batch of two is no batch of 256: without normalisation the rate must be smaller too.
-        let flags: &[(&str, &str)] = match name {
-            "alexnet" => &[("train.optimizer.lr", "0.003")],
-            "vgg16" | "vgg19" => &[("train.optimizer.lr", "0.001")],
-            _ => &[],
-        };
-        let spec = load(&path, 2, flags);
+        let spec = load(&path, 2);
         if large(&spec.0) && !all() {
             continue;
         }
