@@ -6,14 +6,22 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use pumice::data::tensors::{Tensors, read_tensors, read_with_state, write_tensors, write_with_state};
-use pumice::data::{self, Kind, Split, Want, picture};
+use pumice::data::{self, Dataset, Kind, Split, Want, picture};
 use pumice::error::{Error, Result};
 use pumice::tensor::{Data, HostTensor};
 use pumice::train::run::Run;
 use serde_json::json;
 
-const TRAIN: Want =
-    Want { train: true, test: false, classes: None, names: None, size: None, strict: false, columns: None };
+const TRAIN: Want = Want {
+    train: true,
+    test: false,
+    classes: None,
+    names: None,
+    size: None,
+    strict: false,
+    columns: None,
+    memory: None,
+};
 
 /// An IDX file of unsigned bytes.
 fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
@@ -51,6 +59,13 @@ fn assert_says<T: std::fmt::Debug>(result: Result<T>, words: &[&str]) {
     }
 }
 
+/// All pixels of a set.
+fn pixels(set: &Dataset) -> Vec<u8> {
+    let all: Vec<u32> = (0..set.len() as u32).collect();
+    let Data::U8(pixels) = set.samples.read(&all).unwrap() else { panic!("images are u8") };
+    pixels
+}
+
 #[test]
 fn bundled_digits_are_all_there() {
     let want = Want { test: true, classes: Some(10), ..TRAIN };
@@ -61,18 +76,15 @@ fn bundled_digits_are_all_there() {
     assert_eq!(data::count_classes(Kind::Bundled, None).unwrap(), 10);
     assert_eq!(train.labels.iter().max(), Some(&9));
     // MNIST's mean is 0.1307: a shift by a byte in the reader would show.
-    let mean = train.pixels().iter().map(|&p| f64::from(p)).sum::<f64>() / train.pixels().len() as f64 / 255.0;
+    let mean = pixels(&train).iter().map(|&p| f64::from(p)).sum::<f64>() / train.samples.elements() as f64 / 255.0;
     assert!((mean - 0.1307).abs() < 0.002, "{mean}");
 }
 
 #[test]
 fn idx_is_read_plain_and_packed() {
     let train = open_three(|_| ()).unwrap().train.unwrap();
-    assert_eq!(
-        (train.samples.shape.as_slice(), train.labels.as_slice()),
-        ([3, 2, 2, 1].as_slice(), [0, 2, 1].as_slice())
-    );
-    assert_eq!(train.pixels(), (0..12).collect::<Vec<u8>>());
+    assert_eq!((train.len(), train.dims(), train.labels.as_slice()), (3, [2, 2, 1].as_slice(), [0, 2, 1].as_slice()));
+    assert_eq!(pixels(&train), (0..12).collect::<Vec<u8>>());
     assert_eq!(train.classes, ["0", "1", "2"]);
     let renamed = open_three(|dir| {
         fs::rename(dir.join("train-images-idx3-ubyte"), dir.join("train-images.idx3-ubyte")).unwrap();

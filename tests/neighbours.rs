@@ -30,10 +30,10 @@ fn classes(session: Session, model: &mut Model, count: usize) -> (Session, Vec<i
     let (_, keys) = model.knn().expect("a layer knn");
     let (k, metric) = (keys.largest(), keys.metric.0[0]);
     model.settle_knn(k, metric, problem.train.len());
-    let stored = neighbours::tensors(model, &problem);
+    let stored = neighbours::tensors(model, &problem).expect("samples");
     let mut inference =
         Inference::new(session, model, None, Some(10), count, (Path::new("stored"), &stored)).expect("it fits");
-    let queries = neighbours::images(model, &problem, &problem.test[..count]);
+    let queries = neighbours::images(model, &problem, &problem.test[..count]).expect("samples");
     let votes = inference.predict(&queries).expect("it runs");
     let found = votes.as_f32().chunks_exact(10).map(|votes| argmax(votes) as i64).collect();
     let mut session = inference.into_session();

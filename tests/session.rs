@@ -44,7 +44,7 @@ fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
     let step = session.bind(t.step.clone(), &t.layout).expect("LeNet binds");
     let eval = session.bind(t.eval.clone(), &t.layout).expect("LeNet binds");
     parameters::initialise(session, &t.layout, 0);
-    problem.upload(session, &model);
+    problem.upload(session, &model).expect("samples");
     session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
     (t, step, eval, problem)
 }
@@ -294,7 +294,7 @@ fn batches_are_gathered_and_losses_recorded() {
         lower::lower(&graph, &layout, &caps, lower::Options { batch: 16, reuse: true }).expect("small tensors");
     let bound = session.bind(program, &layout).expect("it binds");
     parameters::initialise(&session, &layout, 3);
-    problem.upload(&session, &model);
+    problem.upload(&session, &model).expect("samples");
     let order: Vec<u32> = problem.train.iter().rev().copied().collect();
     session.write_tensor("data/order", None, &Data::U32(order.clone()));
     // A short batch, from the middle of the order.
@@ -305,9 +305,8 @@ fn batches_are_gathered_and_losses_recorded() {
     let mut read = |name: &str| session.read_output(&bound, name, n).expect("a kept value");
     let images = read("images");
     for (i, &p) in positions.iter().enumerate() {
-        let Data::U8(pixels) = &problem.samples else { panic!("images are u8") };
-        let pixels = &pixels[p as usize * 784..][..784];
-        for (got, &byte) in images.as_f32()[i * 784..][..784].iter().zip(pixels) {
+        let Data::U8(pixels) = problem.samples_of(&[p]).expect("samples") else { panic!("images are u8") };
+        for (got, &byte) in images.as_f32()[i * 784..][..784].iter().zip(&pixels) {
             let want = (f32::from(byte) / 255.0 - 0.1307) / 0.3081;
             assert!((got - want).abs() < 1e-5, "sample {i}: {got} instead of {want}");
         }
@@ -398,7 +397,7 @@ fn accumulated_batches_equal_one_large_batch() {
                 .expect("it compiles");
         let bound = session.bind(t.step, &t.layout).expect("it binds");
         parameters::initialise(&session, &t.layout, 0);
-        problem.upload(&session, &model);
+        problem.upload(&session, &model).expect("samples");
         session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
         for k in 0..2u32 {
             for (i, start) in (0..16).step_by(batch).enumerate() {

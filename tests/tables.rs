@@ -3,8 +3,9 @@
 mod common;
 
 use image::{ImageFormat, Rgb, RgbImage};
+use pumice::data::store::Store;
 use pumice::data::table::Columns;
-use pumice::data::{self, Kind, Split, Splits, Want, tensors};
+use pumice::data::{self, Dataset, Kind, Split, Splits, Want, tensors};
 use pumice::error::Result;
 use pumice::gpu::device::Limits;
 use pumice::tensor::Data;
@@ -33,6 +34,22 @@ fn want_pictures() -> Want {
     Want { train: true, size: Some([2, 3, 3]), ..Want::default() }
 }
 
+/// All samples of a set.
+fn samples(set: &Dataset) -> Data {
+    let all: Vec<u32> = (0..set.len() as u32).collect();
+    set.samples.read(&all).expect("samples")
+}
+
+fn pixels(set: &Dataset) -> Vec<u8> {
+    let Data::U8(pixels) = samples(set) else { panic!("images are u8") };
+    pixels
+}
+
+fn features(set: &Dataset) -> Vec<f32> {
+    let Data::F32(features) = samples(set) else { panic!("features are f32") };
+    features
+}
+
 const RED: [u8; 3] = [255, 0, 0];
 const GREEN: [u8; 3] = [0, 255, 0];
 const BLUE: [u8; 3] = [0, 0, 255];
@@ -44,8 +61,9 @@ fn folders_are_classes_in_the_order_of_their_names() {
     let set = data::open(Kind::Folder, Some(dir.path()), want_pictures()).unwrap().train.unwrap();
     assert_eq!(set.classes, ["ant", "cat", "dog"]);
     assert_eq!(set.labels, [0, 1, 1, 2]);
-    assert_eq!(set.samples.shape, [4, 2, 3, 3]);
-    let first: Vec<&[u8]> = set.pixels().chunks(18).map(|image| &image[..3]).collect();
+    assert_eq!((set.len(), set.dims()), (4, [2, 3, 3].as_slice()));
+    let all = pixels(&set);
+    let first: Vec<&[u8]> = all.chunks(18).map(|image| &image[..3]).collect();
     assert_eq!(first, [BLUE, GREEN, RED, RED]);
     assert_eq!(data::count_classes(Kind::Folder, Some(dir.path())).unwrap(), 3);
     let test = Want { train: false, test: true, ..want_pictures() };
@@ -60,10 +78,32 @@ fn broken_pictures_are_skipped_by_name_or_stop() {
     std::fs::write(dir.path().join("a/2.png"), "no picture").unwrap();
     let Splits { train, skipped, .. } = data::open(Kind::Folder, Some(dir.path()), want_pictures()).unwrap();
     let train = train.unwrap();
-    assert_eq!((train.labels.as_slice(), &train.pixels()[18..21]), ([0, 0, 1].as_slice(), BLUE.as_slice()));
+    assert_eq!((train.labels.as_slice(), &pixels(&train)[18..21]), ([0, 0, 1].as_slice(), BLUE.as_slice()));
     assert!(skipped.len() == 1 && skipped[0].contains("2.png: not a PNG"), "{skipped:?}");
     let strict = Want { strict: true, ..want_pictures() };
     assert_says(data::open(Kind::Folder, Some(dir.path()), strict), &["2.png", "convert it"]);
+}
+
+#[test]
+fn pictures_that_stay_in_their_files_are_the_same() {
+    let files = [("train/a/1.png", RED), ("train/a/3.bmp", BLUE), ("train/b/1.webp", GREEN), ("test/b/1.png", RED)];
+    let dir = pictures(&files);
+    std::fs::write(dir.path().join("train/a/2.png"), "no picture").unwrap();
+    let open = |memory| {
+        let want = Want { test: true, memory, ..want_pictures() };
+        let splits = data::open(Kind::Folder, Some(dir.path()), want).unwrap();
+        (splits.train.unwrap(), splits.test.unwrap(), splits.skipped)
+    };
+    // Five files of 2 x 3 x 3 bytes fit 90 bytes and not 89.
+    let ((train, test, skipped), (later, later_test, later_skipped)) = (open(Some(90)), open(Some(89)));
+    assert!(matches!((&train.samples, &test.samples), (Store::Memory(_), Store::Memory(_))));
+    assert!(matches!((&later.samples, &later_test.samples), (Store::Files { .. }, Store::Files { .. })));
+    assert_eq!((pixels(&later), pixels(&later_test)), (pixels(&train), pixels(&test)));
+    assert_eq!((later.labels.as_slice(), later_skipped), (train.labels.as_slice(), skipped));
+    assert_eq!(later.samples.read(&[2, 0]).unwrap().bytes(), [&pixels(&train)[36..], &pixels(&train)[..18]].concat());
+    std::fs::remove_file(dir.path().join("train/a/3.bmp")).unwrap();
+    assert_says(later.samples.read(&[0, 1, 2]), &["a/3.bmp", "check that the file exists"]);
+    assert!(later.samples.read(&[0, 2]).is_ok());
 }
 
 #[test]
@@ -117,7 +157,7 @@ fn cifar_batches_are_turned_to_pixels() {
         (train.labels.as_slice(), train.dims()),
         ([0, 1, 1, 2, 2, 3, 3, 4, 4, 5].as_slice(), [32, 32, 3].as_slice())
     );
-    assert_eq!(&train.pixels()[3 * 3072..][..6], [1, 101, 200, 1, 101, 200]);
+    assert_eq!(&pixels(&train)[3 * 3072..][..6], [1, 101, 200, 1, 101, 200]);
     assert_eq!((test.labels.as_slice(), train.classes[9].as_str()), ([5, 6].as_slice(), "9"));
     let names: Vec<String> = ('a'..='j').map(String::from).collect();
     std::fs::write(below.join("batches.meta.txt"), names.join("\n") + "\n\n").unwrap();
@@ -149,13 +189,13 @@ fn columns(target: &str, classes: bool) -> Columns {
 #[test]
 fn a_table_has_features_and_targets() {
     let set = table("a;b;y\n1;2.5;3\n\n-4e1; 5 ;6\n", columns("y", false)).unwrap().train.unwrap();
-    assert_eq!((set.samples.data, set.values), (Data::F32(vec![1.0, 2.5, -40.0, 5.0]), vec![3.0, 6.0]));
+    assert_eq!((features(&set), set.values), (vec![1.0, 2.5, -40.0, 5.0], vec![3.0, 6.0]));
     assert_eq!(set.features, ["a", "b"]);
     let two = Columns { target: vec!["y".into(), "a".into()], ..columns("y", false) };
     assert_eq!(table("a,b,y\n1,2,3\n4,5,6\n", two).unwrap().train.unwrap().values, [3.0, 1.0, 6.0, 4.0]);
     let chosen = Columns { features: Some(vec!["c".into(), "a".into()]), ..columns("y", false) };
     let set = table("a,b,c,y\n1,x,3,4\n", chosen).unwrap().train.unwrap();
-    assert_eq!(set.samples.data, Data::F32(vec![3.0, 1.0]));
+    assert_eq!(features(&set), [3.0, 1.0]);
     let set = table("a,\"the, class\"\n1,10\n2,9\n3,10\n", columns("the, class", true)).unwrap().train.unwrap();
     assert_eq!((set.classes, set.labels), (vec!["9".to_string(), "10".into()], vec![1, 0, 1]));
     let set = table("a,y\n1,no\n2,yes\n3,maybe\n", columns("y", true)).unwrap().train.unwrap();
@@ -200,7 +240,7 @@ fn the_test_set_is_a_file_or_a_share() {
     let want = Want { train: true, test: true, columns: Some(columns("y", true)), ..Want::default() };
     let splits = data::open(Kind::Csv, Some(dir.path()), want.clone()).unwrap();
     let test = splits.test.unwrap();
-    assert_eq!((test.samples.data, test.labels, splits.train.unwrap().len()), (Data::F32(vec![3.0]), vec![1], 2));
+    assert_eq!((features(&test), test.labels, splits.train.unwrap().len()), (vec![3.0], vec![1], 2));
     std::fs::write(dir.path().join("test.csv"), "a,y\n3,cow\n").unwrap();
     assert_says(data::open(Kind::Csv, Some(dir.path()), want), &["line 2", "\"cow\" is no class", "cat, dog"]);
 }

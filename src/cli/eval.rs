@@ -55,7 +55,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
     let opening = Opening { folder: data, classes, only: Some(only), seed, strict: args.strict };
     let problem = Problem::open(&model, opening)?;
-    output::skipped(&problem.skipped);
+    output::opened(&problem);
     let positions = match args.split {
         Part::Test => &problem.test,
         Part::Train => &problem.train,

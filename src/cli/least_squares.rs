@@ -21,8 +21,8 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let train = model.train.clone().expect("the spec has an optimizer");
     let opening = Opening { folder: data.as_deref(), classes, only: None, seed: train.seed, strict: args.strict };
     let mut problem = Problem::open(&model, opening)?;
-    output::skipped(&problem.skipped);
-    problem.measure(&mut model);
+    output::opened(&problem);
+    problem.measure(&mut model)?;
     problem.write_names(&mut model);
     let start = Instant::now();
     let session = Session::new(args.device.open()?);

@@ -22,8 +22,8 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
     let opening = Opening { folder: data.as_deref(), classes, only: None, seed, strict: args.strict };
     let mut problem = Problem::open(&model, opening)?;
-    output::skipped(&problem.skipped);
-    problem.measure(&mut model);
+    output::opened(&problem);
+    problem.measure(&mut model)?;
     problem.write_names(&mut model);
     let batch = model.train.as_ref().map_or(neighbours::BATCH, |t| t.batch).get();
     let start = Instant::now();
@@ -35,7 +35,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let (mut session, tried) = neighbours::search(session, &mut model, &problem, classes, batch)?;
     let best = neighbours::best(&tried);
     model.settle_knn(best.k, best.metric, problem.train.len());
-    let stored = neighbours::tensors(&model, &problem);
+    let stored = neighbours::tensors(&model, &problem)?;
     let (split, positions) = match (problem.test.is_empty(), problem.validation.is_empty()) {
         (false, _) => ("test", &problem.test),
         (true, false) => ("validation", &problem.validation),

@@ -1,6 +1,8 @@
 //! Writing to stdout and stderr. A reader that closes its end early (`pumice … | head`) is no failure.
 
+use super::numbers;
 use crate::error::{Error, Result};
+use crate::train::Problem;
 use std::io::{ErrorKind, Write, stderr, stdout};
 
 /// Prints results: text that ends with its own newline.
@@ -29,9 +31,15 @@ pub fn note(line: &str) {
     let _ = writeln!(stderr().lock(), "{line}");
 }
 
-/// Names the files that were left out, the first of them each, and counts them.
-pub fn skipped(files: &[String]) {
+/// Says which pictures stay in their files, and which files were left out: the first of them each, and their number.
+pub fn opened(problem: &Problem) {
     const SHOWN: usize = 10;
+    if problem.in_files() {
+        let bytes = numbers::bytes(problem.samples.elements() as u64);
+        let count = numbers::grouped(problem.count as u64);
+        note(&format!("{count} pictures, {bytes} unpacked, are decoded batch by batch (`data.stream`)"));
+    }
+    let files = &problem.skipped;
     if files.is_empty() {
         return;
     }

@@ -86,8 +86,8 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let train = model.train.clone().expect("`load` has seen it");
     let opening = Opening { folder: data.as_deref(), classes, only: None, seed: train.seed, strict: args.strict };
     let mut problem = Problem::open(&model, opening)?;
-    output::skipped(&problem.skipped);
-    problem.measure(&mut model);
+    output::opened(&problem);
+    problem.measure(&mut model)?;
     problem.write_names(&mut model);
     let class_names = problem.classes.clone();
     let session = Session::new(args.device.open()?);

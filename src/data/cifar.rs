@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::store::Store;
 use super::{Dataset, Split, file};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
@@ -28,7 +29,7 @@ pub fn read(dir: &Path, split: Split) -> Result<Dataset> {
     for file in &files {
         read_batch(file, &mut pixels, &mut labels)?;
     }
-    let images = HostTensor::new(&[labels.len(), SIDE, SIDE, 3], Data::U8(pixels));
+    let images = Store::Memory(HostTensor::new(&[labels.len(), SIDE, SIDE, 3], Data::U8(pixels)));
     let folder = files[0].parent().unwrap_or(dir);
     Ok(Dataset::of_images(images, labels, names(folder)?))
 }

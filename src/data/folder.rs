@@ -3,15 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::thread;
 
-use super::{Dataset, Split, Splits, Want, picture};
+use super::store::{self, Store};
+use super::{Dataset, Split, Splits, Want};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
 
-/// No part of a data set that lies in memory is larger: 64 GiB.
-const MAX_BYTES: usize = 64 << 30;
+/// No data set that lies in memory is larger: 64 GiB.
+const MAX_BYTES: u64 = 64 << 30;
 
 /// How a folder of pictures should look; ends the messages about others.
 const LAYOUT: &str = "make one sub-folder a class, or `train` and `test` with one sub-folder a class each";
@@ -36,8 +35,8 @@ pub fn class_names(dir: &Path) -> Result<Vec<String>> {
     Ok(class_folders(&part)?.into_iter().map(|(name, _)| name).collect())
 }
 
-/// Reads the wanted parts, every picture stretched to `want.size`, on all cores. A file that is no picture is skipped
-/// and named in [`Splits::skipped`]; with `want.strict` the first of them is the error.
+/// Opens the wanted parts, every picture stretched to `want.size`. Each is decoded once, on all cores: a file that is no picture is skipped and
+/// named in [`Splits::skipped`]; with `want.strict` the first of them is the error. What passes `want.memory` is decoded again when it is read.
 pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
     let hint = "give `input` the keys height, width and channels (1 or 3)";
     let size = want.size.ok_or_else(|| Error::usage("pictures need an input of height, width and channels", hint))?;
@@ -53,15 +52,27 @@ pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
         let what = format!("{} class folders, but the model has {classes} classes", names.len());
         return Err(Error::file(dir, what, "correct `data.classes` and the last layer's units, or remove folders"));
     }
-    let mut skipped = Vec::new();
-    let mut read = |split| {
+    let list = |split| {
         let part = part_or_error(dir, split)?;
         let listing = list(&part, &names)?;
-        let set = decode(&listing, &names, size, want.strict, &mut skipped)?;
+        Ok((part, listing))
+    };
+    let train = want.train.then(|| list(Split::Train)).transpose()?;
+    let test = want.test.then(|| list(Split::Test)).transpose()?;
+    let count: usize = [&train, &test].into_iter().flatten().map(|(_, listing)| listing.files.len()).sum();
+    let bytes = count as u64 * size.iter().product::<usize>() as u64;
+    let in_memory = bytes <= want.memory.unwrap_or(u64::MAX);
+    if in_memory && bytes > MAX_BYTES {
+        let what = format!("{count} pictures of {} x {} take over 64 GiB", size[0], size[1]);
+        return Err(Error::usage(what, "set `data.stream` to true, or use a smaller input"));
+    }
+    let mut skipped = Vec::new();
+    let mut read = |(part, listing): (PathBuf, Listing)| {
+        let set = read(listing, &names, size, in_memory, want.strict, &mut skipped)?;
         set.ok_or_else(|| Error::file(&part, "not one picture in it can be read", "use PNG, JPEG, BMP or WebP files"))
     };
-    let train = want.train.then(|| read(Split::Train)).transpose()?;
-    let test = want.test.then(|| read(Split::Test)).transpose()?;
+    let train = train.map(&mut read).transpose()?;
+    let test = test.map(&mut read).transpose()?;
     Ok(Splits { train, test, skipped })
 }
 
@@ -85,76 +96,49 @@ pub fn list(part: &Path, names: &[String]) -> Result<Listing> {
     Ok(listing)
 }
 
-/// Decodes a listing on all cores, in its order: u8 `[count, height, width, channels]`. `None` when no file is a picture.
-fn decode(
-    listing: &Listing,
+/// Reads a listing on all cores, in its order: every picture is decoded once, and kept or forgotten. `None` when no file is a picture.
+fn read(
+    listing: Listing,
     names: &[String],
-    [height, width, channels]: [usize; 3],
+    size: [usize; 3],
+    in_memory: bool,
     strict: bool,
     skipped: &mut Vec<String>,
 ) -> Result<Option<Dataset>> {
-    let size = height * width * channels;
-    let bytes = size.checked_mul(listing.files.len()).filter(|&bytes| bytes <= MAX_BYTES).ok_or_else(|| {
-        let what = format!("{} pictures of {height} x {width} take over 64 GiB", listing.files.len());
-        Error::usage(what, "use a smaller input or fewer pictures")
-    })?;
-    let mut pixels = vec![0; bytes];
-    let mut failures = decode_all(&listing.files, &mut pixels, [height, width, channels]);
-    failures.sort_unstable_by_key(|(index, _)| *index);
+    let Listing { mut files, mut labels } = listing;
+    let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let items = size.iter().product::<usize>();
+    let mut pixels = vec![0; if in_memory { items * files.len() } else { 0 }];
+    let mut failures = if in_memory { store::decode(&paths, &mut pixels, size) } else { store::check(&paths) };
     if strict && !failures.is_empty() {
         return Err(failures.swap_remove(0).1);
     }
-    let mut labels = listing.labels.clone();
     if !failures.is_empty() {
         let broken: Vec<usize> = failures.iter().map(|(index, _)| *index).collect();
-        remove(&mut pixels, size, &broken);
+        remove(&mut pixels, items, &broken);
         remove(&mut labels, 1, &broken);
+        remove(&mut files, 1, &broken);
         skipped.extend(failures.iter().map(|(_, e)| one_line(&e.to_string())));
     }
-    let images = HostTensor::new(&[labels.len(), height, width, channels], Data::U8(pixels));
-    Ok((!labels.is_empty()).then(|| Dataset::of_images(images, labels, names.to_vec())))
-}
-
-/// Decodes each file into its share of `pixels`; returns the positions of those that cannot be, in any order.
-fn decode_all(files: &[PathBuf], pixels: &mut [u8], [h, w, c]: [usize; 3]) -> Vec<(usize, Error)> {
-    let work = Mutex::new(files.iter().zip(pixels.chunks_exact_mut(h * w * c)).enumerate());
-    let worker = || {
-        let mut failures = Vec::new();
-        loop {
-            let next = work.lock().expect("no worker panics while it takes a file").next();
-            let Some((index, (file, place))) = next else { return failures };
-            match read(file, [h, w, c]) {
-                Ok(picture) => place.copy_from_slice(picture.data.bytes()),
-                Err(e) => failures.push((index, e)),
-            }
-        }
+    let [height, width, channels] = size;
+    let samples = match in_memory {
+        true => Store::Memory(HostTensor::new(&[labels.len(), height, width, channels], Data::U8(pixels))),
+        false => Store::Files { files, size },
     };
-    let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(files.len().max(1));
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().flat_map(|w| w.join().expect("a decoder does not panic")).collect()
-    })
-}
-
-fn read(file: &Path, [height, width, channels]: [usize; 3]) -> Result<HostTensor> {
-    if file.is_dir() {
-        return Err(Error::file(file, "a folder inside a class folder", "move its pictures up, or remove it"));
-    }
-    picture::read(file, height, width, channels)
+    Ok((!labels.is_empty()).then(|| Dataset::of_images(samples, labels, names.to_vec())))
 }
 
 /// Removes the items at ascending positions of a list whose items are `size` elements long.
-fn remove<T: Copy>(list: &mut Vec<T>, size: usize, broken: &[usize]) {
-    let (mut kept, mut next) = (0, 0);
-    for index in 0..list.len() / size {
-        if broken.get(next) == Some(&index) {
+fn remove<T>(list: &mut Vec<T>, size: usize, broken: &[usize]) {
+    let (mut index, mut next) = (0, 0);
+    list.retain(|_| {
+        let item = index / size;
+        index += 1;
+        while broken.get(next).is_some_and(|&b| b < item) {
             next += 1;
-        } else {
-            list.copy_within(index * size..(index + 1) * size, kept * size);
-            kept += 1;
         }
-    }
-    list.truncate(kept * size);
+        broken.get(next) != Some(&item)
+    });
 }
 
 /// The folder of one part; `None` where the layout has no test set.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::idx::{self, Idx};
+use super::store::Store;
 use super::{Dataset, Kind, Split};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
@@ -71,7 +72,7 @@ pub fn read(place: &Place, split: Split, classes: Option<usize>) -> Result<Datas
         None => largest(&labels) + 1,
     };
     let labels = labels.into_iter().map(i32::from).collect();
-    Ok(Dataset::of_images(images, labels, (0..classes).map(|c| c.to_string()).collect()))
+    Ok(Dataset::of_images(Store::Memory(images), labels, (0..classes).map(|c| c.to_string()).collect()))
 }
 
 /// The largest training label + 1.

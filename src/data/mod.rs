@@ -7,13 +7,14 @@ pub mod idx;
 pub mod mnist;
 pub mod order;
 pub mod picture;
+pub mod store;
 pub mod table;
 pub mod tensors;
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::tensor::{Data, HostTensor};
+use store::Store;
 
 /// The kinds of data set that can be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +68,8 @@ pub struct Want {
     pub size: Option<[usize; 3]>,
     /// Stop at a broken picture instead of skipping it.
     pub strict: bool,
+    /// Pictures that take more bytes than this when they are unpacked stay in their files; without it none do.
+    pub memory: Option<u64>,
     /// Which columns of a table are what.
     pub columns: Option<table::Columns>,
 }
@@ -75,7 +78,7 @@ pub struct Want {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Dataset {
     /// Images u8 `[count, height, width, channels]`, or features f32 `[count, features]`.
-    pub samples: HostTensor,
+    pub samples: Store,
     /// A class index for each sample, below `classes.len()`; empty where targets are values.
     pub labels: Vec<i32>,
     /// The names of the classes; `"0"`, `"1"`, … where the format has no names.
@@ -89,7 +92,7 @@ pub struct Dataset {
 impl Dataset {
     /// Number of samples.
     pub fn len(&self) -> usize {
-        self.samples.shape[0]
+        self.samples.count()
     }
 
     /// Whether there is no sample. [`open`] returns no such data set.
@@ -99,17 +102,11 @@ impl Dataset {
 
     /// `[height, width, channels]` of every image, or `[features]`.
     pub fn dims(&self) -> &[usize] {
-        &self.samples.shape[1..]
-    }
-
-    /// The pixels of images, [`Dataset::dims`] by sample.
-    pub fn pixels(&self) -> &[u8] {
-        let Data::U8(pixels) = &self.samples.data else { panic!("images are u8 by construction") };
-        pixels
+        self.samples.dims()
     }
 
     /// Labelled images without names for the features.
-    fn of_images(samples: HostTensor, labels: Vec<i32>, classes: Vec<String>) -> Dataset {
+    fn of_images(samples: Store, labels: Vec<i32>, classes: Vec<String>) -> Dataset {
         Dataset { samples, labels, classes, values: Vec::new(), features: Vec::new() }
     }
 }

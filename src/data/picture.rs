@@ -33,7 +33,11 @@ pub fn read(path: &Path, height: usize, width: usize, channels: usize) -> Result
     Ok(HostTensor::new(&[1, height, width, channels], Data::U8(pixels)))
 }
 
-fn decode(path: &Path) -> Result<DynamicImage> {
+/// Decodes a file and turns it upright.
+pub(super) fn decode(path: &Path) -> Result<DynamicImage> {
+    if path.is_dir() {
+        return Err(Error::file(path, "a folder, not a picture", "move the pictures in it up, or remove it"));
+    }
     let wrong = |e: ImageError| match e {
         ImageError::IoError(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => Error::read(path, e),
         ImageError::Unsupported(_) => {

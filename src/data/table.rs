@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::store::{Store, picked};
 use super::{Dataset, Splits, Want, file, order};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
@@ -88,14 +89,11 @@ fn files(path: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
 impl Dataset {
     /// The rows of a table at these positions.
     fn part(&self, positions: &[u32]) -> Dataset {
-        fn rows<T: Copy>(list: &[T], width: usize, positions: &[u32]) -> Vec<T> {
-            positions.iter().flat_map(|&p| &list[p as usize * width..][..width]).copied().collect()
-        }
-        let Data::F32(features) = &self.samples.data else { panic!("features are f32 by construction") };
-        let width = self.features.len();
-        let samples = HostTensor::new(&[positions.len(), width], Data::F32(rows(features, width, positions)));
-        let labels = rows(&self.labels, usize::from(!self.labels.is_empty()), positions);
-        let values = rows(&self.values, self.values.len() / self.len(), positions);
+        let count = self.len();
+        let shape = [positions.len(), self.features.len()];
+        let samples = self.samples.read(positions).expect("a table lies in memory");
+        let samples = Store::Memory(HostTensor::new(&shape, samples));
+        let (labels, values) = (picked(&self.labels, count, positions), picked(&self.values, count, positions));
         Dataset { samples, labels, classes: self.classes.clone(), values, features: self.features.clone() }
     }
 }
@@ -155,7 +153,8 @@ impl Table {
             let what = format!("column `{}` is both a feature and the target", self.header[both]);
             return Err(Error::file(&self.path, what, "take it out of `data.features`"));
         }
-        let samples = HostTensor::new(&[self.rows.len(), features.len()], Data::F32(self.numbers(&features)?));
+        let shape = [self.rows.len(), features.len()];
+        let samples = Store::Memory(HostTensor::new(&shape, Data::F32(self.numbers(&features)?)));
         let (labels, values) = match columns.classes {
             true => (self.labels(targets[0], names)?, Vec::new()),
             false => (Vec::new(), self.numbers(&targets)?),

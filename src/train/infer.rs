@@ -21,7 +21,7 @@ use std::path::Path;
 /// What the adapter reports.
 pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positions: &[u32]) -> Result<Report> {
     let batch = bound.program().batch;
-    let pass = Pass::begin(session, problem, "eval_order", positions.to_vec());
+    let mut pass = Pass::begin(session, problem, "eval_order", positions.to_vec());
     let outputs = &bound.program().outputs;
     let output = outputs.get("scores").unwrap_or(&outputs["output"]).clone();
     let loss = bound.program().outputs["loss"].clone();
@@ -38,7 +38,7 @@ pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positio
         let next = match start {
             Some(start) => {
                 let n = batch.min(positions.len() - start);
-                let offset = pass.ready(session, problem, start, n);
+                let offset = pass.ready(session, problem, start, n)?;
                 let step = Step { offset, ..Step::of(n) };
                 session.run(bound, &[Segment::Forward], &step)?;
                 Some((
@@ -114,7 +114,7 @@ impl Inference {
         let bound = session.bind(program, &layout)?;
         parameters::load(&session, &layout, weights.0, weights.1, false)?;
         if let Some(p) = problem {
-            p.upload(&session, model);
+            p.upload(&session, model)?;
         }
         Ok(Inference { session, bound, layout, input: model.input.clone() })
     }

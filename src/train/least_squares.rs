@@ -52,7 +52,7 @@ impl LeastSquares {
         compile::plan::check_memory(&training, &caps)?;
         let sums = session.bind(training.step.clone(), &training.layout)?;
         let eval = session.bind(training.eval.clone(), &training.layout)?;
-        problem.upload(&session, model);
+        problem.upload(&session, model)?;
         session.reserve_staging(&training.layout)?;
         let layer = model.layers.last().expect("a model has layers").name.clone();
         let solver = LeastSquares { session, training, sums, eval, problem, layer, batch };
@@ -166,7 +166,7 @@ impl Centre {
 
 /// Features of some rows, `[positions, in]` flattened.
 fn features(problem: &Problem, positions: &[u32]) -> Vec<f32> {
-    match problem.samples_of(positions) {
+    match problem.samples_of(positions).expect("a table lies in memory") {
         Data::F32(features) => features,
         other => panic!("values are the targets of a table, whose features are f32, not {:?}", other.dtype()),
     }

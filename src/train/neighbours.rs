@@ -37,16 +37,22 @@ impl Tried {
 }
 
 /// Samples of a problem at some positions, u8 or f32 `[n, …]`.
-pub fn images(model: &Model, problem: &Problem, positions: &[u32]) -> HostTensor {
+///
+/// # Errors
+/// A picture that has changed since it was opened.
+pub fn images(model: &Model, problem: &Problem, positions: &[u32]) -> Result<HostTensor> {
     let shape: Vec<usize> = std::iter::once(positions.len()).chain(model.input.dims()).collect();
-    HostTensor::new(&shape, problem.samples_of(positions))
+    Ok(HostTensor::new(&shape, problem.samples_of(positions)?))
 }
 
 /// What the layer stores: `NAME.samples`, the samples that are trained on as the layer sees them, and `NAME.labels`, i32.
-pub fn tensors(model: &Model, problem: &Problem) -> Tensors {
+///
+/// # Errors
+/// A picture that has changed since it was opened.
+pub fn tensors(model: &Model, problem: &Problem) -> Result<Tensors> {
     let (layer, _) = model.knn().expect("a model with a layer knn");
     let labels = problem.labels_of(&problem.train);
-    let samples = images(model, problem, &problem.train);
+    let samples = images(model, problem, &problem.train)?;
     // A layer behind `flatten` sees rows.
     let dims = model.input.dims();
     let flat = layer.from.iter().all(|name| name == "input");
@@ -54,7 +60,7 @@ pub fn tensors(model: &Model, problem: &Problem) -> Tensors {
     let shape: Vec<usize> = std::iter::once(labels.len()).chain(item).collect();
     let samples = HostTensor::new(&shape, input_data(&model.input, model.input_type().dtype, &samples));
     let labels = HostTensor::new(&[labels.len()], Data::I32(labels));
-    Tensors::from([(format!("{}.samples", layer.name), samples), (format!("{}.labels", layer.name), labels)])
+    Ok(Tensors::from([(format!("{}.samples", layer.name), samples), (format!("{}.labels", layer.name), labels)]))
 }
 
 /// Every choice of metric and k, in the spec's order, judged on the validation samples: one pass of distances a metric, to the
@@ -82,7 +88,7 @@ pub fn search(
     for &metric in &keys.metric.0 {
         model.settle_knn(keys.largest(), metric, problem.train.len());
         session.clear();
-        let stored = tensors(model, problem);
+        let stored = tensors(model, problem)?;
         let mut inference = Inference::new(session, model, None, classes, batch, (Path::new("samples"), &stored))?;
         let mut these: Vec<Tried> = choices(metric).collect();
         judge(&mut inference, model, problem, batch, &mut these)?;
@@ -98,7 +104,7 @@ fn judge(inference: &mut Inference, model: &Model, problem: &Problem, batch: usi
     let label = |&index: &u32| problem.labels[problem.train[index as usize] as usize] as usize;
     let mut right = vec![0usize; tried.len()];
     for positions in problem.validation.chunks(batch) {
-        let found = inference.neighbours(&images(model, problem, positions))?;
+        let found = inference.neighbours(&images(model, problem, positions)?)?;
         let Data::U32(indices) = &found.data else { panic!("indices are u32") };
         for (&position, row) in positions.iter().zip(indices.chunks_exact(found.shape[1])) {
             let truth = problem.labels[position as usize] as usize;
@@ -128,7 +134,7 @@ pub fn best(tried: &[Tried]) -> Tried {
 pub fn evaluate(inference: &mut Inference, model: &Model, problem: &Problem, positions: &[u32]) -> Result<Report> {
     let mut confusion: Option<Confusion> = None;
     for positions in positions.chunks(inference.batch()) {
-        let votes = inference.predict(&images(model, problem, positions))?;
+        let votes = inference.predict(&images(model, problem, positions)?)?;
         let confusion = confusion.get_or_insert_with(|| Confusion::new(votes.shape[1]));
         confusion.add_scores(&problem.labels_of(positions), votes.as_f32());
     }

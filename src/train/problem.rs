@@ -3,23 +3,29 @@
 use crate::compile::Samples;
 use crate::compile::build::{self, Feed, Options};
 use crate::compile::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
+use crate::compile::plan::free_memory;
+use crate::data::store::{Store, picked};
 use crate::data::table::{self, Columns};
 use crate::data::{self, Dataset, Kind, Split, Want, order};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
-use crate::tensor::{Data, HostTensor};
+use crate::tensor::{DType, Data, HostTensor};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of samples that lie on the adapter at most; a larger data set is sent batch by batch, which costs little.
 const RESIDENT: u64 = 1 << 30;
+
+/// Pictures that are measured at once: what is decoded of a large set lies in memory.
+const CHUNK: usize = 256;
 
 /// The data set of a model: all samples in one list, and who uses which.
 pub struct Problem {
     /// How many samples there are: the training set, then the test set.
     pub count: usize,
-    /// All of them, flattened: images u8 `[count, h, w, c]`, or features f32 `[count, features]`, normalised once mean and deviation are known.
-    pub samples: Data,
+    /// All of them: images u8 `[count, h, w, c]`, or features f32 `[count, features]`, normalised once mean and deviation are known.
+    pub samples: Arc<Store>,
     /// Their classes; empty where targets are values.
     pub labels: Vec<i32>,
     /// Their values `[count, targets]`, flattened; empty where targets are classes.
@@ -158,6 +164,10 @@ impl Problem {
         let spec = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
         check_losses(model)?;
         let (kind, folder) = (kind(spec), folder(spec, &model.source.file, opening.folder));
+        if spec.stream == Some(true) && kind != Kind::Folder {
+            let what = "data.stream is true, and only pictures in a folder are decoded batch by batch";
+            return Err(Error::file(&model.source.file, what, "remove it: this data set is read once into memory"));
+        }
         let outputs = outputs(model, opening.classes)?;
         let classes = [spec.classes.map(|c| c.0), outputs].into_iter().flatten().min();
         let want_columns = columns(model, spec)?;
@@ -173,11 +183,16 @@ impl Problem {
             size: model.input.dims().try_into().ok(),
             strict: opening.strict,
             columns: want_columns.clone(),
+            memory: match spec.stream {
+                Some(true) => Some(0),
+                Some(false) => None,
+                None => free_memory().map(|bytes| bytes / 2),
+            },
         };
         let splits = data::open(kind, folder.as_deref(), want)?;
         let mut problem = Problem {
             count: 0,
-            samples: if model.tabular() { Data::F32(Vec::new()) } else { Data::U8(Vec::new()) },
+            samples: Arc::new(Store::Memory(HostTensor::new(&[0], Data::U8(Vec::new())))),
             labels: Vec::new(),
             values: Vec::new(),
             classes: Vec::new(),
@@ -223,11 +238,9 @@ impl Problem {
             return Err(Error::usage(what, "change `input`, or choose another data set with --data"));
         }
         let (start, len) = (self.count as u32, set.len());
-        match (&mut self.samples, set.samples.data) {
-            (Data::U8(all), Data::U8(more)) if all.is_empty() => *all = more,
-            (Data::U8(all), Data::U8(more)) => all.extend(more),
-            (Data::F32(all), Data::F32(more)) => all.extend(more),
-            _ => panic!("the kind of data decides the element type"),
+        match start {
+            0 => self.samples = Arc::new(set.samples),
+            _ => self.store().append(set.samples),
         }
         self.count += len;
         self.labels.extend(set.labels);
@@ -239,11 +252,16 @@ impl Problem {
         Ok((start..self.count as u32).collect())
     }
 
+    /// The samples, to change them: before a pass shares them.
+    fn store(&mut self) -> &mut Store {
+        Arc::get_mut(&mut self.samples).expect("samples do not change while they are read")
+    }
+
     /// What the programs hold of the data set: all of it where that fits one binding of the adapter and [`RESIDENT`], else a batch.
     pub fn samples(&self, batch: usize, caps: &Caps) -> Samples {
         let most = caps.max_binding.min(caps.max_buffer).min(RESIDENT);
-        let bytes = self.samples.bytes().len() as u64;
-        if bytes > most && batch < self.count {
+        let bytes = (self.samples.elements() * self.samples.dtype().size()) as u64;
+        if (bytes > most || self.in_files()) && batch < self.count {
             return Samples { count: batch, train: batch, eval: batch };
         }
         let eval = self.validation.len().max(self.test.len()).max(self.train.len());
@@ -251,31 +269,35 @@ impl Problem {
     }
 
     /// Some samples as they lie in memory: images u8, or features f32.
-    pub fn samples_of(&self, positions: &[u32]) -> Data {
-        match &self.samples {
-            Data::U8(all) => Data::U8(picked(all, self.count, positions)),
-            Data::F32(all) => Data::F32(picked(all, self.count, positions)),
-            other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
-        }
+    ///
+    /// # Errors
+    /// A picture that has changed since it was opened.
+    pub fn samples_of(&self, positions: &[u32]) -> Result<Data> {
+        self.samples.read(positions)
     }
 
-    /// The tensors of some samples as the programs hold them, by name: images or features, and labels or values.
-    pub fn tensors(&self, positions: &[u32]) -> Vec<(&'static str, Data)> {
+    /// The programs' tensors of some samples by name: what [`Problem::samples_of`] returned, and their labels or values.
+    pub fn tensors(&self, positions: &[u32], samples: Data) -> [(&'static str, Data); 2] {
         let targets = match self.values.is_empty() {
-            true => ("data/labels", Data::I32(picked(&self.labels, self.count, positions))),
-            false => ("data/targets", Data::F32(picked(&self.values, self.count, positions))),
+            true => ("data/labels", Data::I32(self.labels_of(positions))),
+            false => ("data/targets", Data::F32(self.values_of(positions))),
         };
-        vec![(self.tensor(), self.samples_of(positions)), targets]
+        [(self.tensor(), samples), targets]
     }
 
     /// Whether the programs of a session hold all samples.
     pub fn resident(&self, session: &Session) -> bool {
-        session.elements(self.tensor()) == self.samples.len()
+        session.elements(self.tensor()) == self.samples.elements()
+    }
+
+    /// Whether samples are decoded from their files whenever they are read.
+    pub fn in_files(&self) -> bool {
+        matches!(*self.samples, Store::Files { .. })
     }
 
     /// The name of the programs' tensor of samples.
     fn tensor(&self) -> &'static str {
-        if matches!(self.samples, Data::U8(_)) { "data/images" } else { "data/features" }
+        if self.samples.dtype() == DType::U8 { "data/images" } else { "data/features" }
     }
 
     /// The classes of samples.
@@ -290,27 +312,26 @@ impl Problem {
 
     /// Replaces `"normalize": "auto"`, which is the default of a table, by the mean and standard deviation of the training samples: per channel on
     /// 0…1 values, or per feature of a table as the file has them, whose features are then normalised.
-    pub fn measure(&mut self, model: &mut Model) {
+    ///
+    /// # Errors
+    /// A picture that has changed since it was opened.
+    pub fn measure(&mut self, model: &mut Model) -> Result<()> {
         let by_default = |data: &DataSpec| data.kind == DataKind::Csv && data.standardize.unwrap_or(true);
         match model.input.normalize {
             Some(Normalize::Auto) => {}
             None if model.data.as_ref().is_some_and(by_default) => {}
-            _ => return,
+            _ => return Ok(()),
         }
-        let pixels = match &self.samples {
-            Data::U8(pixels) => pixels,
-            Data::F32(features) => {
-                model.input.normalize = Some(self.measure_features(features));
-                return self.normalise(model);
-            }
-            other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
-        };
-        let dims = model.input.dims();
-        let (size, channels) = (dims.iter().product::<usize>(), model.input.channels());
+        if let Store::Memory(HostTensor { data: Data::F32(features), .. }) = &*self.samples {
+            model.input.normalize = Some(self.measure_features(features));
+            self.normalise(model);
+            return Ok(());
+        }
+        let channels = model.input.channels();
         let mut counts = vec![[0u64; 256]; channels];
-        for &i in &self.train {
-            let sample = &pixels[i as usize * size..(i as usize + 1) * size];
-            for (k, &byte) in sample.iter().enumerate() {
+        for positions in self.train.chunks(CHUNK) {
+            let Data::U8(pixels) = self.samples_of(positions)? else { panic!("images are u8") };
+            for (k, &byte) in pixels.iter().enumerate() {
                 counts[k % channels][byte as usize] += 1;
             }
         }
@@ -324,12 +345,13 @@ impl Problem {
         let deviation = |(c, m): (&[u64; 256], &f64)| moment(c, &|x| (x - m) * (x - m)).sqrt();
         let std = counts.iter().zip(&mean).map(deviation).map(|s| if s > 1e-12 { s } else { 1.0 }).collect();
         model.input.normalize = Some(Normalize::Values { mean, std });
+        Ok(())
     }
 
     /// Normalises the features of a table by the spec's mean and standard deviation, where it has them.
     fn normalise(&mut self, model: &Model) {
-        if let (Data::F32(features), Some(Normalize::Values { mean, std })) =
-            (&mut self.samples, &model.input.normalize)
+        if let (Store::Memory(table), Some(Normalize::Values { mean, std })) = (self.store(), &model.input.normalize)
+            && let Data::F32(features) = &mut table.data
         {
             *features = normalised(features, mean, std);
         }
@@ -361,10 +383,13 @@ impl Problem {
     }
 
     /// Puts the samples and their targets on the adapter, where programs that gather them are bound and hold them all.
-    pub fn upload(&self, session: &Session, model: &Model) {
+    ///
+    /// # Errors
+    /// A picture that has changed since it was opened.
+    pub fn upload(&self, session: &Session, model: &Model) -> Result<()> {
         if self.resident(session) {
             let all: Vec<u32> = (0..self.count as u32).collect();
-            for (name, data) in self.tensors(&all) {
+            for (name, data) in self.tensors(&all, self.samples_of(&all)?) {
                 session.write_tensor(name, None, &data);
             }
         }
@@ -374,6 +399,7 @@ impl Problem {
             session.write_tensor("data/scale", None, &Data::F32(scale));
             session.write_tensor("data/shift", None, &Data::F32(shift));
         }
+        Ok(())
     }
 }
 
@@ -391,10 +417,4 @@ pub fn features(table: HostTensor, input: &InputSpec) -> HostTensor {
 fn normalised(features: &[f32], mean: &[f64], std: &[f64]) -> Vec<f32> {
     let each = features.iter().zip(mean.iter().zip(std).cycle());
     each.map(|(&x, (mean, std))| ((f64::from(x) - mean) / std) as f32).collect()
-}
-
-/// The items at some positions of a list of `count`, each of as many elements.
-fn picked<T: Copy>(all: &[T], count: usize, positions: &[u32]) -> Vec<T> {
-    let size = all.len() / count.max(1);
-    positions.iter().flat_map(|&i| &all[i as usize * size..][..size]).copied().collect()
 }

@@ -116,7 +116,7 @@ impl Trainer {
         let step = session.bind(training.step.clone(), &training.layout)?;
         let eval = session.bind(training.eval.clone(), &training.layout)?;
         parameters::initialise(&session, &training.layout, train.seed);
-        problem.upload(&session, model);
+        problem.upload(&session, model)?;
         session.reserve_staging(&training.layout)?;
         Ok(Trainer {
             session,
@@ -334,8 +334,8 @@ impl Trainer {
         for index in first..last {
             let n = batch.min(len - index * batch);
             let slot = self.submitted % RING;
-            let pass = self.pass.as_ref().expect("an epoch begins with a pass");
-            let offset = pass.ready(&self.session, &self.problem, index * batch, n);
+            let pass = self.pass.as_mut().expect("an epoch begins with a pass");
+            let offset = pass.ready(&self.session, &self.problem, index * batch, n)?;
             let step = Step {
                 n: n as u32,
                 // Random numbers differ between the batches of one update.

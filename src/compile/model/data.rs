@@ -41,6 +41,9 @@ spec_struct! {
         pub standardize: Option<bool>,
         /// Of a table in one file: the share of its rows that is the test set, the same rows for every seed; 0.2 by default.
         pub test: Option<Fraction>,
+        /// Of pictures in a folder: whether they are decoded batch by batch while the adapter works, instead of once into memory; by default where they
+        /// would take more than half of the memory that is free.
+        pub stream: Option<bool>,
         /// Random changes of training images. None is supported yet.
         pub augment: Vec<Augment> = Vec::new(),
     }

@@ -5,13 +5,15 @@ use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::model::{self, Model, TrainSpec};
 use crate::compile::{inference_graph, lower, plan};
+use crate::data::store::Store;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
 use crate::spec::Source;
-use crate::tensor::Data;
+use crate::tensor::{Data, HostTensor};
 use crate::train::{Problem, Trainer, parameters, problem, verify};
 use serde_json::{Value as Json, json};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The workloads: name and spec.
@@ -124,12 +126,13 @@ impl Workload {
         let count = BATCHES * self.train.batch.0;
         let size: usize = self.model.input.dims().iter().product();
         let noise = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+        let samples = match self.model.tabular() {
+            true => Data::F32((0..count * size).map(|i| noise(i) as u8 as f32 / 256.0).collect()),
+            false => Data::U8((0..count * size).map(|i| noise(i) as u8).collect()),
+        };
         Problem {
             count,
-            samples: match self.model.tabular() {
-                true => Data::F32((0..count * size).map(|i| noise(i) as u8 as f32 / 256.0).collect()),
-                false => Data::U8((0..count * size).map(|i| noise(i) as u8).collect()),
-            },
+            samples: Arc::new(Store::Memory(HostTensor::new(&[count, size], samples))),
             values: Vec::new(),
             features: Vec::new(),
             labels: (0..count).map(|i| (noise(i) % 2) as i32).collect(),

@@ -1,0 +1,137 @@
+//! Where samples are: in memory, or in the picture files that they are decoded from when they are wanted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
+
+use super::picture;
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Data, HostTensor};
+
+/// Samples of one type and shape, in an order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Store {
+    /// u8 or f32 `[count, dims…]`.
+    Memory(HostTensor),
+    /// u8 `[count, height, width, channels]`, decoded at every reading.
+    Files {
+        /// A picture a sample.
+        files: Vec<PathBuf>,
+        /// Height, width and channels that each is brought to.
+        size: [usize; 3],
+    },
+}
+
+impl Store {
+    /// Number of samples.
+    pub fn count(&self) -> usize {
+        match self {
+            Store::Memory(tensor) => tensor.shape[0],
+            Store::Files { files, .. } => files.len(),
+        }
+    }
+
+    /// Dimensions of every sample.
+    pub fn dims(&self) -> &[usize] {
+        match self {
+            Store::Memory(tensor) => &tensor.shape[1..],
+            Store::Files { size, .. } => size,
+        }
+    }
+
+    /// Elements of all samples.
+    pub fn elements(&self) -> usize {
+        self.count() * self.dims().iter().product::<usize>()
+    }
+
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Store::Memory(tensor) => tensor.data.dtype(),
+            Store::Files { .. } => DType::U8,
+        }
+    }
+
+    /// The samples at some positions, flattened. Files are decoded on all cores.
+    ///
+    /// # Errors
+    /// A file that has changed since the data set was opened.
+    pub fn read(&self, positions: &[u32]) -> Result<Data> {
+        match self {
+            Store::Memory(tensor) => Ok(match &tensor.data {
+                Data::U8(all) => Data::U8(picked(all, self.count(), positions)),
+                Data::F32(all) => Data::F32(picked(all, self.count(), positions)),
+                other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
+            }),
+            Store::Files { files, size } => {
+                let mut pixels = vec![0; positions.len() * size.iter().product::<usize>()];
+                let wanted: Vec<&Path> = positions.iter().map(|&p| files[p as usize].as_path()).collect();
+                match decode(&wanted, &mut pixels, *size).into_iter().next() {
+                    Some((_, error)) => Err(error),
+                    None => Ok(Data::U8(pixels)),
+                }
+            }
+        }
+    }
+
+    /// Adds samples of the same kind, type and shape.
+    pub fn append(&mut self, more: Store) {
+        match (self, more) {
+            (Store::Memory(all), Store::Memory(more)) => {
+                all.shape[0] += more.shape[0];
+                match (&mut all.data, more.data) {
+                    (Data::U8(all), Data::U8(more)) => all.extend(more),
+                    (Data::F32(all), Data::F32(more)) => all.extend(more),
+                    _ => panic!("the kind of data decides the element type"),
+                }
+            }
+            (Store::Files { files: all, .. }, Store::Files { files: more, .. }) => all.extend(more),
+            _ => panic!("all parts of a data set lie in one place"),
+        }
+    }
+}
+
+/// The items at some positions of a list of `count`, each of as many elements.
+pub fn picked<T: Copy>(all: &[T], count: usize, positions: &[u32]) -> Vec<T> {
+    let size = all.len() / count.max(1);
+    positions.iter().flat_map(|&i| &all[i as usize * size..][..size]).copied().collect()
+}
+
+/// Decodes each file into its share of `pixels`, on all cores; returns what is wrong with those that cannot be, by
+/// ascending position.
+pub(super) fn decode(files: &[&Path], pixels: &mut [u8], [h, w, c]: [usize; 3]) -> Vec<(usize, Error)> {
+    on_all_cores(files.iter().zip(pixels.chunks_exact_mut(h * w * c)), |(file, place)| {
+        let picture = picture::read(file, h, w, c)?;
+        place.copy_from_slice(picture.data.bytes());
+        Ok(())
+    })
+}
+
+/// Decodes each file and forgets it; returns what [`decode`] would.
+pub(super) fn check(files: &[&Path]) -> Vec<(usize, Error)> {
+    on_all_cores(files.iter(), |file| picture::decode(file).map(drop))
+}
+
+fn on_all_cores<T: Send>(
+    items: impl ExactSizeIterator<Item = T> + Send,
+    run: impl Fn(T) -> Result<()> + Sync,
+) -> Vec<(usize, Error)> {
+    let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(items.len().max(1));
+    let items = Mutex::new(items.enumerate());
+    let worker = || {
+        let mut failures = Vec::new();
+        loop {
+            let next = items.lock().expect("no worker panics while it takes an item").next();
+            let Some((index, item)) = next else { return failures };
+            if let Err(e) = run(item) {
+                failures.push((index, e));
+            }
+        }
+    };
+    let mut failures: Vec<(usize, Error)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().flat_map(|w| w.join().expect("a decoder does not panic")).collect()
+    });
+    failures.sort_unstable_by_key(|(index, _)| *index);
+    failures
+}
