@@ -183,6 +183,34 @@ fn auto_shortcuts_see_through_layers() {
     // More rows than the model's input has are not counted.
     let larger = spec("", r#"{ "op": "residual", "layers": [{ "op": "upsample2d", "scale": 2 }] }"#);
     assert!(mistake(&larger).contains("cannot tell whether the branch keeps the shape of its input"));
+    // They are behind the layer that made them, as are the rows that a reshape made.
+    let behind = |layer: &str, filters: usize| {
+        let branch = format!(r#"{{ "op": "conv2d", "filters": {filters}, "kernel": 3, "stride": 2 }}"#);
+        let m = model(&spec("", &format!(r#"{layer}, {{ "op": "residual", "layers": [{branch}] }}"#)));
+        (m.layers[2].op, m.to_json()["layers"][2]["stride"].clone())
+    };
+    for layer in [r#"{ "op": "upsample2d", "scale": 2 }"#, r#"{ "op": "reshape", "shape": [2, 4, 24] }"#] {
+        assert_eq!(behind(layer, 3), ("conv2d", serde_json::json!(2)));
+    }
+}
+
+#[test]
+fn auto_shortcuts_of_vectors_are_dense() {
+    let after = |layers: &str, units: usize| {
+        let branch =
+            format!(r#"{{ "op": "dense", "units": 4, "activation": "relu" }}, {{ "op": "dense", "units": {units} }}"#);
+        let m = model(&spec("", &format!(r#"{layers}, {{ "op": "residual", "layers": [{branch}] }}"#)));
+        m.layers.iter().map(|l| l.op).collect::<Vec<_>>().join(" ")
+    };
+    let pool = r#"{ "op": "global_avg_pool2d" }"#;
+    assert_eq!(after(pool, 3), "global_avg_pool2d dense dense add");
+    assert_eq!(after(pool, 5), "global_avg_pool2d dense dense dense add");
+    assert_eq!(after(r#"{ "op": "flatten" }, { "op": "dense", "units": 6 }"#, 6), "flatten dense dense dense add");
+    // A vector spread over an image leaves the image's shape.
+    let gate = r#"{ "op": "conv2d", "filters": 7, "kernel": 3, "name": "c" }, { "op": "global_max_pool2d" },
+        { "op": "mul", "from": ["global_max_pool2d_1", "c"] },
+        { "op": "residual", "layers": [{ "op": "conv2d", "filters": 7, "kernel": 3 }] }"#;
+    assert_eq!(model(&spec("", gate)).layers.last().expect("an add").from[1], "mul_1");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use super::train::{Args, folder, print_report, settle};
 use super::{Outcome, expand, neighbours, numbers, output};
-use crate::compile::model::Model;
+use crate::compile::model::{Model, TrainSpec};
 use crate::gpu::Session;
+use crate::spec::Field;
 use crate::task::Report;
 use crate::train::least_squares::LeastSquares;
 use crate::train::{Opening, Problem, Run, problem};
@@ -19,6 +20,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
     let classes = settle(&mut model, data.as_deref())?;
     let train = model.train.clone().expect("the spec has an optimizer");
+    ignored(&train);
     let opening = Opening { folder: data.as_deref(), classes, only: None, seed: train.seed, strict: args.strict };
     let mut problem = Problem::open(&model, opening)?;
     output::opened(&problem);
@@ -46,6 +48,17 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let (split, report) = best.expect("there are rows to train on");
     print_report(&run, split, &report, &[], json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Names the keys of the spec that a solution in closed form has no use for.
+fn ignored(train: &TrainSpec) {
+    let (given, default) = (train.write(), TrainSpec::default().write());
+    let without = ["epochs", "schedule", "clip_norm", "accumulate", "early_stopping"];
+    let names: Vec<String> =
+        without.iter().filter(|key| given[**key] != default[**key]).map(|key| format!("train.{key}")).collect();
+    if !names.is_empty() {
+        output::note(&format!("solved in one step: {} have no effect", names.join(", ")));
+    }
 }
 
 /// How good the solution is on the training, validation and test rows, as far as there are any.

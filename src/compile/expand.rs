@@ -329,7 +329,7 @@ impl Expander<'_> {
         let at = node.get("name").map_or(node.place(), Node::place);
         self.names.register(&name, &local, index, at, self.report);
         let flows: Vec<Flow> = from.iter().map(|wire| self.flow(*wire)).collect();
-        let flow = Flow::after(op, layer.as_deref(), &flows);
+        let flow = Flow::after(op, index, layer.as_deref(), &flows);
         let named = keys.name.is_some();
         self.drafts.push(Draft { op, name, named, from, layer, keys, place: node.place(), flow });
         Wire::Layer(index)
@@ -348,7 +348,7 @@ impl Expander<'_> {
         match wire {
             Wire::Input => self.input,
             Wire::Layer(i) => self.drafts[i].flow,
-            Wire::Unknown => Flow::UNKNOWN,
+            Wire::Unknown => Flow::Unknown,
         }
     }
 }

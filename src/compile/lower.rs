@@ -229,8 +229,8 @@ impl Lowering<'_> {
         self.program.batch = self.batch;
         self.program.slots = self.plan.slots;
         self.program.workspace = self.plan.workspace;
-        // Segments run one after the other, whatever the order in which their nodes were inserted.
-        self.program.dispatches.sort_by_key(|d| d.segment);
+        // Segments run one after the other, and values shared their slots in the order of the nodes: both must be the same order.
+        assert!(self.program.dispatches.is_sorted_by_key(|d| d.segment), "nodes stand in the order of their segments");
         stage::stage(&mut self.program);
         debug_assert!(self.program.dispatches.iter().all(|d| d.segment <= Segment::Update));
         Ok(self.program)

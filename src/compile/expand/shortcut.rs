@@ -7,66 +7,117 @@ use serde_json::{Value as Json, json};
 
 /// What is known of a layer's output before shapes are inferred: enough to choose a shortcut.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Flow {
-    /// Channels, where known.
-    channels: Option<usize>,
-    /// By how much rows and columns are smaller than the input's, where known.
-    stride: Option<[usize; 2]>,
+pub(super) enum Flow {
+    /// Nothing.
+    Unknown,
+    /// `[features]`.
+    Vector(usize),
+    /// `[rows, columns, channels]`.
+    Image {
+        channels: usize,
+        /// By how much rows and columns are smaller than those of its origin.
+        stride: [usize; 2],
+        /// The model's input, or the layer that gave the image another form.
+        origin: Option<usize>,
+    },
 }
 
 impl Flow {
-    pub const UNKNOWN: Flow = Flow { channels: None, stride: None };
-
     /// Of the model's input.
     pub fn input(input: Option<&InputSpec>) -> Flow {
-        Flow { channels: input.map(InputSpec::channels), stride: Some([1, 1]) }
+        let Some(input) = input else { return Flow::Unknown };
+        Flow::shaped(&input.dims(), None)
     }
 
-    /// Of a layer's output, from its inputs'.
-    pub fn after(op: &str, layer: Option<&dyn Layer>, from: &[Flow]) -> Flow {
-        let (Some(layer), Some(first)) = (layer, from.first()) else { return Flow::UNKNOWN };
-        let keys = layer.write();
-        let channels = |key: &str| keys.get(key).and_then(Json::as_u64).map(|n| n as usize);
-        let same = |x: Flow| x == *first;
-        match op {
-            "conv2d" => Flow { channels: channels("filters"), stride: times(first.stride, keys.get("stride")) },
-            "max_pool2d" | "avg_pool2d" => {
-                let stride = keys.get("stride").filter(|s| !s.is_null()).or(keys.get("size"));
-                Flow { stride: times(first.stride, stride), ..*first }
-            }
-            "conv_transpose2d" => {
-                Flow { channels: channels("filters"), stride: over(first.stride, keys.get("stride")) }
-            }
-            "upsample2d" => Flow { stride: over(first.stride, keys.get("scale")), ..*first },
-            // What they add or cut off at the edges is, like a convolution's, for the sum to refuse where it does not cancel out.
-            "pad2d" | "crop2d" => *first,
-            "batch_norm" | "layer_norm" | "local_response_norm" | "dropout" | "activation" => *first,
-            "add" | "mul" if from.iter().copied().all(same) => *first,
-            "concat" => {
-                let sum = from.iter().try_fold(0usize, |sum, x| sum.checked_add(x.channels?));
-                Flow { channels: sum, ..*first }
-            }
-            _ => Flow::UNKNOWN,
+    fn shaped(dims: &[usize], origin: Option<usize>) -> Flow {
+        match *dims {
+            [features] => Flow::Vector(features),
+            [_, _, channels] => Flow::Image { channels, stride: [1, 1], origin },
+            _ => Flow::Unknown,
         }
     }
 
-    /// Rows and columns of `self` that one row and column of `end` stand for.
-    fn stride_to(self, end: Flow) -> Option<[usize; 2]> {
-        let ([h0, w0], [h1, w1]) = (self.stride?, end.stride?);
-        (h1 % h0 == 0 && w1 % w0 == 0).then_some([h1 / h0, w1 / w0])
+    /// Of the output of a layer, the `index`th, from its inputs'.
+    pub fn after(op: &str, index: usize, layer: Option<&dyn Layer>, from: &[Flow]) -> Flow {
+        let flow = || {
+            let (keys, first) = (layer?.write(), *from.first()?);
+            let number = |key: &str| keys.get(key).and_then(Json::as_u64).map(|n| n as usize);
+            match op {
+                "conv2d" => first.turned(number("filters"), |stride| times(stride, keys.get("stride")?)),
+                "conv_transpose2d" => first.enlarged(number("filters")?, keys.get("stride")?, index),
+                "max_pool2d" | "avg_pool2d" => {
+                    let stride = keys.get("stride").filter(|s| !s.is_null()).or(keys.get("size"))?;
+                    first.turned(first.channels(), |before| times(before, stride))
+                }
+                "upsample2d" => first.enlarged(first.channels()?, keys.get("scale")?, index),
+                "global_avg_pool2d" | "global_max_pool2d" => first.channels().map(Flow::Vector),
+                "dense" => number("units").map(Flow::Vector),
+                "reshape" => {
+                    let dims = keys.get("shape")?.as_array()?.iter().map(|n| n.as_u64().map(|n| n as usize));
+                    Some(Flow::shaped(&dims.collect::<Option<Vec<usize>>>()?, Some(index)))
+                }
+                // What they add or cut off at the edges is, like a convolution's, for the sum to refuse where it does not cancel out.
+                "pad2d" | "crop2d" => Some(first),
+                "batch_norm" | "layer_norm" | "local_response_norm" | "dropout" | "activation" => Some(first),
+                // A vector of an entry a channel is spread over an image.
+                "add" | "mul" => {
+                    let most = from.iter().copied().find(|x| matches!(x, Flow::Image { .. })).unwrap_or(first);
+                    let fits = |&x: &Flow| x == most || x == Flow::Vector(most.channels().unwrap_or(0));
+                    from.iter().all(fits).then_some(most)
+                }
+                "concat" => {
+                    let sum = from.iter().try_fold(0usize, |sum, x| sum.checked_add(x.channels()?))?;
+                    if let Flow::Vector(_) = first { Some(Flow::Vector(sum)) } else { first.turned(Some(sum), Some) }
+                }
+                _ => None,
+            }
+        };
+        flow().unwrap_or(Flow::Unknown)
+    }
+
+    /// The last dimension.
+    fn channels(self) -> Option<usize> {
+        match self {
+            Flow::Unknown => None,
+            Flow::Vector(channels) | Flow::Image { channels, .. } => Some(channels),
+        }
+    }
+
+    /// An image with other channels and another stride.
+    fn turned(self, channels: Option<usize>, by: impl Fn([usize; 2]) -> Option<[usize; 2]>) -> Option<Flow> {
+        let Flow::Image { stride, origin, .. } = self else { return None };
+        Some(Flow::Image { channels: channels?, stride: by(stride)?, origin })
+    }
+
+    /// An image with more rows and columns: counted from the layer `index` where it has more than its origin.
+    fn enlarged(self, channels: usize, by: &Json, index: usize) -> Option<Flow> {
+        let Flow::Image { stride, origin, .. } = self else { return None };
+        let (stride, origin) = over(stride, by).map_or(([1, 1], Some(index)), |stride| (stride, origin));
+        Some(Flow::Image { channels, stride, origin })
+    }
+
+    /// Channels of `end`, and the rows and columns of `self` that one of `end` stands for: what a projection needs. None for a vector, which has no rows.
+    fn project(self, end: Flow) -> Option<(usize, Option<[usize; 2]>)> {
+        match (self, end) {
+            (Flow::Vector(_), Flow::Vector(to)) => Some((to, None)),
+            (
+                Flow::Image { stride: [h0, w0], origin: from, .. },
+                Flow::Image { stride: [h1, w1], origin: to, channels },
+            ) if from == to && h1 % h0 == 0 && w1 % w0 == 0 => Some((channels, Some([h1 / h0, w1 / w0]))),
+            _ => None,
+        }
     }
 }
 
 /// `stride` times a JSON number or `[h, w]`.
-fn times(stride: Option<[usize; 2]>, by: Option<&Json>) -> Option<[usize; 2]> {
-    let ([h, w], by) = (stride?, by?);
+fn times([h, w]: [usize; 2], by: &Json) -> Option<[usize; 2]> {
     let side = |i: usize| by.get(i).unwrap_or(by).as_u64().map(|n| n as usize);
     Some([h.checked_mul(side(0)?)?, w.checked_mul(side(1)?)?])
 }
 
-/// `stride` divided by a JSON number or `[h, w]`; unknown where that leaves more cells than the input has.
-fn over(stride: Option<[usize; 2]>, by: Option<&Json>) -> Option<[usize; 2]> {
-    let ([h, w], [by_h, by_w]) = (stride?, times(Some([1, 1]), by)?);
+/// `stride` divided by a JSON number or `[h, w]`; None where that leaves more cells than the origin has.
+fn over([h, w]: [usize; 2], by: &Json) -> Option<[usize; 2]> {
+    let [by_h, by_w] = times([1, 1], by)?;
     (h % by_h == 0 && w % by_w == 0).then_some([h / by_h, w / by_w])
 }
 
@@ -92,10 +143,10 @@ impl Expander<'_> {
         }
     }
 
-    /// The block's input itself where the branch keeps its shape, else a 1×1 convolution to the branch's shape.
+    /// The block's input itself where the branch keeps its shape, else a 1×1 convolution (of a vector a dense layer) to the branch's shape.
     fn auto(&mut self, node: &Node, prefix: &str, start: Wire, end: Wire, first: usize) -> Wire {
         let (input, output) = (self.flow(start), self.flow(end));
-        let (Some(from), Some(to), Some(stride)) = (input.channels, output.channels, input.stride_to(output)) else {
+        let Some((to, stride)) = input.project(output) else {
             // With a mistake in the block nothing is known, and that mistake is the one to read about.
             if self.report.is_empty() {
                 let at = node.get("shortcut").unwrap_or(node);
@@ -104,11 +155,14 @@ impl Expander<'_> {
             }
             return Wire::Unknown;
         };
-        if from == to && stride == [1, 1] {
+        if input == output {
             return start;
         }
-        let mut projection = json!({ "op": "conv2d", "filters": to, "kernel": 1, "stride": stride });
-        if let Some(last) = self.drafts[first..].iter().rfind(|draft| draft.op == "conv2d") {
+        let (op, mut projection) = match stride {
+            Some(stride) => ("conv2d", json!({ "op": "conv2d", "filters": to, "kernel": 1, "stride": stride })),
+            None => ("dense", json!({ "op": "dense", "units": to })),
+        };
+        if let Some(last) = self.drafts[first..].iter().rfind(|draft| draft.op == op) {
             let keys = last.layer.as_ref().map(|layer| layer.write()).unwrap_or_default();
             for key in ["norm", "bias"] {
                 if let Some(value) = keys.get(key) {
