@@ -59,12 +59,7 @@ impl Flow {
                 // What they add or cut off at the edges is, like a convolution's, for the sum to refuse where it does not cancel out.
                 "pad2d" | "crop2d" => Some(first),
                 "batch_norm" | "layer_norm" | "local_response_norm" | "dropout" | "activation" => Some(first),
-                // A vector of an entry a channel is spread over an image.
-                "add" | "mul" => {
-                    let most = from.iter().copied().find(|x| matches!(x, Flow::Image { .. })).unwrap_or(first);
-                    let fits = |&x: &Flow| x == most || x == Flow::Vector(most.channels().unwrap_or(0));
-                    from.iter().all(fits).then_some(most)
-                }
+                "add" | "mul" => from[1..].iter().try_fold(first, |sum, &x| sum.spread(x)),
                 "concat" => {
                     let sum = from.iter().try_fold(0usize, |sum, x| sum.checked_add(x.channels()?))?;
                     if let Flow::Vector(_) = first { Some(Flow::Vector(sum)) } else { first.turned(Some(sum), Some) }
@@ -94,6 +89,22 @@ impl Flow {
         let Flow::Image { stride, origin, .. } = self else { return None };
         let (stride, origin) = over(stride, by).map_or(([1, 1], Some(index)), |stride| (stride, origin));
         Some(Flow::Image { channels, stride, origin })
+    }
+
+    /// With another added: of an image and a vector an image, of 1 channel and several as many.
+    fn spread(self, other: Flow) -> Option<Flow> {
+        let (a, b) = (self.channels()?, other.channels()?);
+        let channels = if a == 1 { b } else { a };
+        let most = if let Flow::Vector(_) = self { other } else { self };
+        let fits = match (self, other) {
+            (Flow::Image { stride: s, origin: o, .. }, Flow::Image { stride, origin, .. }) => {
+                (s, o) == (stride, origin)
+            }
+            _ => true,
+        };
+        let sum =
+            if let Flow::Vector(_) = most { Some(Flow::Vector(channels)) } else { most.turned(Some(channels), Some) };
+        sum.filter(|_| fits && (b == channels || b == 1))
     }
 
     /// Channels of `end`, and the rows and columns of `self` that one of `end` stands for: what a projection needs. None for a vector, which has no rows.
