@@ -225,7 +225,7 @@ fn a_broken_kernel_is_found() {
     // Each breaks one constant of one family of kernels, as a wrong line of WGSL would.
     let breaks: [(&str, &str, &str, f64); 3] = [
         ("conv2d", "forward", "PAD_H", 1.0),
-        ("conv2d", "grad_weight", "PAD_W", 1.0),
+        ("conv2d", "grad_weight", "PAD_H", 1.0),
         ("pool2d", "avg_forward", "STRIDE_W", 1.0),
     ];
     for (shader, entry, constant, value) in breaks {

@@ -40,8 +40,8 @@ fn module_of(key: &PipelineKey, source: &str) -> (naga::Module, naga::valid::Mod
     let module =
         naga::front::wgsl::parse_str(source).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
     // The kernels for software adapters are the only ones that ask for more than WebGPU's core.
-    let image = key.shader == "conv2d_image";
-    let capabilities = if image { naga::valid::Capabilities::SUBGROUP } else { naga::valid::Capabilities::empty() };
+    let lanes = ["conv2d_image", "conv2d_rows"].contains(&key.shader);
+    let capabilities = if lanes { naga::valid::Capabilities::SUBGROUP } else { naga::valid::Capabilities::empty() };
     let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
     validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
     validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());

@@ -26,13 +26,17 @@ pub struct BindingInfo {
     pub access: Option<Access>,
 }
 
-/// The WGSL of a pipeline with its constants set: what the driver compiles.
+/// The WGSL of a pipeline with its constants set, and without the functions that its entry point does not call: what the driver compiles.
+/// An empty entry point stands for all.
 ///
 /// # Panics
 /// On an unknown file, import, constant or an unclosed `#for`: programmers' mistakes, which a test finds for every row.
 pub fn expand(key: &PipelineKey) -> String {
     let mut lines = Vec::new();
     import(key.shader, &mut HashSet::new(), &mut lines);
+    if !key.entry.is_empty() {
+        lines = reached(lines, key.entry);
+    }
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     let mut unused: HashSet<&str> = key.constants.iter().map(|c| c.0).collect();
     let mut text = Vec::new();
@@ -64,6 +68,42 @@ fn import(name: &str, seen: &mut HashSet<String>, out: &mut Vec<String>) {
             None => out.push(line.to_string()),
         }
     }
+}
+
+/// The lines without functions that `entry` does not reach: checking and translating takes time with the square of what is unrolled. A function begins
+/// with `fn` or `@compute` at the start of a line, and ends with the next `}` there.
+fn reached(lines: Vec<String>, entry: &str) -> Vec<String> {
+    let mut functions: Vec<(&str, usize, usize)> = Vec::new();
+    let mut start = 0;
+    for (i, line) in lines.iter().enumerate() {
+        let head = line.strip_prefix("fn ").and_then(|rest| rest.split('(').next());
+        match head {
+            Some(name) => {
+                start = if i > 0 && lines[i - 1].starts_with("@compute") { i - 1 } else { i };
+                functions.push((name, start, start));
+            }
+            None if line == "}" => {
+                if let Some(last) = functions.last_mut().filter(|f| f.1 == start && f.2 == start) {
+                    last.2 = i;
+                }
+            }
+            None => {}
+        }
+    }
+    let mut called = vec![entry];
+    let mut next = 0;
+    while next < called.len() {
+        let body = functions.iter().filter(|f| f.0 == called[next]).flat_map(|f| &lines[f.1..=f.2]);
+        let words = body.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+        let new: HashSet<&str> = words.filter(|word| functions.iter().any(|f| f.0 == *word)).collect();
+        let new: Vec<&str> = new.into_iter().filter(|word| !called.contains(word)).collect();
+        called.extend(new);
+        next += 1;
+    }
+    let dropped: Vec<(usize, usize)> =
+        functions.iter().filter(|f| !called.contains(&f.0)).map(|f| (f.1, f.2)).collect();
+    let keep = |i: usize| !dropped.iter().any(|&(from, to)| (from..=to).contains(&i));
+    lines.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, line)| line.clone()).collect()
 }
 
 /// `override NAME: TYPE = DEFAULT; // comment` in its parts.

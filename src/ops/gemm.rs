@@ -4,6 +4,7 @@
 
 mod depthwise;
 mod image;
+mod rows;
 mod tiled;
 mod variant;
 
@@ -11,6 +12,7 @@ use super::activation::Activation;
 use super::bias_add::push_grad_bias;
 use super::conv2d::Geometry;
 use crate::graph::{KernelCx, Target};
+use rows::RowTile;
 use std::ops::Range;
 use variant::{Channels, Direction, Shape, Variant, variant};
 
@@ -86,6 +88,7 @@ impl Forward {
             channels: channels(g, &self.span),
             packed: image::packed(g, batch),
             depthwise: depthwise::suits(g),
+            along: RowTile::forward(g).filter(|_| self.span.len() == g.filters),
         }
     }
 
@@ -93,6 +96,7 @@ impl Forward {
     pub fn push(self, cx: &mut KernelCx) -> bool {
         match variant(Direction::Forward, &self.shape(cx.batch), cx.caps) {
             Variant::Depthwise => depthwise::forward(cx, &self),
+            Variant::Rows(tile) => rows::forward(cx, &self, tile),
             Variant::Image(tile) => image::forward(cx, &self, tile),
             Variant::Tiled(tile) => tiled::forward(cx, &self, tile),
             Variant::Plain => return false,
@@ -114,6 +118,7 @@ impl GradInput {
             channels: channels(g, &self.span),
             packed: image::packed(g, batch),
             depthwise: depthwise::suits(g),
+            along: RowTile::grad_input(g).filter(|_| self.span.len() == g.filters && !self.add),
         }
     }
 
@@ -121,6 +126,7 @@ impl GradInput {
     pub fn push(&self, cx: &mut KernelCx) -> bool {
         match variant(Direction::GradInput, &self.shape(cx.batch), cx.caps) {
             Variant::Depthwise => depthwise::grad_input(cx, self),
+            Variant::Rows(tile) => rows::grad_input(cx, self, tile),
             Variant::Image(tile) => image::grad_input(cx, self, tile),
             Variant::Tiled(tile) => tiled::grad_input(cx, self, tile),
             Variant::Plain => return false,
@@ -141,6 +147,7 @@ impl GradWeight {
             channels: channels(g, &self.span),
             packed: image::packed(g, batch),
             depthwise: depthwise::suits(g),
+            along: RowTile::grad_weight(g).filter(|_| self.span.len() == g.filters),
         }
     }
 
@@ -153,6 +160,7 @@ impl GradWeight {
                     push_grad_bias(cx, self.geometry.pixels(), self.geometry.filters, db);
                 }
             }
+            Variant::Rows(tile) => rows::grad_weight(cx, &self, tile),
             Variant::Image(tile) => image::grad_weight(cx, &self, tile),
             Variant::Tiled(tile) => {
                 tiled::grad_weight(cx, &self, tile);

@@ -52,7 +52,7 @@ pub fn packed(g: &Geometry, batch: usize) -> usize {
 }
 
 /// `rows` rows a sample, or in all where `fixed`, of `axis.input` pixels of `channels`, packed along `axis` into texels.
-fn pack(cx: &mut KernelCx, from: Target, rows: usize, fixed: bool, axis: &Axis, channels: usize) -> Target {
+pub(super) fn pack(cx: &mut KernelCx, from: Target, rows: usize, fixed: bool, axis: &Axis, channels: usize) -> Target {
     let texels = (axis.kernel * channels).div_ceil(4);
     // The texels of a pixel by one invocation, where they are few: the loop over them is unrolled.
     let run = if texels <= 8 { texels } else { 1 };
@@ -151,6 +151,29 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
     let parts = 16usize.div_ceil(tiles).min(pixels.div_ceil(64)).max(pixels.div_ceil(50_000));
     let dy = pack_pixels(cx, &job.dy, g.pixels(), g.filters);
     let x = pack_x(cx, &job.x, &job.geometry);
+    weight_parts(cx, job, parts, weights, |sums, bias_sums| {
+        let kernel = Kernel::new("conv2d_image", "grad_weight")
+            .texture("dy", dy)
+            .texture("x_in", x)
+            .write("partial", sums)
+            .write("bias_partial", bias_sums)
+            .set("BIAS", usize::from(job.db.is_some()))
+            .set("ML", tile.lanes)
+            .set("PARTS", parts)
+            .set("UNROLL", 2)
+            .grid(Grid::fixed(tiles * parts * LANES as usize).group(LANES));
+        constants(kernel, g, &job.span, tile)
+    });
+}
+
+/// Pushes the kernel that `kernel` makes for its two outputs, `parts` partial sums of the weights and of the bias, and their sum in order.
+pub(super) fn weight_parts(
+    cx: &mut KernelCx,
+    job: &GradWeight,
+    parts: usize,
+    weights: usize,
+    kernel: impl FnOnce(Target, Target) -> Kernel,
+) {
     let filters = job.span.len();
     let sums = if parts == 1 { job.dw.clone() } else { cx.scratch(parts * weights) };
     let bias_sums = match &job.db {
@@ -158,17 +181,8 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
         Some(_) => cx.scratch(parts * filters),
         None => cx.scratch(1),
     };
-    let kernel = Kernel::new("conv2d_image", "grad_weight")
-        .texture("dy", dy)
-        .texture("x_in", x)
-        .write("partial", sums.clone())
-        .write("bias_partial", bias_sums.clone())
-        .set("BIAS", usize::from(job.db.is_some()))
-        .set("ML", tile.lanes)
-        .set("PARTS", parts)
-        .set("UNROLL", 2)
-        .grid(Grid::fixed(tiles * parts * LANES as usize).group(LANES));
-    cx.push(constants(kernel, g, &job.span, tile));
+    let kernel = kernel(sums.clone(), bias_sums.clone());
+    cx.push(kernel);
     if parts == 1 {
         return;
     }

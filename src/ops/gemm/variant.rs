@@ -1,5 +1,6 @@
 //! Which kernels compute a product: the one place that chooses, from shape and adapter only, so that a run repeats bit for bit.
 
+use super::rows::RowTile;
 use crate::graph::{Caps, Family};
 use crate::ops::tile::even;
 
@@ -31,6 +32,8 @@ pub struct Shape {
     pub packed: usize,
     /// Whether each channel has a filter of its own, in sizes that `depthwise.rs` takes.
     pub depthwise: bool,
+    /// The tile of `rows.rs`, where it takes these sizes.
+    pub along: Option<RowTile>,
 }
 
 /// How channels and filters are laid out: what decides whether they can be loaded four at once.
@@ -51,6 +54,8 @@ pub enum Variant {
     Tiled(Tile),
     /// `conv2d_image.wgsl`: operands from textures, shared by the lanes of a subgroup.
     Image(ImageTile),
+    /// `conv2d_rows.wgsl`: a row of the picture for each lane of a subgroup.
+    Rows(RowTile),
     /// `conv2d_depthwise.wgsl`: a filter for each channel, neighbours of a row share what they load.
     Depthwise,
     /// `conv2d.wgsl` and `dense.wgsl`: tiles in registers, no barrier.
@@ -143,6 +148,9 @@ const PACKED: usize = 1 << 20;
 /// | any                              | a filter for each channel, in fours, of up to 25 taps        | depthwise |
 /// | GPU                              | no tile is filled to a third, or sums of under 8 terms       | plain   |
 /// | GPU                              | others                                                       | tiled   |
+/// | software with subgroups of 8     | under 16 channels or filters, or both up to 16; one group,   | rows    |
+/// |                                  | no dilation, rows of x (and of dy) in fours and in equal     |         |
+/// |                                  | parts of 4 to 16 cells                                       |         |
 /// | software with subgroups of 8     | channels and filters in fours, sums of 16 terms and more     | image   |
 /// | software with subgroups of 8     | not in fours, one group, [`PACKED`] multiply-adds and more,  | image   |
 /// |                                  | and what is packed does not pass the binding limit           |         |
@@ -153,6 +161,9 @@ pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
     }
     // Sums of y and dx are not split here, so their loops could pass the limit of iterations.
     let too_long = direction != Direction::GradWeight && shape.depth > 200_000;
+    if let (Family::Software, 8, Some(tile)) = (caps.family, caps.subgroup, shape.along) {
+        return Variant::Rows(tile);
+    }
     let image = !too_long && caps.subgroup == 8 && image_suits(shape, caps);
     match caps.family {
         Family::Gpu => tile(direction, shape).map_or(Variant::Plain, Variant::Tiled),
@@ -214,7 +225,16 @@ mod tests {
     fn chosen(direction: Direction, [rows, columns, depth]: [usize; 3]) -> Variant {
         variant(
             direction,
-            &Shape { products: 1, rows, columns, depth, channels: Channels::Fours, packed: 0, depthwise: false },
+            &Shape {
+                products: 1,
+                rows,
+                columns,
+                depth,
+                channels: Channels::Fours,
+                packed: 0,
+                depthwise: false,
+                along: None,
+            },
             &Caps::default(),
         )
     }
@@ -265,6 +285,7 @@ mod tests {
                     channels: Channels::Fours,
                     packed: 0,
                     depthwise: false,
+                    along: None,
                 };
                 let parts = tile.parts(Direction::GradWeight, &shape);
                 assert!(depth.div_ceil(parts).div_ceil(Tile::STEP) < 65_000, "{depth} in {parts}");
@@ -277,6 +298,7 @@ mod tests {
                 channels: Channels::Fours,
                 packed: 0,
                 depthwise: false,
+                along: None,
             };
             let plain = variant(Direction::Forward, &shape, &Caps::default()) == Variant::Plain;
             assert_eq!(plain, depth > 1_000_000);

@@ -1,0 +1,314 @@
+// Convolution of few channels for software adapters (conv2d.wgsl has the formulas; GROUPS and dilations are 1). Operands come from
+// textures (lib/texel.wgsl), rows of x as they lie in memory, without a pixel's channels being padded. One workgroup is one subgroup of
+// 8 lanes, and a lane takes a row of y of its own, so that what it loads of a row of x serves all taps of TP neighbours:
+//   products:    TP cells of 8 rows x KT filters, a lane loading the weights of one filter, which are handed round by subgroupShuffle;
+//   forward:     y from x and w;
+//   grad_input:  dx from dy in the place of x and turned weights in the place of w (stride 1);
+//   grad_weight: KT filters x RT rows of taps, sums over a part of the rows of y, first within each lane.
+// A row of x is loaded CC channels of its pixels at a time: all, or four. Rows past the end are those of the last one, computed and
+// stored again (grad_weight: counted as 0). The order of sums is fixed.
+#import step
+#import activation
+#import texel
+#import taps
+
+override C: u32 = 4u;       // channels of x
+override K: u32 = 1u;       // channels of y
+override CC: u32 = 4u;      // channels of a step: C or 4
+override TP: u32 = 1u;      // cells of a row of y that a lane takes, whole texels of x apart
+override KT: u32 = 1u;      // filters of a tile
+override RT: u32 = 1u;      // grad_weight: rows of taps of a tile
+override BIAS: u32 = 0u;    // 1: add b; 2: b holds K factors behind, by which sums are multiplied first; grad_weight: sum dy too
+override PARTS: u32 = 1u;   // grad_weight: partial sums
+override LEAD: u32 = 0u;    // texels from the first window's start to the row's, rounded up: PAD_W CC / 4
+override T: u32 = 1u;       // texels of x under the windows of TP cells
+override WT: u32 = 1u;      // texels of a row of taps
+override TERMS: u32 = 1u;   // elements of a row of taps: S CC
+override DT: u32 = 1u;      // fours of a tile of y or dy: TP KT / 4
+
+const STEPS: u32 = C / CC;
+const TILES: u32 = OW / TP;
+const K_TILES: u32 = (K + KT - 1u) / KT;
+const SKIP: u32 = 4u * LEAD - PAD_W * CC; // elements of x loaded before the first window
+const AHEAD: u32 = TP * STRIDE_W * CC;    // elements from one tile's first window to the next's
+const ROW: u32 = W * CC / 4u;             // texels of a row of x, those of one step
+
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
+
+// Of x, what the windows of a lane's cells cover.
+var<private> row: array<vec4<f32>, T>;
+
+// Texels `left` and on of row h of image n: channels 4 c and on where a step has four.
+fn load_row(n: u32, h: i32, left: i32, c: u32) {
+    let inside = h >= 0 && h < i32(H);
+    let base = FIRST + (n * H + u32(h)) * (ROW * STEPS) + c;
+#for j in 0..T
+    row[$j] = textureLoad(x, texel(select(ZERO, base + u32(left + $j) * STEPS, inside && u32(left + $j) < ROW)));
+#end
+}
+
+// Adds to each sum the products of a row of taps of one filter with a window.
+fn add_taps(sum: ptr<function, array<f32, TP>>, taps: array<vec4<f32>, WT>) {
+#for j in 0..TERMS
+#for p in 0..TP
+    (*sum)[$p] += row[(SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u] * taps[$ju / 4u][$ju % 4u];
+#end
+#end
+}
+
+// Where a lane's sums belong: its row of y, the first column, the first filter.
+struct Place {
+    row: u32,
+    column: u32,
+    k: u32,
+}
+
+fn place(tile: u32, lane: u32) -> Place {
+    let m0 = tile / (K_TILES * TILES) * 8u;
+    let row = min(m0 + lane, OH * step.n - 1u);
+    return Place(row, tile / K_TILES % TILES * TP, tile % K_TILES * KT);
+}
+
+var<private> sums: array<array<f32, TP>, KT>;
+
+fn products(at: Place, lane: u32) {
+    let n = at.row / OH;
+    let top = i32(at.row % OH * STRIDE_H) - i32(PAD_H);
+    let left = i32(at.column / TP * (AHEAD / 4u)) - i32(LEAD);
+    let mine = min(at.k + min(lane, KT - 1u), K - 1u);
+#for f in 0..KT
+    var sum_$f = array<f32, TP>();
+#end
+    for (var r = 0u; r < R; r += 1u) {
+        for (var c = 0u; c < STEPS; c += 1u) {
+            load_row(n, top + i32(r), left, c);
+#for t in 0..WT
+            let w_$t = textureLoad(w, texel(FIRST + ((mine * R + r) * WT + $tu) * STEPS + c));
+#end
+#for f in 0..KT
+            add_taps(&sum_$f, array<vec4<f32>, WT>(
+#for t in 0..WT
+                subgroupShuffle(w_$t, $fu),
+#end
+            ));
+#end
+        }
+    }
+#for f in 0..KT
+    sums[$f] = sum_$f;
+#end
+}
+
+// Where in fours the outputs of a tile begin, the filters of a cell together, and where number `q` of them lies.
+fn begin(at: Place) -> u32 {
+    let cell = at.row * OW + at.column;
+    return select(cell * K / 4u, cell * (K / 4u) + at.k / 4u, K > KT);
+}
+
+fn four(q: u32) -> u32 {
+    return select(q, q / max(KT / 4u, 1u) * (K / 4u) + q % max(KT / 4u, 1u), K > KT);
+}
+
+@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any buffer, ignored
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>;
+
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    if tile / (K_TILES * TILES) * 8u >= OH * step.n {
+        return;
+    }
+    let at = place(tile, lane);
+    products(at, lane);
+#for f in 0..KT
+    if K % KT == 0u || at.k + $fu < K {
+        let to = (at.row * OW + at.column) * K + at.k + $fu;
+#for p in 0..TP
+        y[to + $pu * K] = activate(sums[$f][$p] * factor(at.k + $fu) + bias(at.k + $fu));
+#end
+    }
+#end
+}
+
+fn bias(k: u32) -> f32 {
+    return select(0.0, b[select(0u, k, BIAS != 0u)], BIAS != 0u);
+}
+
+fn factor(k: u32) -> f32 {
+    return select(1.0, b[select(0u, K + k, BIAS == 2u)], BIAS == 2u);
+}
+
+// The same where outputs of a tile lie in fours.
+@compute @workgroup_size(WG)
+fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    if tile / (K_TILES * TILES) * 8u >= OH * step.n {
+        return;
+    }
+    let at = place(tile, lane);
+    products(at, lane);
+    let added = array<f32, KT>(
+#for f in 0..KT
+        bias(at.k + $fu),
+#end
+    );
+    let factors = array<f32, KT>(
+#for f in 0..KT
+        factor(at.k + $fu),
+#end
+    );
+    let to = begin(at);
+#for q in 0..DT
+    y4[to + four($qu)] = activate4(vec4<f32>(
+#for i in 0..4
+        sums[(4u * $qu + $iu) % KT][(4u * $qu + $iu) / KT % TP] * factors[(4u * $qu + $iu) % KT] + added[(4u * $qu + $iu) % KT],
+#end
+    ));
+#end
+}
+
+@group(0) @binding(3) var<storage, read> y_in: array<f32>; // without an activation before any buffer, ignored
+@group(0) @binding(3) var<storage, read> y_in4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx4: array<vec4<f32>>;
+
+@compute @workgroup_size(WG)
+fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    if tile / (K_TILES * TILES) * 8u >= OH * step.n {
+        return;
+    }
+    let at = place(tile, lane);
+    products(at, lane);
+#for f in 0..KT
+    if K % KT == 0u || at.k + $fu < K {
+        let to = (at.row * OW + at.column) * K + at.k + $fu;
+#for p in 0..TP
+        dx[to + $pu * K] = sums[$f][$p] * activate_grad(y_in[select(0u, to + $pu * K, ACTIVATION != 0u)]);
+#end
+    }
+#end
+}
+
+@compute @workgroup_size(WG)
+fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    if tile / (K_TILES * TILES) * 8u >= OH * step.n {
+        return;
+    }
+    let at = place(tile, lane);
+    products(at, lane);
+    let to = begin(at);
+#for q in 0..DT
+    dx4[to + four($qu)] = activate_grad4(y_in4[select(0u, to + four($qu), ACTIVATION != 0u)]) * vec4<f32>(
+#for i in 0..4
+        sums[(4u * $qu + $iu) % KT][(4u * $qu + $iu) / KT % TP],
+#end
+    );
+#end
+}
+
+@group(0) @binding(1) var<storage, read> w_in: array<f32>;
+@group(0) @binding(2) var<storage, read_write> turned: array<f32>;
+
+// One invocation moves one element: turned[k, r, (s, c)] = w[c, R-1-r, S-1-s, k], rows of taps in whole texels. K and C are those of the
+// convolution that computes dx: channels and filters of the one that w belongs to.
+@compute @workgroup_size(WG)
+fn turn(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    let j = i % (4u * WT * STEPS);
+    let r = i / (4u * WT * STEPS) % R;
+    let k = i / (4u * WT * STEPS * R);
+    if k < K {
+        let real = j < S * C;
+        let s = S - 1u - min(j / C, S - 1u);
+        turned[i] = select(0.0, w_in[((j % C * R + (R - 1u - r)) * S + s) * K + k], real);
+    }
+}
+
+@group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // without a bias nothing is written
+
+var<private> cells: array<vec4<f32>, DT>;
+
+// Adds to sum j the products of TP cells of dy with what tap j of each meets.
+fn add_cells(sum: ptr<function, array<f32, TERMS>>, mine: array<f32, TP>) {
+#for j in 0..TERMS
+#for p in 0..TP
+    (*sum)[$j] += mine[$p] * row[(SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u];
+#end
+#end
+}
+
+@compute @workgroup_size(WG)
+fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    let k0 = tile % K_TILES * KT;
+    let c = tile / K_TILES % STEPS;
+    let r0 = tile / (K_TILES * STEPS) % (R / RT) * RT;
+    let part = tile / (K_TILES * STEPS * (R / RT));
+    if part >= PARTS {
+        return;
+    }
+#for f in 0..KT
+    var bias_$f = 0.0;
+#for r in 0..RT
+    var sum_$f_$r = array<f32, TERMS>();
+#end
+#end
+    let rows = OH * step.n;
+    let blocks = (rows + 7u) / 8u * TILES;
+    let length = (blocks + PARTS - 1u) / PARTS;
+    let end = min(part * length + length, blocks);
+    for (var block = part * length; block < end; block += 1u) {
+        let m = block / TILES * 8u + lane;
+        let n = min(m, rows - 1u) / OH;
+        let top = i32(min(m, rows - 1u) % OH * STRIDE_H) - i32(PAD_H);
+        let left = i32(block % TILES * (AHEAD / 4u)) - i32(LEAD);
+        let first = FIRST + begin(Place(m, block % TILES * TP, k0));
+#for j in 0..DT
+        cells[$j] = textureLoad(dy, texel(select(ZERO, first + four($ju), m < rows)));
+#end
+#for f in 0..KT
+#for p in 0..TP
+        bias_$f += cells[($pu * KT + $fu) / 4u][($pu * KT + $fu) % 4u];
+#end
+#end
+#for r in 0..RT
+        load_row(n, top + i32(r0 + $ru), left, c);
+#for f in 0..KT
+        add_cells(&sum_$f_$r, array<f32, TP>(
+#for p in 0..TP
+            cells[($pu * KT + $fu) / 4u][($pu * KT + $fu) % 4u],
+#end
+        ));
+#end
+#end
+    }
+#for f in 0..KT
+#for r in 0..RT
+    {
+        let to = ((part * K + k0 + $fu) * R + r0 + $ru) * (S * C) + c * CC;
+#for j in 0..TERMS
+        {
+            let total = subgroupAdd(sum_$f_$r[$j]);
+            if lane == 0u {
+                partial[to + $ju / CC * C + $ju % CC] = total;
+            }
+        }
+#end
+    }
+#end
+#end
+    if BIAS != 0u && r0 == 0u && c == 0u {
+#for f in 0..KT
+        let total_$f = subgroupAdd(bias_$f);
+        if lane == 0u {
+            bias_partial[part * K + k0 + $fu] = total_$f;
+        }
+#end
+    }
+}

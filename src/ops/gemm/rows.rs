@@ -1,0 +1,187 @@
+//! Kernels of `conv2d_rows.wgsl`: convolutions of few channels, whose windows lie along a row of each lane's own.
+
+use super::{Forward, GradInput, GradWeight};
+use crate::graph::{Grid, Kernel, KernelCx};
+use crate::ops::activation;
+use crate::ops::conv2d::Geometry;
+use crate::ops::tile::even;
+use crate::ops::window::{Axis, Window};
+
+/// Channels that are few.
+const FEW: usize = 16;
+/// Lanes of a subgroup.
+const LANES: u32 = 8;
+/// Least and most cells of a row that a lane takes: fewer share too little of what is loaded.
+const LEAST_CELLS: usize = 4;
+const MOST_CELLS: usize = 16;
+/// Most filters of a tile: one for each lane that loads weights.
+const MOST_FILTERS: usize = 8;
+/// Most multiply-adds that are unrolled, and most sums of a lane.
+const MOST_PRODUCTS: usize = 4096;
+const MOST_SUMS: usize = 256;
+
+/// A tile of rows: how much of a convolution one workgroup and one step of its loop take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RowTile {
+    /// Cells of a row of y.
+    cells: usize,
+    /// Filters.
+    filters: usize,
+    /// Channels: all or four.
+    step: usize,
+    /// Rows of taps, of the gradient by the weights.
+    taps: usize,
+}
+
+/// The convolution that computes dx from dy: rows and columns change places, and so do channels and filters.
+fn turned(g: &Geometry) -> Option<Geometry> {
+    let turn = |a: &Axis| {
+        let before = (a.kernel - 1).checked_sub(a.before)?;
+        let after = a.input + a.kernel - 1 - before;
+        (a.stride == 1).then_some(Axis { input: a.output, output: a.input, before, after: after - a.output, ..*a })
+    };
+    let window = Window { h: turn(&g.window.h)?, w: turn(&g.window.w)? };
+    Some(Geometry { window, channels: g.filters, filters: g.channels, ..*g })
+}
+
+/// Whether a row of `pixels` pixels of `channels` is whole texels; by how many channels it is then taken.
+fn step(pixels: usize, channels: usize) -> Option<usize> {
+    match channels {
+        c if c.is_multiple_of(4) => Some(4),
+        c if (pixels * c).is_multiple_of(4) => Some(c),
+        _ => None,
+    }
+}
+
+/// The most cells that divide a row of y and begin on a texel of x.
+fn cells(w: &Axis, step: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
+    let whole = |&n: &usize| w.output.is_multiple_of(n) && (n == w.output || (n * w.stride * step).is_multiple_of(4));
+    (LEAST_CELLS..=MOST_CELLS.min(w.output)).rev().filter(whole).find(|&n| fits(n))
+}
+
+impl RowTile {
+    /// Of the forward product.
+    pub fn forward(g: &Geometry) -> Option<RowTile> {
+        let w = &g.window.w;
+        let step = step(w.input, g.channels).filter(|_| suits(g))?;
+        let filters = even(g.filters, MOST_FILTERS);
+        let cells = cells(w, step, |n| n * filters * w.kernel * step <= MOST_PRODUCTS && n * filters <= MOST_SUMS)?;
+        Some(RowTile { cells, filters, step, taps: 1 })
+    }
+
+    /// Of the gradient by the input.
+    pub fn grad_input(g: &Geometry) -> Option<RowTile> {
+        RowTile::forward(&turned(g)?)
+    }
+
+    /// Of the gradient by the weights.
+    pub fn grad_weight(g: &Geometry) -> Option<RowTile> {
+        let w = &g.window.w;
+        let step = step(w.input, g.channels).filter(|_| suits(g))?;
+        let terms = w.kernel * step;
+        let filters = match g.filters {
+            k if k.is_multiple_of(8) && 8 * terms <= MOST_SUMS => 8,
+            k if k.is_multiple_of(4) => 4,
+            k => k,
+        };
+        let taps = if g.window.h.kernel * filters * terms <= MOST_SUMS { g.window.h.kernel } else { 1 };
+        let products = |n: usize| n * taps * filters * terms;
+        let cells = cells(w, step, |n| (n * filters).is_multiple_of(4) && products(n) <= MOST_PRODUCTS)?;
+        (taps * filters * terms <= MOST_SUMS).then_some(RowTile { cells, filters, step, taps })
+    }
+
+    fn constants(&self, kernel: Kernel, g: &Geometry) -> Kernel {
+        let w = &g.window.w;
+        let lead = (w.before * self.step).div_ceil(4);
+        let skip = 4 * lead - w.before * self.step;
+        let under = ((self.cells - 1) * w.stride + w.kernel) * self.step;
+        let kernel = g.window.constants(kernel).set("C", g.channels).set("K", g.filters).set("CC", self.step);
+        kernel
+            .set("TP", self.cells)
+            .set("KT", self.filters)
+            .set("RT", self.taps)
+            .set("LEAD", lead)
+            .set("T", (skip + under).div_ceil(4))
+            .set("WT", (w.kernel * self.step).div_ceil(4))
+            .set("TERMS", w.kernel * self.step)
+            .set("DT", (self.cells * self.filters).div_ceil(4))
+    }
+
+    /// A workgroup for 8 rows of y, times tiles of a row and of the filters.
+    fn grid(&self, g: &Geometry) -> Grid {
+        let times = g.window.w.output / self.cells * g.filters.div_ceil(self.filters);
+        Grid::tiles(g.window.h.output, LANES as usize, times, LANES)
+    }
+}
+
+/// Whether the outputs of a tile lie in fours.
+fn in_fours(g: &Geometry, tile: &RowTile) -> bool {
+    match tile.filters == g.filters {
+        true => (tile.cells * g.filters).is_multiple_of(4) && (g.window.w.output * g.filters).is_multiple_of(4),
+        false => g.filters.is_multiple_of(tile.filters) && tile.filters.is_multiple_of(4),
+    }
+}
+
+/// Whether channels are few, so that the tiles of `conv2d_image.wgsl` stay empty, and windows neither dilated nor single pixels.
+fn suits(g: &Geometry) -> bool {
+    let (h, w) = (&g.window.h, &g.window.w);
+    let few = g.channels.min(g.filters) < FEW || g.channels.max(g.filters) <= FEW;
+    few && g.groups == 1 && h.kernel * w.kernel > 1 && h.dilation == 1 && w.dilation == 1
+}
+
+/// Pushes y.
+pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
+    let g = &job.geometry;
+    let row = g.window.w.kernel * g.channels;
+    let w = match row.is_multiple_of(4) {
+        true => job.w.clone(),
+        false => super::image::pack(cx, job.w.clone(), g.filters * g.window.h.kernel, true, &Axis::POINT, row),
+    };
+    let fours = in_fours(g, &tile);
+    let kernel = Kernel::new("conv2d_rows", if fours { "forward_vec4" } else { "forward" })
+        .texture("x", job.x.clone())
+        .texture("w", w)
+        .read("b", job.b.clone().unwrap_or(job.x.clone()))
+        .write(if fours { "y4" } else { "y" }, job.y.clone())
+        .set("BIAS", job.bias())
+        .grid(tile.grid(g));
+    let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
+    cx.push(tile.constants(kernel, g));
+}
+
+/// Pushes dx.
+pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: RowTile) {
+    let g = &turned(&job.geometry).expect("the tile was made for it");
+    let row = (g.window.w.kernel * g.channels).next_multiple_of(4);
+    let items = g.filters * g.window.h.kernel * row;
+    let kernel = Kernel::new("conv2d_rows", "turn").read("w_in", job.w.clone()).grid(Grid::fixed(items));
+    let w = cx.share(tile.constants(kernel, g), "turned", items);
+    let fours = in_fours(g, &tile);
+    let kernel = Kernel::new("conv2d_rows", if fours { "grad_input_vec4" } else { "grad_input" })
+        .texture("x", job.dy.clone())
+        .texture("w", w)
+        .write(if fours { "dx4" } else { "dx" }, job.dx.clone());
+    let kernel = activation::scale(kernel, if fours { "y_in4" } else { "y_in" }, job.before.as_ref(), &job.dy)
+        .grid(tile.grid(g));
+    cx.push(tile.constants(kernel, g));
+}
+
+/// Pushes dw: partial sums, and their sum in order.
+pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
+    let g = &job.geometry;
+    let tiles = g.filters / tile.filters * (g.channels / tile.step) * (g.window.h.kernel / tile.taps);
+    let blocks = (g.window.h.output * cx.batch).div_ceil(LANES as usize) * (g.window.w.output / tile.cells);
+    let parts = 16usize.div_ceil(tiles).min(blocks).max(blocks.div_ceil(50_000));
+    let weights = g.filters * g.taps();
+    super::image::weight_parts(cx, job, parts, weights, |sums, bias_sums| {
+        let kernel = Kernel::new("conv2d_rows", "grad_weight")
+            .texture("x", job.x.clone())
+            .texture("dy", job.dy.clone())
+            .write("partial", sums)
+            .write("bias_partial", bias_sums)
+            .set("BIAS", usize::from(job.db.is_some()))
+            .set("PARTS", parts)
+            .grid(Grid::fixed(tiles * parts * LANES as usize).group(LANES));
+        tile.constants(kernel, g)
+    });
+}
