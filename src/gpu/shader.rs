@@ -1,7 +1,8 @@
 //! WGSL: imports, constants, unrolled loops, and the names of bindings by reflection.
 //!
 //! Files in `shaders/` are valid WGSL with `override` constants, but for two directives: `#import NAME` takes in `shaders/lib/NAME.wgsl` once,
-//! and `#for i in 0..N` … `#end` repeats its lines with `$i` replaced, N being a number or a constant.
+//! and `#for i in 0..N` … `#end` repeats its lines with `$i` replaced, N being a number or a constant. Of a `switch` over a constant, with a line
+//! for each case, only the one that is taken is left: drivers would look through all of them at every call.
 
 use crate::compile::program::PipelineKey;
 use crate::graph::Access;
@@ -34,9 +35,6 @@ pub struct BindingInfo {
 pub fn expand(key: &PipelineKey) -> String {
     let mut lines = Vec::new();
     import(key.shader, &mut HashSet::new(), &mut lines);
-    if !key.entry.is_empty() {
-        lines = reached(lines, key.entry);
-    }
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     let mut unused: HashSet<&str> = key.constants.iter().map(|c| c.0).collect();
     let mut text = Vec::new();
@@ -56,6 +54,9 @@ pub fn expand(key: &PipelineKey) -> String {
         text.push(format!("const {name}: {ty} = {value};"));
     }
     assert!(unused.is_empty(), "{}.{}: no constants {unused:?} in the WGSL", key.shader, key.entry);
+    if !key.entry.is_empty() {
+        text = reached(switched(text, &values), key.entry);
+    }
     unroll(&text, &values).join("\n") + "\n"
 }
 
@@ -68,6 +69,24 @@ fn import(name: &str, seen: &mut HashSet<String>, out: &mut Vec<String>) {
             None => out.push(line.to_string()),
         }
     }
+}
+
+/// Puts in the place of each `switch NAME {` over a constant what its case, or else `default`, does.
+fn switched(lines: Vec<String>, values: &BTreeMap<String, String>) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut lines = lines.into_iter();
+    while let Some(line) = lines.next() {
+        let name = line.trim().strip_prefix("switch ").and_then(|rest| rest.strip_suffix(" {"));
+        let Some(value) = name.and_then(|name| values.get(name)) else {
+            out.push(line);
+            continue;
+        };
+        let cases: Vec<String> = lines.by_ref().take_while(|line| line.trim() != "}").collect();
+        let of = |head: &str| cases.iter().find_map(|case| case.trim().strip_prefix(head)?.trim().strip_suffix('}'));
+        let case = of(&format!("case {value}: {{")).or_else(|| of("default: {"));
+        out.push(case.unwrap_or_else(|| panic!("`{}` has no line `default: {{ … }}`", line.trim())).trim().to_string());
+    }
+    out
 }
 
 /// The lines without functions that `entry` does not reach: checking and translating takes time with the square of what is unrolled. A function begins
