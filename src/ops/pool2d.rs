@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 use std::any::Any;
 
 mod winners;
-use winners::{Winners, place};
+use winners::{Winners, place, rows};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<MaxPool2dKeys>("max_pool2d", "Keeps the largest cell of each window.");
@@ -184,7 +184,8 @@ impl Window {
 }
 
 /// Input x `[N, H, W, C]`; outputs y `[N, OH, OW, C]` and argmax u32 `[N, OH, OW, words]`: the winner's place in its window, r · S + s, packed up
-/// to four channels to a word, 8 bits each, or one channel a word for windows of over 256 cells. NaN wins, as in PyTorch; of equal cells
+/// to four channels to a word, 8 bits each (where channels are few, four neighbours in memory: `[N, OH, OW C / 4]`), or one channel a word for
+/// windows of over 256 cells. NaN wins, as in PyTorch; of equal cells
 /// the first in row order.
 #[derive(Debug)]
 pub struct MaxPool2d {
@@ -199,8 +200,8 @@ impl Op for MaxPool2d {
 
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
         let y = pooled(&self.window, inputs[0])?;
-        let words = Winners::of(&self.window, y.channels()).words;
-        let argmax = TensorType::batch(&[y.dims[0], y.dims[1], words]).with(DType::U32);
+        let argmax = Winners::of(&self.window, y.channels()).dims(&self.window);
+        let argmax = TensorType::batch(&argmax).with(DType::U32);
         Ok(vec![y, argmax])
     }
 
@@ -212,6 +213,11 @@ impl Op for MaxPool2d {
     fn kernels(&self, cx: &mut KernelCx) {
         let y = cx.outputs[0];
         let winners = Winners::of(&self.window, y.channels());
+        if let Some(cells) = winners.run {
+            let kernel = Kernel::new("pool2d_rows", "max_forward").read("x4", cx.input(0)).write("y4", cx.output(0));
+            let kernel = rows(kernel.write("argmax", cx.output(1)), &self.window, y.channels(), cells);
+            return cx.push(kernel);
+        }
         let width = winners.width();
         let kernel = Kernel::new("pool2d", width.pick("max_forward", "max_forward_vec4"))
             .read(width.pick("x", "x4"), cx.input(0))
@@ -234,12 +240,11 @@ impl Op for MaxPool2d {
         }
         let winners = Winners::of(&self.window, channels);
         let word = |&i: &usize| {
-            let (position, first) = (i / winners.words, i % winners.words * winners.lanes);
-            let lane = |(k, c): (usize, usize)| {
+            let lane = |(k, (position, c)): (usize, (usize, usize))| {
                 let index = position * channels + c;
                 place(&self.window, winner(index), index, channels) << (8 * k)
             };
-            (first..channels.min(first + winners.lanes)).enumerate().map(lane).sum::<usize>() as f64
+            winners.of_word(i).into_iter().enumerate().map(lane).sum::<usize>() as f64
         };
         indices.iter().map(word).collect()
     }

@@ -3,7 +3,7 @@
 use super::super::activation::{self, Activation, ActivationGrad};
 use super::super::elementwise::Width;
 use super::super::window::Window;
-use super::{Loop, Winners, constants, disjoint, divisor, mean_constants, place, unpooled};
+use super::{Loop, Winners, constants, disjoint, divisor, mean_constants, place, rows, unpooled};
 use crate::graph::{Builder, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
 use std::any::Any;
@@ -47,6 +47,12 @@ impl Op for MaxPool2dGradInput {
     fn kernels(&self, cx: &mut KernelCx) {
         let (window, dy, dx) = (&self.window, cx.inputs[0], cx.outputs[0]);
         let winners = Winners::of(window, dy.channels());
+        if let Some(cells) = winners.run {
+            let kernel = Kernel::new("pool2d_rows", "max_grad_input").read("dy4", cx.input(0)).read("argmax_in", cx.input(1));
+            let before = self.activation.map(|activation| (activation, cx.input(2)));
+            let kernel = activation::scale(kernel.write("dx4", cx.output(0)), "y_in4", before.as_ref(), &cx.input(0));
+            return cx.push(rows(kernel, window, dy.channels(), cells));
+        }
         let width = winners.width();
         let disjoint = disjoint(window);
         let entry = match disjoint {
