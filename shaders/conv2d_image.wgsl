@@ -1,6 +1,6 @@
 // Convolution for software adapters (conv2d.wgsl has the formulas): implicit GEMMs whose operands come from textures, four elements a
 // load (lib/texel.wgsl), and are shared by the 8 lanes of a subgroup. One workgroup is one subgroup and computes one tile:
-//   forward:     8 MG pixels x 8 NG filters, a lane holding one filter of each 8; sums over taps and channels, four channels a step;
+//   forward:     8 MG pixels x 8 NG filters, a lane holding one filter of each 8, or four of each 32; sums over taps and channels, four channels a step;
 //   grad_input:  8 MG pixels x 32 NG channels, a lane holding four channels of each 32; sums over taps and filters, four filters a step
 //                (where channels are few, RL lanes share the same ones and each holds one row in RL);
 //   grad_weight: 4 ML MG filters x 32 NG weights, a lane holding four weights of each 32; sums over a part of the pixels, one a step.
@@ -26,6 +26,8 @@ override UNROLL: u32 = 1u;  // steps of the innermost loop in one iteration
 override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
 override STEP_W: u32 = 1u;
 override PARTS: u32 = 1u;   // grad_weight: partial sums
+override FOURS: u32 = 0u;   // 1: a lane stores four neighbours of its output at once: filters of y, channels of dx and partial sums
+override QUADS: u32 = 1u;   // forward: fours of a lane's NG filters
 
 const C: u32 = GROUPS * CG;
 const CT: u32 = (CG + 3u) / 4u;             // texels of a group's channels
@@ -43,6 +45,38 @@ const J_TILES: u32 = (JT + 8u * NG - 1u) / (8u * NG);
 @group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any buffer, ignored
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>;
+
+// Filter `n` of a lane, of those from `first` on: every eighth, or four neighbours of each 32.
+fn filter_of(first: u32, lane: u32, n: u32) -> u32 {
+    switch FOURS {
+        case 1u: { return min(first + n / 4u * 32u + lane * 4u, KG - 4u) + n % 4u; }
+        default: { return min(first + n * 8u + lane, KG - 1u); }
+    }
+}
+
+fn put_y(row: u32, k: array<u32, NG>, sums: array<f32, NG>) {
+    switch FOURS {
+        case 1u: { put_y_fours(row, k, sums); }
+        default: { put_y_each(row, k, sums); }
+    }
+}
+
+fn put_y_fours(row: u32, k: array<u32, NG>, sums: array<f32, NG>) {
+#for q in 0..QUADS
+    y4[(row + k[4u * $qu]) / 4u] = activate4(vec4<f32>(
+#for i in 0..4
+        sums[(4u * $qu + $iu) % NG],
+#end
+    ));
+#end
+}
+
+fn put_y_each(row: u32, k: array<u32, NG>, sums: array<f32, NG>) {
+#for n in 0..NG
+    y[row + k[$n]] = activate(sums[$n]);
+#end
+}
 
 // The functions keep the unrolled code short, of which naga's time is a square; drivers inline them.
 fn add_dot(sum: f32, a: vec4<f32>, b: vec4<f32>) -> f32 {
@@ -54,7 +88,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     let tile = group_index(group, groups);
     let m0 = tile / (GROUPS * K_TILES) * (8u * MG);
     let g = tile / K_TILES % GROUPS;
-    let k0 = tile % K_TILES * (8u * NG) + lane;
+    let k0 = tile % K_TILES * (8u * NG);
     let pixels = OH * OW * step.n;
     if m0 >= pixels {
         return;
@@ -71,7 +105,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 #end
 #end
 #for n in 0..NG
-    let k_$n = g * KG + min(k0 + 8u * $nu, KG - 1u);
+    let k_$n = g * KG + filter_of(k0, lane, $nu);
     let f_$n = FIRST + k_$n * JT;
 #end
     for (var tap = 0u; tap < R * S; tap += 1u) {
@@ -108,21 +142,27 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     let bias_$n = select(0.0, b[select(0u, FIRST_K + k_$n, BIAS != 0u)], BIAS != 0u);
     let factor_$n = select(1.0, b[select(0u, K + FIRST_K + k_$n, BIAS == 2u)], BIAS == 2u);
 #end
+    let k = array<u32, NG>(
+#for n in 0..NG
+        k_$n,
+#end
+    );
 #for m in 0..MG
 #for l in 0..8
-    {
-        let row = min(m0 + 8u * $mu + $lu, pixels - 1u) * K + FIRST_K;
+    put_y(min(m0 + 8u * $mu + $lu, pixels - 1u) * K + FIRST_K, k, array<f32, NG>(
 #for n in 0..NG
-        y[row + k_$n] = activate(sum_$m_$l_$n * factor_$n + bias_$n);
+        sum_$m_$l_$n * factor_$n + bias_$n,
 #end
-    }
+    ));
 #end
 #end
 }
 
 @group(0) @binding(1) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> y_in: array<f32>; // without an activation before any buffer, ignored
+@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
 
 const PHASES: u32 = STRIDE_H * STRIDE_W;
 const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
@@ -139,8 +179,20 @@ fn derivative(at: u32) -> f32 {
 
 // Four channels from c on of the pixel that begins at `to`.
 fn put_dx(to: u32, c: u32, sum: vec4<f32>) {
+    switch FOURS {
+        case 1u: { put_dx_four((to + c) / 4u, sum); }
+        default: { put_dx_each(to, c, sum); }
+    }
+}
+
+fn put_dx_four(at: u32, sum: vec4<f32>) {
+    let factor = activate_grad4(y_in4[select(0u, at, ACTIVATION != 0u)]);
+    dx4[at] = (sum + select(vec4<f32>(0.0), dx4[at], ADD != 0u)) * factor;
+}
+
+fn put_dx_each(to: u32, c: u32, sum: vec4<f32>) {
 #for q in 0..4
-    if CG % 4u == 0u || c + $qu < CG {
+    if c + $qu < CG {
         dx[to + c + $qu] = (sum[$q] + select(0.0, dx[to + c + $qu], ADD != 0u)) * derivative(to + c + $qu);
     }
 #end
@@ -241,12 +293,20 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 
 @group(0) @binding(2) var x_in: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(3) var<storage, read_write> partial4: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // without a bias nothing is written
 
 // Four channels from c on of the tap that begins at `to`.
 fn put_partial(to: u32, c: u32, sum: vec4<f32>) {
+    switch FOURS {
+        case 1u: { partial4[(to + c) / 4u] = sum; }
+        default: { put_partial_each(to, c, sum); }
+    }
+}
+
+fn put_partial_each(to: u32, c: u32, sum: vec4<f32>) {
 #for q in 0..4
-    if CG % 4u == 0u || c + $qu < CG {
+    if c + $qu < CG {
         partial[to + c + $qu] = sum[$q];
     }
 #end

@@ -24,6 +24,7 @@ override LEAD: u32 = 0u;    // texels from the first window's start to the row's
 override T: u32 = 1u;       // texels of x under the windows of TP cells
 override WT: u32 = 1u;      // texels of a row of taps
 override TERMS: u32 = 1u;   // elements of a row of taps: S CC
+override EIGHTS: u32 = 1u;  // grad_weight: TERMS / 8, rounded up
 override DT: u32 = 1u;      // fours of a tile of y or dy: TP KT / 4
 
 const STEPS: u32 = C / CC;
@@ -243,6 +244,18 @@ fn add_cells(sum: ptr<function, array<f32, TERMS>>, mine: array<f32, TP>) {
 #end
 }
 
+fn across(v: f32) -> f32 {
+    return ((subgroupShuffle(v, 0u) + subgroupShuffle(v, 1u)) + (subgroupShuffle(v, 2u) + subgroupShuffle(v, 3u)))
+        + ((subgroupShuffle(v, 4u) + subgroupShuffle(v, 5u)) + (subgroupShuffle(v, 6u) + subgroupShuffle(v, 7u)));
+}
+
+// The sum over all lanes of the value whose number is the lane's.
+fn totals(lane: u32, v0: f32, v1: f32, v2: f32, v3: f32, v4: f32, v5: f32, v6: f32, v7: f32) -> f32 {
+    let low = select(select(across(v0), across(v1), lane == 1u), select(across(v2), across(v3), lane == 3u), lane >= 2u);
+    let high = select(select(across(v4), across(v5), lane == 5u), select(across(v6), across(v7), lane == 7u), lane >= 6u);
+    return select(low, high, lane >= 4u);
+}
+
 @compute @workgroup_size(WG)
 fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
@@ -288,15 +301,21 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
 #end
     }
+    // Each lane stores a term of each 8.
 #for f in 0..KT
 #for r in 0..RT
     {
         let to = ((part * K + k0 + $fu) * R + r0 + $ru) * (S * C) + c * CC;
-#for j in 0..TERMS
+#for i in 0..EIGHTS
         {
-            let total = subgroupAdd(sum_$f_$r[$j]);
-            if lane == 0u {
-                partial[to + $ju / CC * C + $ju % CC] = total;
+            let total = totals(lane
+#for l in 0..8
+                , sum_$f_$r[min(8u * $iu + $lu, TERMS - 1u)]
+#end
+            );
+            let j = 8u * $iu + lane;
+            if j < TERMS {
+                partial[to + j / CC * C + j % CC] = total;
             }
         }
 #end
@@ -305,7 +324,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
     if BIAS != 0u && r0 == 0u && c == 0u {
 #for f in 0..KT
-        let total_$f = subgroupAdd(bias_$f);
+        let total_$f = across(bias_$f);
         if lane == 0u {
             bias_partial[part * K + k0 + $fu] = total_$f;
         }

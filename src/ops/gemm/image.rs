@@ -107,11 +107,15 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
     let columns = (job.span.len() / g.groups).div_ceil(8 * tile.columns) * g.groups;
     let x = pack_x(cx, &job.x, &job.geometry);
     let w = pack_w(cx, &job.w, g);
+    let filters = [job.span.len() / g.groups, job.span.start, g.filters, tile.columns];
+    let fours = filters.iter().all(|n| n.is_multiple_of(4));
     let kernel = Kernel::new("conv2d_image", "forward")
         .texture("x", x)
         .texture("w", w)
         .read("b", job.b.clone().unwrap_or(job.x.clone()))
-        .write("y", job.y.clone())
+        .write(if fours { "y4" } else { "y" }, job.y.clone())
+        .set("FOURS", usize::from(fours))
+        .set("QUADS", tile.columns.div_ceil(4))
         .set("BIAS", job.bias())
         .set("UNROLL", unroll(g.group_channels().div_ceil(4), 8 * tile.loads * tile.columns))
         .grid(Grid::tiles(g.pixels(), 8 * tile.loads, columns, LANES));
@@ -129,8 +133,11 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
     let dy = pack_pixels(cx, &job.dy, g.pixels(), g.filters);
     let weights = pack_w(cx, &job.w, g);
     let kernel = Kernel::new("conv2d_image", "grad_input").texture("dy", dy).texture("w", weights);
-    let kernel = if job.add { kernel.read_write("dx", job.dx.clone()) } else { kernel.write("dx", job.dx.clone()) };
-    let kernel = activation::scale(kernel, "y_in", job.before.as_ref(), &job.dy)
+    let fours = g.group_channels().is_multiple_of(4);
+    let (dx, y_in) = if fours { ("dx4", "y_in4") } else { ("dx", "y_in") };
+    let kernel = if job.add { kernel.read_write(dx, job.dx.clone()) } else { kernel.write(dx, job.dx.clone()) };
+    let kernel = activation::scale(kernel, y_in, job.before.as_ref(), &job.dy)
+        .set("FOURS", usize::from(fours))
         .set("ADD", usize::from(job.add))
         .set("CL", tile.lanes)
         .set("STEP_H", h.tap_step())
@@ -151,11 +158,13 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
     let parts = 16usize.div_ceil(tiles).min(pixels.div_ceil(64)).max(pixels.div_ceil(50_000));
     let dy = pack_pixels(cx, &job.dy, g.pixels(), g.filters);
     let x = pack_x(cx, &job.x, &job.geometry);
+    let fours = g.group_channels().is_multiple_of(4);
     weight_parts(cx, job, parts, weights, |sums, bias_sums| {
         let kernel = Kernel::new("conv2d_image", "grad_weight")
             .texture("dy", dy)
             .texture("x_in", x)
-            .write("partial", sums)
+            .write(if fours { "partial4" } else { "partial" }, sums)
+            .set("FOURS", usize::from(fours))
             .write("bias_partial", bias_sums)
             .set("BIAS", usize::from(job.db.is_some()))
             .set("ML", tile.lanes)

@@ -104,6 +104,7 @@ impl RowTile {
             .set("T", (skip + under).div_ceil(4))
             .set("WT", (w.kernel * self.step).div_ceil(4))
             .set("TERMS", w.kernel * self.step)
+            .set("EIGHTS", (w.kernel * self.step).div_ceil(8))
             .set("DT", (self.cells * self.filters).div_ceil(4))
     }
 

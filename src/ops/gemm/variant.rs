@@ -182,16 +182,20 @@ fn image_suits(shape: &Shape, caps: &Caps) -> bool {
     }
 }
 
+/// Outputs up to which tiles are of 16 rows: enough of them for all cores, and half the code to compile.
+const SMALL: usize = 1 << 14;
+
 /// Tiles of up to 32 rows and 64 columns, as large as the shape fills: 256 sums of 8 lanes use each operand most often, and more make
 /// the code outgrow the first cache of instructions.
 fn image_tile(direction: Direction, shape: &Shape) -> ImageTile {
-    let rows = even(shape.rows.div_ceil(8), 4);
+    let most = if shape.products * shape.rows * shape.columns <= SMALL { 2 } else { 4 };
+    let rows = even(shape.rows.div_ceil(8), most);
     match direction {
         Direction::Forward => ImageTile { loads: rows, lanes: 8, columns: even(shape.columns.div_ceil(8), 8) },
         Direction::GradInput => {
             // Lanes without a column of their own take rows.
             let lanes = shape.columns.div_ceil(4).next_power_of_two().min(8);
-            let loads = even(shape.rows.div_ceil(8), 4 * 8 / lanes);
+            let loads = even(shape.rows.div_ceil(8), most * 8 / lanes);
             ImageTile { loads, lanes, columns: even(shape.columns.div_ceil(32), 2) }
         }
         Direction::GradWeight => {
