@@ -29,6 +29,7 @@ fn keys_that_do_not_fit_get_one_clear_answer() {
         (r#"{"op": "reshape", "shape": [25, 3]}"#.into(), "expected [height, width, channels] or [features]"),
         (r#"{"op": "upsample2d", "scale": 257}"#.into(), "a scale of 257 is over 256"),
         (format!(r#"{{{transposed}, "output_padding": 1}}"#), "output_padding does not go with"),
+        (format!(r#"{{{transposed}, "output_padding": "same"}}"#), "expected a whole number or [h, w]"),
         (format!(r#"{{{transposed}, "padding": 0, "output_padding": 1}}"#), "not smaller than the stride"),
         (format!(r#"{{{transposed}, "padding": 3}}"#), "cuts off all of the output"),
         (format!(r#"{{{transposed}, "groups": 2}}"#), "2 groups do not divide"),

@@ -66,7 +66,7 @@ impl Op for BiasAdd {
     }
 }
 
-/// Input dy `[N, …, C]`; output db `[C]`: db[c] = Σ dy[…, c], in two stages so that the order of the sum is fixed.
+/// Input dy `[N, …, C]`; output db `[C]`: db[c] = Σ dy[…, c], in at most two stages so that the order of the sum is fixed.
 #[derive(Debug)]
 pub struct BiasAddGradBias {
     /// C.
@@ -76,10 +76,13 @@ pub struct BiasAddGradBias {
 /// Partial sums of the first stage.
 const PARTS: usize = 64;
 
+/// Rows that one invocation sums, rather than a second dispatch the sums of several.
+const FEW: usize = 256;
+
 /// Pushes the kernels of `db[c] = Σ dy[…, c]` for dy, input 0, of `rows` rows a sample.
 pub fn push_grad_bias(cx: &mut KernelCx, rows: usize, channels: usize, db: Target) {
-    let parts = PARTS.min(rows * cx.batch);
-    let partial = cx.scratch(parts * channels);
+    let parts = if rows * cx.batch <= FEW { 1 } else { PARTS.min(rows * cx.batch) };
+    let partial = if parts == 1 { db.clone() } else { cx.scratch(parts * channels) };
     cx.push(
         Kernel::new("bias_add", "grad_bias_partial")
             .read("dy", cx.input(0))
@@ -89,6 +92,9 @@ pub fn push_grad_bias(cx: &mut KernelCx, rows: usize, channels: usize, db: Targe
             .set("PARTS", parts)
             .grid(Grid::fixed(parts * channels)),
     );
+    if parts == 1 {
+        return;
+    }
     cx.push(
         Kernel::new("bias_add", "grad_bias")
             .read("parts_in", partial)

@@ -4,7 +4,7 @@
 use super::batch_norm::{self, BatchNormKeys};
 use super::bias_add::BiasAdd;
 use super::conv2d::{Conv2dGradInput, Geometry, MAX_TAPS, Norm};
-use super::window::{Axis, Padding, Window, picture, times};
+use super::window::{Cells, Axis, Padding, Window, picture, times};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Fill, ShapeError, Value, pytorch_default};
 use crate::spec::{Count, Pair, SpecStruct, spec_struct};
@@ -28,7 +28,7 @@ spec_struct! {
         /// "same" (output = input · stride), "valid", or cells cut off on each side.
         pub padding: Padding = Padding::Same,
         /// Rows and columns added below and to the right; smaller than stride or dilation.
-        pub output_padding: Padding = Padding::Cells { h: 0, w: 0 },
+        pub output_padding: Cells = Cells::default(),
         /// Cells from one tap of a filter to the next.
         pub dilation: Pair = Pair::square(1),
         /// Groups of channels that are convolved apart.
@@ -43,10 +43,7 @@ spec_struct! {
 impl ConvTranspose2dKeys {
     /// Rows and columns that `output_padding` adds, within PyTorch's rule for it.
     fn added(&self) -> Result<[usize; 2], ShapeError> {
-        let Padding::Cells { h, w } = self.output_padding else {
-            let what = "output_padding is a whole number or [h, w]".to_string();
-            return Err(ShapeError::new(what, "leave it out, or give the rows and columns to add"));
-        };
+        let Cells { h, w } = self.output_padding;
         if [h, w] != [0, 0] && self.padding == Padding::Same {
             let what = "output_padding does not go with \"padding\": \"same\", which gives input · stride".to_string();
             return Err(ShapeError::new(what, "leave it out, or give padding as a number"));

@@ -69,9 +69,39 @@ impl Field for Padding {
     }
 
     fn schema() -> Json {
+        json!({ "anyOf": [{ "enum": ["same", "valid"] }, Cells::schema()] })
+    }
+}
+
+/// Rows and columns of cells, which may be 0: a number or `[h, w]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Cells {
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+}
+
+impl Field for Cells {
+    fn read(node: &Node, report: &mut Report) -> Option<Cells> {
+        let words = matches!(node.kind, Kind::String(_));
+        let padding = if words { None } else { Padding::read(node, report) };
+        let Some(Padding::Cells { h, w }) = padding else {
+            if words {
+                report.expected(node, "a whole number or [h, w]");
+            }
+            return None;
+        };
+        Some(Cells { h, w })
+    }
+
+    fn write(&self) -> Json {
+        Padding::Cells { h: self.h, w: self.w }.write()
+    }
+
+    fn schema() -> Json {
         let cells = json!({ "type": "integer", "minimum": 0, "maximum": MAX_CELLS });
-        json!({ "anyOf": [{ "enum": ["same", "valid"] }, cells,
-            { "type": "array", "items": cells, "minItems": 2, "maxItems": 2 }] })
+        json!({ "anyOf": [cells, { "type": "array", "items": cells, "minItems": 2, "maxItems": 2 }] })
     }
 }
 
