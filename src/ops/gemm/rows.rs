@@ -19,6 +19,8 @@ const MOST_FILTERS: usize = 8;
 /// Most multiply-adds that are unrolled, and most sums of a lane.
 const MOST_PRODUCTS: usize = 4096;
 const MOST_SUMS: usize = 256;
+/// Most texels of a row of x, and of dy, that a lane holds.
+const MOST_TEXELS: usize = 64;
 
 /// A tile of rows: how much of a convolution one workgroup and one step of its loop take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +58,8 @@ fn step(pixels: usize, channels: usize) -> Option<usize> {
 /// The most cells that divide a row of y and begin on a texel of x.
 fn cells(w: &Axis, step: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
     let whole = |&n: &usize| w.output.is_multiple_of(n) && (n == w.output || (n * w.stride * step).is_multiple_of(4));
-    (LEAST_CELLS..=MOST_CELLS.min(w.output)).rev().filter(whole).find(|&n| fits(n))
+    let held = |n: usize| (((n - 1) * w.stride + w.kernel) * step).div_ceil(4) <= MOST_TEXELS;
+    (LEAST_CELLS..=MOST_CELLS.min(w.output)).rev().filter(whole).find(|&n| held(n) && fits(n))
 }
 
 impl RowTile {
@@ -86,7 +89,8 @@ impl RowTile {
         };
         let taps = if g.window.h.kernel * filters * terms <= MOST_SUMS { g.window.h.kernel } else { 1 };
         let products = |n: usize| n * taps * filters * terms;
-        let cells = cells(w, step, |n| (n * filters).is_multiple_of(4) && products(n) <= MOST_PRODUCTS)?;
+        let held = |n: usize| (n * filters).is_multiple_of(4) && n * filters <= 4 * MOST_TEXELS;
+        let cells = cells(w, step, |n| held(n) && products(n) <= MOST_PRODUCTS)?;
         (taps * filters * terms <= MOST_SUMS).then_some(RowTile { cells, filters, step, taps })
     }
 

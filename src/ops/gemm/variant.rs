@@ -161,7 +161,7 @@ pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
     }
     // Sums of y and dx are not split here, so their loops could pass the limit of iterations.
     let too_long = direction != Direction::GradWeight && shape.depth > 200_000;
-    if let (Family::Software, 8, Some(tile)) = (caps.family, caps.subgroup, shape.along) {
+    if let (Family::Software, 8, Some(tile)) = (caps.family, caps.subgroup, shape.along.filter(|_| !too_long)) {
         return Variant::Rows(tile);
     }
     let image = !too_long && caps.subgroup == 8 && image_suits(shape, caps);
