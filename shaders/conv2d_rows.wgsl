@@ -3,6 +3,7 @@
 // 8 lanes, and a lane takes a row of y of its own, so that what it loads of a row of x serves all taps of TP neighbours:
 //   products:    TP cells of 8 rows x KT filters, a lane loading the weights of one filter, which are handed round by subgroupShuffle;
 //   forward:     y from x and w;
+//   forward_held: the same where kernels are small: a lane loads all rows of x under its TP cells once, for all filters, four after four;
 //   grad_input:  dx from dy in the place of x and turned weights in the place of w (stride 1);
 //   grad_weight: KT filters x RT rows of taps, sums over a part of the rows of y, first within each lane.
 // A row of x is loaded CC channels of its pixels at a time: all, or four. Rows past the end are those of the last one, computed and
@@ -26,6 +27,9 @@ override WT: u32 = 1u;      // texels of a row of taps
 override TERMS: u32 = 1u;   // elements of a row of taps: S CC
 override EIGHTS: u32 = 1u;  // grad_weight: TERMS / 8, rounded up
 override DT: u32 = 1u;      // fours of a tile of y or dy: TP KT / 4
+override HT: u32 = 1u;      // forward_held: texels of x under TP cells: R T
+override HW: u32 = 1u;      // forward_held: texels of a filter: R WT
+override LW: u32 = 1u;      // forward_held: texels of four filters by lanes: HW / 2, rounded up
 
 const STEPS: u32 = C / CC;
 const TILES: u32 = OW / TP;
@@ -168,6 +172,62 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 #end
     ));
 #end
+}
+
+var<private> held: array<vec4<f32>, HT>;
+var<private> weights: array<vec4<f32>, LW>; // element i of four filters is lane i % 8's i / 8
+
+// Adds to each sum the products of a filter with a window.
+fn add_held(sum: ptr<function, array<f32, TP>>, taps: array<vec4<f32>, HW>) {
+#for r in 0..R
+#for j in 0..TERMS
+#for p in 0..TP
+    (*sum)[$p] += held[$ru * T + (SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u] * taps[$ru * WT + $ju / 4u][$ju % 4u];
+#end
+#end
+#end
+}
+
+@compute @workgroup_size(WG)
+fn forward_held(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    if tile / TILES * 8u >= OH * step.n {
+        return;
+    }
+    let m = min(tile / TILES * 8u + lane, OH * step.n - 1u);
+    let top = i32(m % OH * STRIDE_H) - i32(PAD_H);
+    let left = i32(tile % TILES * (AHEAD / 4u)) - i32(LEAD);
+#for r in 0..R
+    load_row(m / OH, top + $r, left, 0u);
+#for j in 0..T
+    held[$ru * T + $ju] = row[$j];
+#end
+#end
+    let to = (m * OW + tile % TILES * TP) * (K / 4u);
+    for (var k = 0u; k < K / 4u; k += 1u) {
+#for i in 0..LW
+        weights[$i] = textureLoad(w, texel(FIRST + k * (4u * HW) + min($iu * 8u + lane, 4u * HW - 1u)));
+#end
+        let my_bias = bias(4u * k + min(lane, 3u));
+        let my_factor = factor(4u * k + min(lane, 3u));
+#for f in 0..4
+        var sum_$f = array<f32, TP>();
+        add_held(&sum_$f, array<vec4<f32>, HW>(
+#for t in 0..HW
+            subgroupShuffle(weights[($fu * HW + $tu) / 8u], ($fu * HW + $tu) % 8u),
+#end
+        ));
+        let bias_$f = subgroupShuffle(my_bias, $fu);
+        let factor_$f = subgroupShuffle(my_factor, $fu);
+#end
+#for p in 0..TP
+        y4[to + $pu * (K / 4u) + k] = activate4(vec4<f32>(
+#for f in 0..4
+            sum_$f[$p] * factor_$f + bias_$f,
+#end
+        ));
+#end
+    }
 }
 
 @group(0) @binding(3) var<storage, read> y_in: array<f32>; // without an activation before any buffer, ignored

@@ -100,6 +100,7 @@ fn caps(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         subgroup: if features.contains(wgpu::Features::SUBGROUP) && least == most { most } else { 0 },
+        words: is_software(adapter) && features.contains(wgpu::Features::SHADER_INT64),
         family: family(is_software(adapter)),
     }
 }
@@ -167,7 +168,7 @@ impl Device {
             wanted.max_storage_buffers_per_shader_stage = offered.max_storage_buffers_per_shader_stage;
             // Timestamps are for profiles and cost nothing where none is written.
             let stamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS;
-            features = adapter.features() & (wgpu::Features::SUBGROUP | stamps);
+            features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64 | stamps);
         }
         let name = adapter.get_info().name;
         let desc = wgpu::DeviceDescriptor {

@@ -4,7 +4,7 @@
 //! after binding but the command encoder that WebGPU uses up with every submission.
 
 use super::device::Device;
-use super::shader;
+use super::{shader, words};
 use crate::compile::layout::Layout;
 use crate::compile::program::{Buffer, Copy, Dispatch, PipelineKey, Program, Range};
 use crate::error::Result;
@@ -429,6 +429,7 @@ impl Session {
 /// Compiles one pipeline.
 fn pipeline(device: &Device, key: &PipelineKey) -> Result<Pipeline> {
     let source = shader::expand(key);
+    let source = if device.caps().words { words::rewrite(&source) } else { source };
     let name = format!("{}.{}", key.shader, key.entry);
     let refuse = |e: String| device.error(format!("shader {name} does not compile: {e}"), "report this with the spec");
     let bindings = shader::reflect(&source, key.entry).map_err(refuse)?;

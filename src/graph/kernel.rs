@@ -33,6 +33,8 @@ pub struct Caps {
     pub workgroup_memory: u32,
     /// Lanes of every subgroup where subgroup operations are there and the size is fixed, else 0.
     pub subgroup: u32,
+    /// A software adapter with integers of 64 bits, by which it moves fours of storage buffers in half as many steps.
+    pub words: bool,
     /// Which kernels suit it.
     pub family: Family,
 }
@@ -50,6 +52,7 @@ impl Default for Caps {
             max_storage_buffers: 8,
             workgroup_memory: 16 << 10,
             subgroup: 0,
+            words: false,
             family: Family::Gpu,
         }
     }

@@ -19,8 +19,10 @@ const MOST_FILTERS: usize = 8;
 /// Most multiply-adds that are unrolled, and most sums of a lane.
 const MOST_PRODUCTS: usize = 4096;
 const MOST_SUMS: usize = 256;
-/// Most texels of a row of x, and of dy, that a lane holds.
+/// Most texels of x, and of dy, that a lane holds.
 const MOST_TEXELS: usize = 64;
+/// Most multiply-adds that are unrolled where x is held: more would not stay near the first cache of instructions.
+const MOST_HELD: usize = 1200;
 
 /// A tile of rows: how much of a convolution one workgroup and one step of its loop take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +35,8 @@ pub struct RowTile {
     step: usize,
     /// Rows of taps, of the gradient by the weights.
     taps: usize,
+    /// All rows of taps are taken at once, and all filters, four after four.
+    held: bool,
 }
 
 /// The convolution that computes dx from dy: rows and columns change places, and so do channels and filters.
@@ -58,23 +62,42 @@ fn step(pixels: usize, channels: usize) -> Option<usize> {
 /// The most cells that divide a row of y and begin on a texel of x.
 fn cells(w: &Axis, step: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
     let whole = |&n: &usize| w.output.is_multiple_of(n) && (n == w.output || (n * w.stride * step).is_multiple_of(4));
-    let held = |n: usize| (((n - 1) * w.stride + w.kernel) * step).div_ceil(4) <= MOST_TEXELS;
+    let held = |n: usize| texels(w, step, n) <= MOST_TEXELS;
     (LEAST_CELLS..=MOST_CELLS.min(w.output)).rev().filter(whole).find(|&n| held(n) && fits(n))
+}
+
+/// Texels of a row of x under the windows of `cells` cells, from a whole one on.
+fn texels(w: &Axis, step: usize, cells: usize) -> usize {
+    let skip = (w.before * step).next_multiple_of(4) - w.before * step;
+    (skip + ((cells - 1) * w.stride + w.kernel) * step).div_ceil(4)
 }
 
 impl RowTile {
     /// Of the forward product.
     pub fn forward(g: &Geometry) -> Option<RowTile> {
+        RowTile::held(g).or_else(|| RowTile::products(g))
+    }
+
+    fn held(g: &Geometry) -> Option<RowTile> {
+        let w = &g.window.w;
+        let step = step(w.input, g.channels).filter(|&n| n == g.channels && suits(g))?;
+        let held = |n: usize| g.window.h.kernel * texels(w, step, n) <= MOST_TEXELS;
+        let cells = cells(w, step, |n| 4 * n * g.taps() <= MOST_HELD && held(n))?;
+        let fours = g.filters.is_multiple_of(4) && g.filters > 4;
+        fours.then_some(RowTile { cells, filters: 4, step, taps: 1, held: true })
+    }
+
+    fn products(g: &Geometry) -> Option<RowTile> {
         let w = &g.window.w;
         let step = step(w.input, g.channels).filter(|_| suits(g))?;
         let filters = even(g.filters, MOST_FILTERS);
         let cells = cells(w, step, |n| n * filters * w.kernel * step <= MOST_PRODUCTS && n * filters <= MOST_SUMS)?;
-        Some(RowTile { cells, filters, step, taps: 1 })
+        Some(RowTile { cells, filters, step, taps: 1, held: false })
     }
 
     /// Of the gradient by the input.
     pub fn grad_input(g: &Geometry) -> Option<RowTile> {
-        RowTile::forward(&turned(g)?)
+        RowTile::products(&turned(g)?)
     }
 
     /// Of the gradient by the weights.
@@ -91,22 +114,26 @@ impl RowTile {
         let products = |n: usize| n * taps * filters * terms;
         let held = |n: usize| (n * filters).is_multiple_of(4) && n * filters <= 4 * MOST_TEXELS;
         let cells = cells(w, step, |n| held(n) && products(n) <= MOST_PRODUCTS)?;
-        (taps * filters * terms <= MOST_SUMS).then_some(RowTile { cells, filters, step, taps })
+        (taps * filters * terms <= MOST_SUMS).then_some(RowTile { cells, filters, step, taps, held: false })
     }
 
     fn constants(&self, kernel: Kernel, g: &Geometry) -> Kernel {
         let w = &g.window.w;
         let lead = (w.before * self.step).div_ceil(4);
-        let skip = 4 * lead - w.before * self.step;
-        let under = ((self.cells - 1) * w.stride + w.kernel) * self.step;
+        let texels = texels(w, self.step, self.cells);
+        let weights = (w.kernel * self.step).div_ceil(4);
+        let rows = if self.held { g.window.h.kernel } else { 1 };
         let kernel = g.window.constants(kernel).set("C", g.channels).set("K", g.filters).set("CC", self.step);
         kernel
             .set("TP", self.cells)
             .set("KT", self.filters)
             .set("RT", self.taps)
             .set("LEAD", lead)
-            .set("T", (skip + under).div_ceil(4))
-            .set("WT", (w.kernel * self.step).div_ceil(4))
+            .set("T", texels)
+            .set("WT", weights)
+            .set("HT", rows * texels)
+            .set("HW", rows * weights)
+            .set("LW", (rows * weights).div_ceil(2))
             .set("TERMS", w.kernel * self.step)
             .set("EIGHTS", (w.kernel * self.step).div_ceil(8))
             .set("DT", (self.cells * self.filters).div_ceil(4))
@@ -114,7 +141,8 @@ impl RowTile {
 
     /// A workgroup for 8 rows of y, times tiles of a row and of the filters.
     fn grid(&self, g: &Geometry) -> Grid {
-        let times = g.window.w.output / self.cells * g.filters.div_ceil(self.filters);
+        let filters = if self.held { 1 } else { g.filters.div_ceil(self.filters) };
+        let times = g.window.w.output / self.cells * filters;
         Grid::tiles(g.window.h.output, LANES as usize, times, LANES)
     }
 }
@@ -143,7 +171,12 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
         false => super::image::pack(cx, job.w.clone(), g.filters * g.window.h.kernel, true, &Axis::POINT, row),
     };
     let fours = in_fours(g, &tile);
-    let kernel = Kernel::new("conv2d_rows", if fours { "forward_vec4" } else { "forward" })
+    let entry = match (tile.held, fours) {
+        (true, _) => "forward_held",
+        (false, true) => "forward_vec4",
+        (false, false) => "forward",
+    };
+    let kernel = Kernel::new("conv2d_rows", entry)
         .texture("x", job.x.clone())
         .texture("w", w)
         .read("b", job.b.clone().unwrap_or(job.x.clone()))
