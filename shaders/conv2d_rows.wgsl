@@ -28,8 +28,8 @@ override TERMS: u32 = 1u;   // elements of a row of taps: S CC
 override EIGHTS: u32 = 1u;  // grad_weight: TERMS / 8, rounded up
 override DT: u32 = 1u;      // fours of a tile of y or dy: TP KT / 4
 override HT: u32 = 1u;      // forward_held: texels of x under TP cells: R T
-override HW: u32 = 1u;      // forward_held: texels of a filter: R WT
-override LW: u32 = 1u;      // forward_held: texels of four filters by lanes: HW / 2, rounded up
+override TAPS: u32 = 1u;    // forward_held: weights of a filter, as many as texels of four: R S C
+override LW: u32 = 1u;      // forward_held: those by lanes: TAPS / 8, rounded up
 
 const STEPS: u32 = C / CC;
 const TILES: u32 = OW / TP;
@@ -175,14 +175,14 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 }
 
 var<private> held: array<vec4<f32>, HT>;
-var<private> weights: array<vec4<f32>, LW>; // element i of four filters is lane i % 8's i / 8
+var<private> weights: array<vec4<f32>, LW>; // of four filters, texel i is element i / 8 of lane i % 8
 
 // Adds to each sum the products of a filter with a window.
-fn add_held(sum: ptr<function, array<f32, TP>>, taps: array<vec4<f32>, HW>) {
+fn add_held(sum: ptr<function, array<f32, TP>>, taps: array<f32, TAPS>) {
 #for r in 0..R
 #for j in 0..TERMS
 #for p in 0..TP
-    (*sum)[$p] += held[$ru * T + (SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u] * taps[$ru * WT + $ju / 4u][$ju % 4u];
+    (*sum)[$p] += held[$ru * T + (SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u] * taps[$ru * TERMS + $ju];
 #end
 #end
 #end
@@ -206,15 +206,20 @@ fn forward_held(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
     let to = (m * OW + tile % TILES * TP) * (K / 4u);
     for (var k = 0u; k < K / 4u; k += 1u) {
 #for i in 0..LW
-        weights[$i] = textureLoad(w, texel(FIRST + k * (4u * HW) + min($iu * 8u + lane, 4u * HW - 1u)));
+        weights[$i] = textureLoad(w, texel(FIRST + k * TAPS + min($iu * 8u + lane, TAPS - 1u)));
 #end
+        var taps = array<vec4<f32>, TAPS>(
+#for t in 0..TAPS
+            subgroupShuffle(weights[$tu / 8u], $tu % 8u),
+#end
+        );
         let my_bias = bias(4u * k + min(lane, 3u));
         let my_factor = factor(4u * k + min(lane, 3u));
 #for f in 0..4
         var sum_$f = array<f32, TP>();
-        add_held(&sum_$f, array<vec4<f32>, HW>(
-#for t in 0..HW
-            subgroupShuffle(weights[($fu * HW + $tu) / 8u], ($fu * HW + $tu) % 8u),
+        add_held(&sum_$f, array<f32, TAPS>(
+#for t in 0..TAPS
+            taps[($fu * TAPS + $tu) / 4u][($fu * TAPS + $tu) % 4u],
 #end
         ));
         let bias_$f = subgroupShuffle(my_bias, $fu);

@@ -18,7 +18,7 @@ const MOST_CELLS: usize = 16;
 const MOST_FILTERS: usize = 8;
 /// Most multiply-adds that are unrolled, and most sums of a lane.
 const MOST_PRODUCTS: usize = 4096;
-const MOST_SUMS: usize = 256;
+const MOST_SUMS: usize = 224;
 /// Most texels of x, and of dy, that a lane holds.
 const MOST_TEXELS: usize = 64;
 /// Most multiply-adds that are unrolled where x is held: more would not stay near the first cache of instructions.
@@ -121,7 +121,6 @@ impl RowTile {
         let w = &g.window.w;
         let lead = (w.before * self.step).div_ceil(4);
         let texels = texels(w, self.step, self.cells);
-        let weights = (w.kernel * self.step).div_ceil(4);
         let rows = if self.held { g.window.h.kernel } else { 1 };
         let kernel = g.window.constants(kernel).set("C", g.channels).set("K", g.filters).set("CC", self.step);
         kernel
@@ -130,10 +129,10 @@ impl RowTile {
             .set("RT", self.taps)
             .set("LEAD", lead)
             .set("T", texels)
-            .set("WT", weights)
+            .set("WT", (w.kernel * self.step).div_ceil(4))
             .set("HT", rows * texels)
-            .set("HW", rows * weights)
-            .set("LW", (rows * weights).div_ceil(2))
+            .set("TAPS", g.taps())
+            .set("LW", g.taps().div_ceil(8))
             .set("TERMS", w.kernel * self.step)
             .set("EIGHTS", (w.kernel * self.step).div_ceil(8))
             .set("DT", (self.cells * self.filters).div_ceil(4))
@@ -166,7 +165,8 @@ fn suits(g: &Geometry) -> bool {
 pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
     let g = &job.geometry;
     let row = g.window.w.kernel * g.channels;
-    let w = match row.is_multiple_of(4) {
+    // Four filters together are whole texels.
+    let w = match tile.held || row.is_multiple_of(4) {
         true => job.w.clone(),
         false => super::image::pack(cx, job.w.clone(), g.filters * g.window.h.kernel, true, &Axis::POINT, row),
     };
