@@ -28,6 +28,7 @@ override STEP_W: u32 = 1u;
 override PARTS: u32 = 1u;   // grad_weight: partial sums
 override FOURS: u32 = 0u;   // 1: a lane stores four neighbours of its output at once: filters of y, channels of dx and partial sums
 override QUADS: u32 = 1u;   // forward: fours of a lane's NG filters
+override SPREAD: u32 = 0u;  // 1: neighbours in a tile are the same pixel of several images, 0: pixels of an image
 
 const C: u32 = GROUPS * CG;
 const CT: u32 = (CG + 3u) / 4u;             // texels of a group's channels
@@ -83,6 +84,28 @@ fn add_dot(sum: f32, a: vec4<f32>, b: vec4<f32>) -> f32 {
     return sum + a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
 }
 
+// The image of a tile's pixel `m`, and its number in the image, of `pixels`.
+fn pixel(m: u32, pixels: u32) -> vec2<u32> {
+    switch SPREAD {
+        case 1u: { return vec2<u32>(m % step.n, m / step.n); }
+        default: { return vec2<u32>(m / pixels, m % pixels); }
+    }
+}
+
+// The taps that one of the outputs `first` to `last` of an axis has inside: the first, and the one behind the last.
+fn taps_of(first: u32, last: u32, pad: u32, dilation: u32, stride: u32, length: u32, taps: u32) -> vec2<u32> {
+    let start = (max(pad, last * stride) - last * stride + dilation - 1u) / dilation;
+    let behind = (max(length + pad, first * stride) - first * stride + dilation - 1u) / dilation;
+    return vec2<u32>(start, max(min(behind, taps), start));
+}
+
+// Rows and columns of taps that one of the pixels `first` to `last` has inside.
+fn taps_of_tile(first: u32, last: u32, rows: ptr<function, vec2<u32>>, columns: ptr<function, vec2<u32>>) {
+    *rows = taps_of(first / OW, last / OW, PAD_H, DILATION_H, STRIDE_H, H, R);
+    let same = first / OW == last / OW;
+    *columns = taps_of(select(0u, first % OW, same), select(OW - 1u, last % OW, same), PAD_W, DILATION_W, STRIDE_W, W, S);
+}
+
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
@@ -94,10 +117,11 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
 #for m in 0..MG
-    let m_$m = min(m0 + 8u * $mu + lane, pixels - 1u);
-    let h_$m = i32(m_$m / OW % OH * STRIDE_H) - i32(PAD_H);
-    let w_$m = i32(m_$m % OW * STRIDE_W) - i32(PAD_W);
-    let image_$m = m_$m / (OH * OW) * H;
+    let m_$m = pixel(min(m0 + 8u * $mu + lane, pixels - 1u), OH * OW);
+    let h_$m = i32(m_$m.y / OW * STRIDE_H) - i32(PAD_H);
+    let w_$m = i32(m_$m.y % OW * STRIDE_W) - i32(PAD_W);
+    let image_$m = m_$m.x * H;
+    let to_$m = (m_$m.x * (OH * OW) + m_$m.y) * K + FIRST_K;
 #for l in 0..8
 #for n in 0..NG
     var sum_$m_$l_$n = 0.0;
@@ -108,12 +132,19 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     let k_$n = g * KG + filter_of(k0, lane, $nu);
     let f_$n = FIRST + k_$n * JT;
 #end
-    for (var tap = 0u; tap < R * S; tap += 1u) {
-        let r = i32(tap / S * DILATION_H);
-        let s = i32(tap % S * DILATION_W);
+    var rows = vec2<u32>(0u, R);
+    var columns = vec2<u32>(0u, S);
+    switch SPREAD {
+        case 1u: { taps_of_tile(m0 / step.n, (min(m0 + 8u * MG, pixels) - 1u) / step.n, &rows, &columns); }
+        default: { }
+    }
+    let width = columns.y - columns.x;
+    for (var tap = 0u; tap < (rows.y - rows.x) * width; tap += 1u) {
+        let r = rows.x + tap / width;
+        let s = columns.x + tap % width;
 #for m in 0..MG
-        let in_$m = u32(h_$m + r) < H && u32(w_$m + s) < W;
-        let at_$m = FIRST + ((image_$m + u32(h_$m + r)) * W + u32(w_$m + s)) * XT + g * CT;
+        let in_$m = u32(h_$m + i32(r * DILATION_H)) < H && u32(w_$m + i32(s * DILATION_W)) < W;
+        let at_$m = FIRST + ((image_$m + u32(h_$m + i32(r * DILATION_H))) * W + u32(w_$m + i32(s * DILATION_W))) * XT + g * CT;
 #end
         for (var c = 0u; c < CT; c += UNROLL) {
 #for u in 0..UNROLL
@@ -122,7 +153,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
                 let a_$m = textureLoad(x, texel(select(ZERO, at_$m + c + $uu, in_$m)));
 #end
 #for n in 0..NG
-                let b_$n = textureLoad(w, texel(f_$n + tap * CT + c + $uu));
+                let b_$n = textureLoad(w, texel(f_$n + (r * S + s) * CT + c + $uu));
 #end
 #for m in 0..MG
 #for l in 0..8
@@ -149,7 +180,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     );
 #for m in 0..MG
 #for l in 0..8
-    put_y(min(m0 + 8u * $mu + $lu, pixels - 1u) * K + FIRST_K, k, array<f32, NG>(
+    put_y(subgroupShuffle(to_$m, $lu), k, array<f32, NG>(
 #for n in 0..NG
         sum_$m_$l_$n * factor_$n + bias_$n,
 #end
@@ -198,6 +229,26 @@ fn put_dx_each(to: u32, c: u32, sum: vec4<f32>) {
 #end
 }
 
+const NOWHERE: u32 = 0xffffffffu;
+
+// Of the taps `taps`, every `every`-th, those by which one of the inputs `first` to `last` of an axis meets an output.
+fn taps_met(first: u32, last: u32, pad: u32, dilation: u32, reach: u32, every: u32, taps: vec2<u32>) -> vec2<u32> {
+    let start = (max(first + pad + dilation, reach) - reach) / dilation;
+    let skipped = (max(start, taps.x) - taps.x + every - 1u) / every * every;
+    return vec2<u32>(taps.x + skipped, min(taps.y, (last + pad) / dilation + 1u));
+}
+
+// Leaves of rows and columns of taps those by which one of the cells `first` to `last` of a phase meets an output.
+fn met_by_tile(first: u32, last: u32, phase_h: u32, phase_w: u32, rows: ptr<function, vec2<u32>>, columns: ptr<function, vec2<u32>>) {
+    let top = first / PW * STRIDE_H + phase_h;
+    let bottom = last / PW * STRIDE_H + phase_h;
+    let same = first / PW == last / PW;
+    let left = select(0u, first % PW, same) * STRIDE_W + phase_w;
+    let right = select(PW - 1u, last % PW, same) * STRIDE_W + phase_w;
+    *rows = taps_met(top, bottom, PAD_H, DILATION_H, OH * STRIDE_H, STEP_H, *rows);
+    *columns = taps_met(left, right, PAD_W, DILATION_W, OW * STRIDE_W, STEP_W, *columns);
+}
+
 // The pixels of a tile are of one phase: those of equal remainders by the strides, which meet the same taps.
 @compute @workgroup_size(WG)
 fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -216,16 +267,16 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     let from_$l = select($lu, $lu * RL + lane / CL, RL > 1u); // constant but where lanes share columns
 #end
 #for m in 0..MG
-    let m_$m = min(m0 + 8u * $mu + lane, cells - 1u);
-    let h_$m = i32(m_$m / PW % PH * STRIDE_H + phase_h + PAD_H);
-    let w_$m = i32(m_$m % PW * STRIDE_W + phase_w + PAD_W);
-    let image_$m = m_$m / (PH * PW) * OH;
+    let m_$m = pixel(min(m0 + 8u * $mu + lane, cells - 1u), PH * PW);
+    let row_$m = m_$m.y / PW * STRIDE_H + phase_h;
+    let column_$m = m_$m.y % PW * STRIDE_W + phase_w;
+    let h_$m = i32(row_$m + PAD_H);
+    let w_$m = i32(column_$m + PAD_W);
+    let image_$m = m_$m.x * OH;
+    let place_$m = select(NOWHERE, ((m_$m.x * H + row_$m) * W + column_$m) * C + g * CG, row_$m < H && column_$m < W);
 #for l in 0..CL
-    let cell_$m_$l = min(m0 + 8u * $mu + from_$l, cells - 1u);
-    let row_$m_$l = cell_$m_$l / PW % PH * STRIDE_H + phase_h;
-    let column_$m_$l = cell_$m_$l % PW * STRIDE_W + phase_w;
-    let to_$m_$l = ((cell_$m_$l / (PH * PW) * H + min(row_$m_$l, H - 1u)) * W + min(column_$m_$l, W - 1u)) * C + g * CG;
-    let real_$m_$l = (H % STRIDE_H == 0u || row_$m_$l < H) && (W % STRIDE_W == 0u || column_$m_$l < W);
+    let to_$m_$l = subgroupShuffle(place_$m, from_$l);
+    let real_$m_$l = (H % STRIDE_H == 0u && W % STRIDE_W == 0u) || to_$m_$l != NOWHERE;
 #end
 #end
 #for n in 0..NG
@@ -238,10 +289,14 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #end
 #end
 #end
-    let first_r = first_tap(phase_h + PAD_H, DILATION_H, STRIDE_H, STEP_H, R);
-    let first_s = first_tap(phase_w + PAD_W, DILATION_W, STRIDE_W, STEP_W, S);
-    for (var r = first_r; r < R; r += STEP_H) {
-        for (var s = first_s; s < S; s += STEP_W) {
+    var rows = vec2<u32>(first_tap(phase_h + PAD_H, DILATION_H, STRIDE_H, STEP_H, R), R);
+    var columns = vec2<u32>(first_tap(phase_w + PAD_W, DILATION_W, STRIDE_W, STEP_W, S), S);
+    switch SPREAD {
+        case 1u: { met_by_tile(m0 / step.n, (min(m0 + 8u * MG, cells) - 1u) / step.n, phase_h, phase_w, &rows, &columns); }
+        default: { }
+    }
+    for (var r = rows.x; r < rows.y; r += STEP_H) {
+        for (var s = columns.x; s < columns.y; s += STEP_W) {
 #for m in 0..MG
             let top_$m = h_$m - i32(r * DILATION_H);
             let left_$m = w_$m - i32(s * DILATION_W);
@@ -312,6 +367,16 @@ fn put_partial_each(to: u32, c: u32, sum: vec4<f32>) {
 #end
 }
 
+// Whether all columns of a tile belong to one tap.
+const ONE_TAP: bool = CT % (8u * NG) == 0u;
+
+// The first output along an axis whose window has the tap `offset` elements behind its start inside, and the one behind the last.
+fn reach(offset: u32, pad: u32, stride: u32, length: u32, outputs: u32) -> vec2<u32> {
+    let first = min((max(pad, offset) - offset + stride - 1u) / stride, outputs);
+    let behind = min((max(length + pad, offset) - offset + stride - 1u) / stride, outputs);
+    return vec2<u32>(first, max(behind, first));
+}
+
 @compute @workgroup_size(WG)
 fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
@@ -339,17 +404,31 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
 #end
 #end
-    let pixels = OH * OW * step.n;
-    let length = (pixels + PARTS - 1u) / PARTS;
+    // Pixels whose windows lie over padding at the one tap of a tile add nothing, but to the bias.
+    let all = !ONE_TAP || (BIAS != 0u && tile % J_TILES == 0u);
+    let tap = j0 / CT;
+    let rows = select(reach(tap / S * DILATION_H, PAD_H, STRIDE_H, H, OH), vec2<u32>(0u, OH), all);
+    let columns = select(reach(tap % S * DILATION_W, PAD_W, STRIDE_W, W, OW), vec2<u32>(0u, OW), all);
+    let width = columns.y - columns.x;
+    let area = (rows.y - rows.x) * width;
+    let length = (area * step.n + PARTS - 1u) / PARTS;
     let start = part * length;
-    let end = min(start + length, pixels);
+    let end = min(start + length, area * step.n);
+    var image = start / max(area, 1u);
+    var row = rows.x + start % max(area, 1u) / max(width, 1u);
+    var column = columns.x + start % max(width, 1u);
     for (var m = start; m < end; m += UNROLL) {
 #for u in 0..UNROLL
-        let m_$u = m + $uu;
-        let real_$u = m_$u < end;
-        let top_$u = i32(m_$u / OW % OH * STRIDE_H);
-        let left_$u = i32(m_$u % OW * STRIDE_W);
-        let base_$u = ((i32(m_$u / (OH * OW) * H) + top_$u) * i32(W) + left_$u) * i32(XT);
+        let m_$u = (image * OH + row) * OW + column;
+        let real_$u = m + $uu < end;
+        let top_$u = i32(row * STRIDE_H);
+        let left_$u = i32(column * STRIDE_W);
+        let base_$u = ((i32(image * H) + top_$u) * i32(W) + left_$u) * i32(XT);
+        column += 1u;
+        row += select(0u, 1u, column == columns.y);
+        column = select(column, columns.x, column == columns.y);
+        image += select(0u, 1u, row == rows.y);
+        row = select(row, rows.x, row == rows.y);
 #for m in 0..MG
         let a_$u_$m = textureLoad(dy, texel(select(ZERO, f_$m + m_$u * YT, real_$u)));
         bias_$m += a_$u_$m;

@@ -11,6 +11,8 @@ use std::ops::Range;
 
 /// Lanes of a subgroup.
 const LANES: u32 = 8;
+/// Most pixels of an image for a tile to take the same pixels of several: taps that all of them have over padding are left out.
+const SPREAD: usize = 16;
 
 fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: ImageTile) -> Kernel {
     let dilation = (g.window.h.dilation, g.window.w.dilation);
@@ -117,6 +119,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
         .set("FOURS", usize::from(fours))
         .set("QUADS", tile.columns.div_ceil(4))
         .set("BIAS", job.bias())
+        .set("SPREAD", usize::from(g.pixels() <= SPREAD))
         .set("UNROLL", unroll(g.group_channels().div_ceil(4), 8 * tile.loads * tile.columns))
         .grid(Grid::tiles(g.pixels(), 8 * tile.loads, columns, LANES));
     let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
@@ -140,6 +143,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
         .set("FOURS", usize::from(fours))
         .set("ADD", usize::from(job.add))
         .set("CL", tile.lanes)
+        .set("SPREAD", usize::from(cells <= SPREAD))
         .set("STEP_H", h.tap_step())
         .set("STEP_W", w.tap_step())
         .set("UNROLL", unroll((job.span.len() / g.groups).div_ceil(4), 4 * tile.loads * tile.lanes * tile.columns))
