@@ -7,6 +7,7 @@
 #import step
 #import activation
 #import taps
+#import texel
 
 override C: u32 = 1u;       // channels, in fours
 override TP: u32 = 1u;      // cells of a row of y
@@ -14,10 +15,11 @@ override TD: u32 = 1u;      // cells of a row of dx, whole strides
 override TILES: u32 = 1u;   // of a row
 override X_COLUMNS: u32 = 1u; // columns of x under the windows of TP cells of y
 override D_COLUMNS: u32 = 1u; // columns of dy whose windows hold one of TD cells of dx
-override FIRST: i32 = 0;    // the first of these, relative to the first cell divided by the stride
+override FIRST_COLUMN: i32 = 0; // the first of these, relative to the first cell divided by the stride
 override BIAS: u32 = 0u;    // 1: add b; 2: b holds C factors behind, by which sums are multiplied first
 override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
 override PARTS: u32 = 1u;   // grad_weight: partial sums
+override TEXTURES: u32 = 0u; // 1: x, wt and dy are read from textures (lib/texel.wgsl)
 
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> wt: array<f32>;
@@ -35,11 +37,25 @@ fn transpose(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
 @group(0) @binding(2) var<storage, read> wt4: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> b4: array<vec4<f32>>; // without a bias wt again, ignored
 @group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>;
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var wt_image: texture_storage_2d<rgba32float, read>;
 
 // Cell (h, w) of x in image n, or 0 outside of it.
 fn cell(n: u32, h: i32, w: i32, c: u32) -> vec4<f32> {
-    let at = (n * H + u32(clamp(h, 0, i32(H) - 1))) * W + u32(clamp(w, 0, i32(W) - 1));
-    return select(vec4<f32>(0.0), x4[at * C + c], h >= 0 && h < i32(H) && w >= 0 && w < i32(W));
+    let inside = h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
+    let at = ((n * H + u32(select(0, h, inside))) * W + u32(select(0, w, inside))) * C + c;
+    switch TEXTURES {
+        case 1u: { return textureLoad(x, texel(select(ZERO, FIRST + at, inside))); }
+        default: { return select(vec4<f32>(0.0), x4[at], inside); }
+    }
+}
+
+// Tap t of four channels.
+fn tap(t: u32, c: u32) -> vec4<f32> {
+    switch TEXTURES {
+        case 1u: { return textureLoad(wt_image, texel(FIRST + t * C + c)); }
+        default: { return wt4[t * C + c]; }
+    }
 }
 
 // One invocation computes TP columns of a row of y, four channels.
@@ -63,7 +79,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         );
 #for s in 0..S
         {
-            let f = wt4[(r * S + $su) * C + c];
+            let f = tap(r * S + $su, c);
 #for p in 0..TP
             sum_$p += row[$pu * STRIDE_W + $su * DILATION_W] * f;
 #end
@@ -86,10 +102,16 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 // So many strides that no difference of columns and taps is below 0.
 const AHEAD: u32 = S * DILATION_W;
 
+@group(0) @binding(5) var dy: texture_storage_2d<rgba32float, read>;
+
 // Cell (h, w) of dy in image n, or 0 outside of it.
 fn pixel(n: u32, h: i32, w: i32, c: u32) -> vec4<f32> {
-    let at = (n * OH + u32(clamp(h, 0, i32(OH) - 1))) * OW + u32(clamp(w, 0, i32(OW) - 1));
-    return select(vec4<f32>(0.0), dy4[at * C + c], h >= 0 && h < i32(OH) && w >= 0 && w < i32(OW));
+    let inside = h >= 0 && h < i32(OH) && w >= 0 && w < i32(OW);
+    let at = ((n * OH + u32(select(0, h, inside))) * OW + u32(select(0, w, inside))) * C + c;
+    switch TEXTURES {
+        case 1u: { return textureLoad(dy, texel(select(ZERO, FIRST + at, inside))); }
+        default: { return select(vec4<f32>(0.0), dy4[at], inside); }
+    }
 }
 
 // One invocation computes TD columns of a row of dx, four channels.
@@ -100,7 +122,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     let iw = i / C % TILES * TD;
     let ih = i / (C * TILES) % H;
     let n = min(i / (C * TILES * H), step.n - 1u);
-    let left = i32(iw / STRIDE_W) + FIRST;
+    let left = i32(iw / STRIDE_W) + FIRST_COLUMN;
 #for p in 0..TD
     var sum_$p = vec4<f32>(0.0);
 #end
@@ -114,10 +136,10 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
         );
 #for s in 0..S
         {
-            let f = wt4[(r * S + $su) * C + c];
+            let f = tap(r * S + $su, c);
 #for p in 0..TD
             if ($pu + PAD_W + AHEAD * STRIDE_W - $su * DILATION_W) % STRIDE_W == 0u {
-                sum_$p += row[i32(($pu + PAD_W + AHEAD * STRIDE_W - $su * DILATION_W) / STRIDE_W) - i32(AHEAD) - FIRST] * f;
+                sum_$p += row[i32(($pu + PAD_W + AHEAD * STRIDE_W - $su * DILATION_W) / STRIDE_W) - i32(AHEAD) - FIRST_COLUMN] * f;
             }
 #end
         }

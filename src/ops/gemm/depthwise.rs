@@ -1,6 +1,7 @@
 //! Convolutions with one filter for each channel: `conv2d_depthwise.wgsl`. They are no matrix products; loads decide, so that neighbours of a
 //! row share what their windows have in common.
 
+use super::variant::reads_textures;
 use super::{Forward, GradInput, GradWeight};
 use crate::graph::{Grid, Kernel, KernelCx, Target};
 use crate::ops::activation;
@@ -57,7 +58,7 @@ fn constants(kernel: Kernel, g: &Geometry, tiles: &Tiles) -> Kernel {
         .set("X_COLUMNS", tiles.x_columns)
         .set("TD", tiles.dx)
         .set("D_COLUMNS", tiles.d_columns)
-        .set_f("FIRST", tiles.first as f64)
+        .set_f("FIRST_COLUMN", tiles.first as f64)
 }
 
 /// The weights with channels innermost, once for all nodes that read them.
@@ -67,15 +68,23 @@ fn transposed(cx: &mut KernelCx, g: &Geometry, w: &Target) -> Target {
     cx.share(constants(kernel, g, &Tiles::of(g)), "wt", weights)
 }
 
+/// The kernel of an entry point with two operands, in textures where those are read fastest, else under their other names in buffers.
+fn operands(cx: &KernelCx, entry: &'static str, operands: [(&'static str, &'static str, &Target); 2]) -> Kernel {
+    let textures = reads_textures(cx.caps);
+    let kernel = Kernel::new("conv2d_depthwise", entry).set("TEXTURES", usize::from(textures));
+    operands.into_iter().fold(kernel, |kernel, (texture, buffer, target)| match textures {
+        true => kernel.texture(texture, target.clone()),
+        false => kernel.read(buffer, target.clone()),
+    })
+}
+
 /// Pushes y.
 pub fn forward(cx: &mut KernelCx, job: &Forward) {
     let g = &job.geometry;
     let wt = transposed(cx, g, &job.w);
     let tile = Tiles::of(g);
     let tiles = g.window.w.output.div_ceil(tile.y);
-    let kernel = Kernel::new("conv2d_depthwise", "forward")
-        .read("x4", job.x.clone())
-        .read("wt4", wt.clone())
+    let kernel = operands(cx, "forward", [("x", "x4", &job.x), ("wt_image", "wt4", &wt)])
         .read("b4", job.b.clone().unwrap_or(wt))
         .write("y4", job.y.clone())
         .set("BIAS", job.bias())
@@ -92,10 +101,8 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput) {
     let wt = transposed(cx, g, &job.w);
     let tile = Tiles::of(g);
     let tiles = w.input.div_ceil(tile.dx);
-    let kernel = Kernel::new("conv2d_depthwise", "grad_input")
-        .read("dy4", job.dy.clone())
-        .read("wt4", wt)
-        .write("dx4", job.dx.clone());
+    let kernel =
+        operands(cx, "grad_input", [("dy", "dy4", &job.dy), ("wt_image", "wt4", &wt)]).write("dx4", job.dx.clone());
     let kernel = activation::scale(kernel, "y_in4", job.before.as_ref(), &job.dy)
         .set("STEP_H", g.window.h.tap_step())
         .set("TILES", tiles)
@@ -110,9 +117,7 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight) {
     let (tiles, weights) = (g.window.w.output.div_ceil(tile.y), g.filters * g.taps());
     let parts = parts(tiles * g.window.h.output * cx.batch, g.channels / 4, cx.caps);
     let sums = cx.scratch(parts * weights);
-    let kernel = Kernel::new("conv2d_depthwise", "grad_weight")
-        .read("dy4", job.dy.clone())
-        .read("x4", job.x.clone())
+    let kernel = operands(cx, "grad_weight", [("dy", "dy4", &job.dy), ("x", "x4", &job.x)])
         .write("partial4", sums.clone())
         .set("PARTS", parts)
         .set("TILES", tiles)

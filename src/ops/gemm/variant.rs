@@ -161,15 +161,21 @@ pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
     }
     // Sums of y and dx are not split here, so their loops could pass the limit of iterations.
     let too_long = direction != Direction::GradWeight && shape.depth > 200_000;
-    if let (Family::Software, 8, Some(tile)) = (caps.family, caps.subgroup, shape.along.filter(|_| !too_long)) {
+    let textures = !too_long && reads_textures(caps);
+    if let Some(tile) = shape.along.filter(|_| textures) {
         return Variant::Rows(tile);
     }
-    let image = !too_long && caps.subgroup == 8 && image_suits(shape, caps);
+    let image = textures && image_suits(shape, caps);
     match caps.family {
         Family::Gpu => tile(direction, shape).map_or(Variant::Plain, Variant::Tiled),
         Family::Software if image => Variant::Image(image_tile(direction, shape)),
         Family::Software => Variant::Plain,
     }
+}
+
+/// Whether kernels read operands from textures (`shaders/lib/texel.wgsl`): software adapters of subgroups of 8, as lavapipe is.
+pub fn reads_textures(caps: &Caps) -> bool {
+    caps.family == Family::Software && caps.subgroup == 8
 }
 
 fn image_suits(shape: &Shape, caps: &Caps) -> bool {
