@@ -21,6 +21,7 @@ const TRAIN: Want = Want {
     strict: false,
     columns: None,
     memory: None,
+    progress: None,
 };
 
 /// An IDX file of unsigned bytes.

@@ -8,6 +8,7 @@ use pumice::spec::Source;
 use pumice::train::problem::Opening;
 use pumice::train::{Control, Problem, Run, Trainer};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 /// The weights, the metrics and the final report of a short run on an adapter with bindings of at most `binding` bytes, and how much of
 /// the data set lay there.
@@ -77,4 +78,24 @@ fn pictures_decoded_ahead_give_the_same_bits_as_those_in_memory() {
     assert!(resident.2 > 300 * 784 && streamed.2 < 50 * 784, "{} and {} bytes of data", resident.2, streamed.2);
     assert_eq!(resident.1, streamed.1, "losses and report");
     assert!(resident.0 == streamed.0, "the weights differ");
+}
+
+#[test]
+fn every_picture_of_a_folder_is_told_of_once_while_it_is_opened() {
+    static TOLD: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
+    let dir = pictures(4);
+    std::fs::write(dir.path().join("7/broken.png"), "no picture").expect("a file");
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/models/softmax_regression_mnist.json");
+    for stream in ["false", "true"] {
+        let data = format!("{{ \"kind\": \"folder\", \"validation\": 0.1, \"stream\": {stream} }}");
+        let model = model::load(Source::open(&file).expect("the spec"), &[("data".into(), data)]);
+        let progress = Some((|done, all| TOLD.lock().unwrap().push((done, all))) as pumice::data::Progress);
+        let opening = Opening { folder: Some(dir.path()), classes: Some(10), progress, ..Opening::default() };
+        let problem =
+            Problem::open(&model.unwrap_or_else(|e| panic!("{e}")), opening).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((problem.in_files(), problem.skipped.len()), (stream == "true", 1));
+        let mut told = std::mem::take(&mut *TOLD.lock().unwrap());
+        told.sort_unstable();
+        assert_eq!(told, (1..=41).map(|done| (done, 41)).collect::<Vec<_>>());
+    }
 }

@@ -1,7 +1,7 @@
 //! `pumice eval`: how good a run is on a data set.
 
 use super::args::DeviceArgs;
-use super::{Outcome, numbers, output};
+use super::{Outcome, numbers, output, progress};
 use crate::compile::model::{self, Model};
 use crate::data::Split;
 use crate::error::{Error, Result};
@@ -53,7 +53,14 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let classes = problem::classes(&model, data)?;
     let only = if args.split == Part::Test { Split::Test } else { Split::Train };
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
-    let opening = Opening { folder: data, classes, only: Some(only), seed, strict: args.strict };
+    let opening = Opening {
+        folder: data,
+        classes,
+        only: Some(only),
+        seed,
+        strict: args.strict,
+        progress: Some(progress::reading),
+    };
     let problem = Problem::open(&model, opening)?;
     output::opened(&problem);
     let positions = match args.split {

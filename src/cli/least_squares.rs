@@ -1,7 +1,7 @@
 //! `pumice train` of a model that is solved for at once: the run folder and the report.
 
 use super::train::{Args, folder, print_report, settle};
-use super::{Outcome, expand, neighbours, numbers, output};
+use super::{Outcome, expand, neighbours, numbers, output, progress};
 use crate::compile::model::{Model, TrainSpec};
 use crate::gpu::Session;
 use crate::spec::Field;
@@ -21,7 +21,14 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let classes = settle(&mut model, data.as_deref())?;
     let train = model.train.clone().expect("the spec has an optimizer");
     ignored(&train);
-    let opening = Opening { folder: data.as_deref(), classes, only: None, seed: train.seed, strict: args.strict };
+    let opening = Opening {
+        folder: data.as_deref(),
+        classes,
+        only: None,
+        seed: train.seed,
+        strict: args.strict,
+        progress: Some(progress::reading),
+    };
     let mut problem = Problem::open(&model, opening)?;
     output::opened(&problem);
     problem.measure(&mut model)?;

@@ -1,7 +1,7 @@
 //! `pumice train` of a model that stores its training set: the search over k and metric, the run folder, the report.
 
 use super::train::{Args, folder, print_report, settle};
-use super::{Outcome, expand, numbers, output};
+use super::{Outcome, expand, numbers, output, progress};
 use crate::compile::model::Model;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
@@ -20,7 +20,14 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
     let classes = settle(&mut model, data.as_deref())?;
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
-    let opening = Opening { folder: data.as_deref(), classes, only: None, seed, strict: args.strict };
+    let opening = Opening {
+        folder: data.as_deref(),
+        classes,
+        only: None,
+        seed,
+        strict: args.strict,
+        progress: Some(progress::reading),
+    };
     let mut problem = Problem::open(&model, opening)?;
     output::opened(&problem);
     problem.measure(&mut model)?;

@@ -6,6 +6,7 @@ use crate::train::Event;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value as Json;
 use std::io::{IsTerminal, stderr};
+use std::sync::Mutex;
 use std::time::Instant;
 
 /// Follows the events of one training.
@@ -95,6 +96,34 @@ fn bar(step: u64, steps: u64) -> ProgressBar {
     let bar = ProgressBar::new(steps).with_style(style).with_position(step);
     bar.reset_eta();
     bar
+}
+
+/// Shows how many pictures of a folder have been decoded: a bar on a terminal, else a line for every tenth of a large folder.
+pub fn reading(done: usize, all: usize) {
+    /// Pictures that are read in a moment.
+    const FEW: usize = 2_000;
+    static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+    if all < FEW {
+        return;
+    }
+    if !stderr().is_terminal() {
+        if done * 10 / all > (done - 1) * 10 / all {
+            output::note(&format!(
+                "read {} of {} pictures",
+                numbers::grouped(done as u64),
+                numbers::grouped(all as u64)
+            ));
+        }
+        return;
+    }
+    // Only another picture's bar could have failed; there is nothing to tell then.
+    let Ok(mut bar) = BAR.lock() else { return };
+    let shown = bar.get_or_insert_with(|| self::bar(0, all as u64).with_message("pictures read"));
+    shown.inc(1);
+    if shown.position() == all as u64 {
+        shown.finish_and_clear();
+        *bar = None;
+    }
 }
 
 fn start_lines(event: &Event, last_step: u64) -> Vec<String> {

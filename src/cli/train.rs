@@ -1,7 +1,7 @@
 //! `pumice train`: from a spec to a run folder. Nothing is written before spec, data and adapter are known to be good.
 
 use super::args::{DeviceArgs, SpecArgs, count};
-use super::progress::Progress;
+use super::progress::{self, Progress};
 use super::{Outcome, eval, expand, least_squares, neighbours, numbers, output, profile, resume};
 use crate::compile::model::{Model, TrainSpec};
 use crate::data::tensors::{self, Tensors};
@@ -84,7 +84,14 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         resume::check(&mut model, run)?;
     }
     let train = model.train.clone().expect("`load` has seen it");
-    let opening = Opening { folder: data.as_deref(), classes, only: None, seed: train.seed, strict: args.strict };
+    let opening = Opening {
+        folder: data.as_deref(),
+        classes,
+        only: None,
+        seed: train.seed,
+        strict: args.strict,
+        progress: Some(progress::reading),
+    };
     let mut problem = Problem::open(&model, opening)?;
     output::opened(&problem);
     problem.measure(&mut model)?;

@@ -68,7 +68,7 @@ pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
     }
     let mut skipped = Vec::new();
     let mut read = |(part, listing): (PathBuf, Listing)| {
-        let set = read(listing, &names, size, in_memory, want.strict, &mut skipped)?;
+        let set = read(listing, &names, size, in_memory, want, &mut skipped)?;
         set.ok_or_else(|| Error::file(&part, "not one picture in it can be read", "use PNG, JPEG, BMP or WebP files"))
     };
     let train = train.map(&mut read).transpose()?;
@@ -102,15 +102,18 @@ fn read(
     names: &[String],
     size: [usize; 3],
     in_memory: bool,
-    strict: bool,
+    want: &Want,
     skipped: &mut Vec<String>,
 ) -> Result<Option<Dataset>> {
     let Listing { mut files, mut labels } = listing;
     let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let items = size.iter().product::<usize>();
     let mut pixels = vec![0; if in_memory { items * files.len() } else { 0 }];
-    let mut failures = if in_memory { store::decode(&paths, &mut pixels, size) } else { store::check(&paths) };
-    if strict && !failures.is_empty() {
+    let mut failures = match in_memory {
+        true => store::decode(&paths, &mut pixels, size, want.progress),
+        false => store::check(&paths, want.progress),
+    };
+    if want.strict && !failures.is_empty() {
         return Err(failures.swap_remove(0).1);
     }
     if !failures.is_empty() {

@@ -53,8 +53,11 @@ pub enum Split {
     Test,
 }
 
+/// Is told, from any thread, how many pictures of how many have been decoded while a folder is opened.
+pub type Progress = fn(done: usize, all: usize);
+
 /// What [`open`] reads. A part that is wanted must be there.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Want {
     /// Read the training set.
     pub train: bool,
@@ -72,6 +75,8 @@ pub struct Want {
     pub memory: Option<u64>,
     /// Which columns of a table are what.
     pub columns: Option<table::Columns>,
+    /// Who is told how far the opening has come.
+    pub progress: Option<Progress>,
 }
 
 /// Samples with their targets, in the order of the file.

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::picture;
+use super::{Progress, picture};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Data, HostTensor};
 
@@ -66,7 +67,7 @@ impl Store {
             Store::Files { files, size } => {
                 let mut pixels = vec![0; positions.len() * size.iter().product::<usize>()];
                 let wanted: Vec<&Path> = positions.iter().map(|&p| files[p as usize].as_path()).collect();
-                match decode(&wanted, &mut pixels, *size).into_iter().next() {
+                match decode(&wanted, &mut pixels, *size, None).into_iter().next() {
                     Some((_, error)) => Err(error),
                     None => Ok(Data::U8(pixels)),
                 }
@@ -99,8 +100,13 @@ pub fn picked<T: Copy>(all: &[T], count: usize, positions: &[u32]) -> Vec<T> {
 
 /// Decodes each file into its share of `pixels`, on all cores; returns what is wrong with those that cannot be, by
 /// ascending position.
-pub(super) fn decode(files: &[&Path], pixels: &mut [u8], [h, w, c]: [usize; 3]) -> Vec<(usize, Error)> {
-    on_all_cores(files.iter().zip(pixels.chunks_exact_mut(h * w * c)), |(file, place)| {
+pub(super) fn decode(
+    files: &[&Path],
+    pixels: &mut [u8],
+    [h, w, c]: [usize; 3],
+    progress: Option<Progress>,
+) -> Vec<(usize, Error)> {
+    on_all_cores(files.iter().zip(pixels.chunks_exact_mut(h * w * c)), progress, |(file, place)| {
         let picture = picture::read(file, h, w, c)?;
         place.copy_from_slice(picture.data.bytes());
         Ok(())
@@ -108,15 +114,18 @@ pub(super) fn decode(files: &[&Path], pixels: &mut [u8], [h, w, c]: [usize; 3]) 
 }
 
 /// Decodes each file and forgets it; returns what [`decode`] would.
-pub(super) fn check(files: &[&Path]) -> Vec<(usize, Error)> {
-    on_all_cores(files.iter(), |file| picture::decode(file).map(drop))
+pub(super) fn check(files: &[&Path], progress: Option<Progress>) -> Vec<(usize, Error)> {
+    on_all_cores(files.iter(), progress, |file| picture::decode(file).map(drop))
 }
 
 fn on_all_cores<T: Send>(
     items: impl ExactSizeIterator<Item = T> + Send,
+    progress: Option<Progress>,
     run: impl Fn(T) -> Result<()> + Sync,
 ) -> Vec<(usize, Error)> {
-    let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(items.len().max(1));
+    let all = items.len();
+    let done = AtomicUsize::new(0);
+    let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(all.max(1));
     let items = Mutex::new(items.enumerate());
     let worker = || {
         let mut failures = Vec::new();
@@ -125,6 +134,10 @@ fn on_all_cores<T: Send>(
             let Some((index, item)) = next else { return failures };
             if let Err(e) = run(item) {
                 failures.push((index, e));
+            }
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if let Some(tell) = progress {
+                tell(done, all);
             }
         }
     };

@@ -57,6 +57,8 @@ pub struct Opening<'a> {
     pub seed: u64,
     /// Stop at a broken file instead of skipping it.
     pub strict: bool,
+    /// Who is told how far the opening of a folder of pictures has come.
+    pub progress: Option<data::Progress>,
 }
 
 /// Where a model's data is: the folder of `--data`, else the spec's `path`, relative to the spec's own folder.
@@ -183,6 +185,7 @@ impl Problem {
             size: model.input.dims().try_into().ok(),
             strict: opening.strict,
             columns: want_columns.clone(),
+            progress: opening.progress,
             memory: match spec.stream {
                 Some(true) => Some(0),
                 Some(false) => None,
