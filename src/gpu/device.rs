@@ -90,6 +90,8 @@ fn family(software: bool) -> Family {
 
 fn caps(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features) -> Caps {
     let (least, most) = (adapter.get_info().subgroup_min_size, adapter.get_info().subgroup_max_size);
+    // What was measured is lavapipe; other software adapters move elements in ways of their own.
+    let vulkan = adapter.get_info().backend == wgpu::Backend::Vulkan;
     Caps {
         name: adapter.get_info().name,
         software: is_software(adapter),
@@ -100,7 +102,7 @@ fn caps(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         subgroup: if features.contains(wgpu::Features::SUBGROUP) && least == most { most } else { 0 },
-        words: is_software(adapter) && features.contains(wgpu::Features::SHADER_INT64),
+        words: is_software(adapter) && vulkan && features.contains(wgpu::Features::SHADER_INT64),
         family: family(is_software(adapter)),
     }
 }

@@ -33,7 +33,7 @@ pub struct Caps {
     pub workgroup_memory: u32,
     /// Lanes of every subgroup where subgroup operations are there and the size is fixed, else 0.
     pub subgroup: u32,
-    /// A software adapter with integers of 64 bits, by which it moves fours of storage buffers in half as many steps.
+    /// Whether fours of storage buffers are moved as two words of 64 bits (`gpu/words.rs`): on lavapipe, in half as many steps.
     pub words: bool,
     /// Which kernels suit it.
     pub family: Family,
