@@ -1,13 +1,13 @@
 //! `pumice train` of a model that is solved for at once: the run folder and the report.
 
-use super::train::{Args, folder, print_report, settle};
-use super::{Outcome, expand, neighbours, numbers, output, progress};
+use super::train::{Args, folder, open, print_report, settle};
+use super::{Outcome, expand, neighbours, numbers, output};
 use crate::compile::model::{Model, TrainSpec};
 use crate::gpu::Session;
 use crate::spec::Field;
 use crate::task::Report;
 use crate::train::least_squares::LeastSquares;
-use crate::train::{Opening, Problem, Run, problem};
+use crate::train::{Run, problem};
 use serde_json::{Value as Json, json};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -21,18 +21,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let classes = settle(&mut model, data.as_deref())?;
     let train = model.train.clone().expect("the spec has an optimizer");
     ignored(&train);
-    let opening = Opening {
-        folder: data.as_deref(),
-        classes,
-        only: None,
-        seed: train.seed,
-        strict: args.strict,
-        progress: Some(progress::reading),
-    };
-    let mut problem = Problem::open(&model, opening)?;
-    output::opened(&problem);
-    problem.measure(&mut model)?;
-    problem.write_names(&mut model);
+    let problem = open(args, &mut model, data.as_deref(), classes)?;
     let start = Instant::now();
     let session = Session::new(args.device.open()?);
     let rows = numbers::grouped(problem.train.len() as u64);

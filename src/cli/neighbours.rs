@@ -1,13 +1,13 @@
 //! `pumice train` of a model that stores its training set: the search over k and metric, the run folder, the report.
 
-use super::train::{Args, folder, print_report, settle};
-use super::{Outcome, expand, numbers, output, progress};
+use super::train::{Args, folder, open, print_report, settle};
+use super::{Outcome, expand, numbers, output};
 use crate::compile::model::Model;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::report::table::{Align, Table};
 use crate::train::neighbours::{self, Tried};
-use crate::train::{Inference, Opening, Problem, Run, problem};
+use crate::train::{Inference, Run, problem};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -19,19 +19,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     // As the user named it: errors say it so.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
     let classes = settle(&mut model, data.as_deref())?;
-    let seed = model.train.as_ref().map_or(0, |t| t.seed);
-    let opening = Opening {
-        folder: data.as_deref(),
-        classes,
-        only: None,
-        seed,
-        strict: args.strict,
-        progress: Some(progress::reading),
-    };
-    let mut problem = Problem::open(&model, opening)?;
-    output::opened(&problem);
-    problem.measure(&mut model)?;
-    problem.write_names(&mut model);
+    let problem = open(args, &mut model, data.as_deref(), classes)?;
     let batch = model.train.as_ref().map_or(neighbours::BATCH, |t| t.batch).get();
     let start = Instant::now();
     let session = Session::new(args.device.open()?);

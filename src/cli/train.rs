@@ -84,18 +84,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         resume::check(&mut model, run)?;
     }
     let train = model.train.clone().expect("`load` has seen it");
-    let opening = Opening {
-        folder: data.as_deref(),
-        classes,
-        only: None,
-        seed: train.seed,
-        strict: args.strict,
-        progress: Some(progress::reading),
-    };
-    let mut problem = Problem::open(&model, opening)?;
-    output::opened(&problem);
-    problem.measure(&mut model)?;
-    problem.write_names(&mut model);
+    let problem = open(args, &mut model, data.as_deref(), classes)?;
     let class_names = problem.classes.clone();
     let session = Session::new(args.device.open()?);
     let epochs = train.epochs.0;
@@ -184,6 +173,18 @@ pub(super) fn settle(model: &mut Model, given: Option<&Path>) -> Result<Option<u
         data.classes = classes.map(Count);
     }
     Ok(classes)
+}
+
+/// Opens the data that is trained on, says what was left out of it, measures it and writes its names into the spec.
+pub(super) fn open(args: &Args, model: &mut Model, folder: Option<&Path>, classes: Option<usize>) -> Result<Problem> {
+    let seed = model.train.as_ref().map_or(0, |t| t.seed);
+    let progress = Some(progress::reading as crate::data::Progress);
+    let opening = Opening { folder, classes, only: None, seed, strict: args.strict, progress };
+    let mut problem = Problem::open(model, opening)?;
+    output::opened(&problem);
+    problem.measure(model)?;
+    problem.write_names(model);
+    Ok(problem)
 }
 
 fn load_weights(trainer: &mut Trainer, file: &Path, tensors: &Tensors, partial: bool) -> Result<()> {
