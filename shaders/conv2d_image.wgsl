@@ -92,18 +92,21 @@ fn pixel(m: u32, pixels: u32) -> vec2<u32> {
     }
 }
 
-// The taps that one of the outputs `first` to `last` of an axis has inside: the first, and the one behind the last.
-fn taps_of(first: u32, last: u32, pad: u32, dilation: u32, stride: u32, length: u32, taps: u32) -> vec2<u32> {
-    let start = (max(pad, last * stride) - last * stride + dilation - 1u) / dilation;
-    let behind = (max(length + pad, first * stride) - first * stride + dilation - 1u) / dilation;
-    return vec2<u32>(start, max(min(behind, taps), start));
+// Along a padded axis of `length` cells: of the places i `every` cells apart, for i below `count`, those inside when counted from one of `low` to
+// `high` cells behind the first of padding. The first i, and the one behind the last.
+fn inside(low: u32, high: u32, every: u32, count: u32, pad: u32, length: u32) -> vec2<u32> {
+    let first = min((max(pad, high) - high + every - 1u) / every, count);
+    let behind = min((max(length + pad, low) - low + every - 1u) / every, count);
+    return vec2<u32>(first, max(behind, first));
 }
 
 // Rows and columns of taps that one of the pixels `first` to `last` has inside.
 fn taps_of_tile(first: u32, last: u32, rows: ptr<function, vec2<u32>>, columns: ptr<function, vec2<u32>>) {
-    *rows = taps_of(first / OW, last / OW, PAD_H, DILATION_H, STRIDE_H, H, R);
+    *rows = inside(first / OW * STRIDE_H, last / OW * STRIDE_H, DILATION_H, R, PAD_H, H);
     let same = first / OW == last / OW;
-    *columns = taps_of(select(0u, first % OW, same), select(OW - 1u, last % OW, same), PAD_W, DILATION_W, STRIDE_W, W, S);
+    let left = select(0u, first % OW, same);
+    let right = select(OW - 1u, last % OW, same);
+    *columns = inside(left * STRIDE_W, right * STRIDE_W, DILATION_W, S, PAD_W, W);
 }
 
 @compute @workgroup_size(WG)
@@ -370,13 +373,6 @@ fn put_partial_each(to: u32, c: u32, sum: vec4<f32>) {
 // Whether all columns of a tile belong to one tap.
 const ONE_TAP: bool = CT % (8u * NG) == 0u;
 
-// The first output along an axis whose window has the tap `offset` elements behind its start inside, and the one behind the last.
-fn reach(offset: u32, pad: u32, stride: u32, length: u32, outputs: u32) -> vec2<u32> {
-    let first = min((max(pad, offset) - offset + stride - 1u) / stride, outputs);
-    let behind = min((max(length + pad, offset) - offset + stride - 1u) / stride, outputs);
-    return vec2<u32>(first, max(behind, first));
-}
-
 @compute @workgroup_size(WG)
 fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
@@ -407,8 +403,10 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     // Pixels whose windows lie over padding at the one tap of a tile add nothing, but to the bias.
     let all = !ONE_TAP || (BIAS != 0u && tile % J_TILES == 0u);
     let tap = j0 / CT;
-    let rows = select(reach(tap / S * DILATION_H, PAD_H, STRIDE_H, H, OH), vec2<u32>(0u, OH), all);
-    let columns = select(reach(tap % S * DILATION_W, PAD_W, STRIDE_W, W, OW), vec2<u32>(0u, OW), all);
+    let down = tap / S * DILATION_H;
+    let right = tap % S * DILATION_W;
+    let rows = select(inside(down, down, STRIDE_H, OH, PAD_H, H), vec2<u32>(0u, OH), all);
+    let columns = select(inside(right, right, STRIDE_W, OW, PAD_W, W), vec2<u32>(0u, OW), all);
     let width = columns.y - columns.x;
     let area = (rows.y - rows.x) * width;
     let length = (area * step.n + PARTS - 1u) / PARTS;

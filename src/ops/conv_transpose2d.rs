@@ -4,7 +4,7 @@
 use super::batch_norm::{self, BatchNormKeys};
 use super::bias_add::BiasAdd;
 use super::conv2d::{Conv2dGradInput, Geometry, MAX_TAPS, Norm};
-use super::window::{Cells, Axis, Padding, Window, picture, times};
+use super::window::{Axis, Cells, Padding, Window, picture, times};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Fill, ShapeError, Value, pytorch_default};
 use crate::spec::{Count, Pair, SpecStruct, spec_struct};
