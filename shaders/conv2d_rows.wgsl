@@ -70,9 +70,8 @@ struct Place {
 }
 
 fn place(tile: u32, lane: u32) -> Place {
-    let m0 = tile / (K_TILES * TILES) * 8u;
-    let row = min(m0 + lane, OH * step.n - 1u);
-    return Place(row, tile / K_TILES % TILES * TP, tile % K_TILES * KT);
+    let stretch = min(tile / K_TILES * 8u + lane, OH * TILES * step.n - 1u);
+    return Place(stretch / TILES, stretch % TILES * TP, tile % K_TILES * KT);
 }
 
 var<private> sums: array<array<f32, TP>, KT>;
@@ -122,7 +121,7 @@ fn four(q: u32) -> u32 {
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
-    if tile / (K_TILES * TILES) * 8u >= OH * step.n {
+    if tile / K_TILES * 8u >= OH * TILES * step.n {
         return;
     }
     let at = place(tile, lane);
@@ -149,7 +148,7 @@ fn factor(k: u32) -> f32 {
 @compute @workgroup_size(WG)
 fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
-    if tile / (K_TILES * TILES) * 8u >= OH * step.n {
+    if tile / K_TILES * 8u >= OH * TILES * step.n {
         return;
     }
     let at = place(tile, lane);
@@ -191,19 +190,20 @@ fn add_held(sum: ptr<function, array<f32, TP>>, taps: array<f32, TAPS>) {
 @compute @workgroup_size(WG)
 fn forward_held(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
-    if tile / TILES * 8u >= OH * step.n {
+    if tile * 8u >= OH * TILES * step.n {
         return;
     }
-    let m = min(tile / TILES * 8u + lane, OH * step.n - 1u);
+    let stretch = min(tile * 8u + lane, OH * TILES * step.n - 1u);
+    let m = stretch / TILES;
     let top = i32(m % OH * STRIDE_H) - i32(PAD_H);
-    let left = i32(tile % TILES * (AHEAD / 4u)) - i32(LEAD);
+    let left = i32(stretch % TILES * (AHEAD / 4u)) - i32(LEAD);
 #for r in 0..R
     load_row(m / OH, top + $r, left, 0u);
 #for j in 0..T
     held[$ru * T + $ju] = row[$j];
 #end
 #end
-    let to = (m * OW + tile % TILES * TP) * (K / 4u);
+    let to = (m * OW + stretch % TILES * TP) * (K / 4u);
     for (var k = 0u; k < K / 4u; k += 1u) {
 #for i in 0..LW
         weights[$i] = textureLoad(w, texel(FIRST + k * TAPS + min($iu * 8u + lane, TAPS - 1u)));
@@ -243,7 +243,7 @@ fn forward_held(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 @compute @workgroup_size(WG)
 fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
-    if tile / (K_TILES * TILES) * 8u >= OH * step.n {
+    if tile / K_TILES * 8u >= OH * TILES * step.n {
         return;
     }
     let at = place(tile, lane);
@@ -261,7 +261,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 @compute @workgroup_size(WG)
 fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
-    if tile / (K_TILES * TILES) * 8u >= OH * step.n {
+    if tile / K_TILES * 8u >= OH * TILES * step.n {
         return;
     }
     let at = place(tile, lane);
@@ -338,17 +338,18 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
 #end
     let rows = OH * step.n;
-    let blocks = (rows + 7u) / 8u * TILES;
+    let blocks = (rows * TILES + 7u) / 8u;
     let length = (blocks + PARTS - 1u) / PARTS;
     let end = min(part * length + length, blocks);
     for (var block = part * length; block < end; block += 1u) {
-        let m = block / TILES * 8u + lane;
-        let n = min(m, rows - 1u) / OH;
-        let top = i32(min(m, rows - 1u) % OH * STRIDE_H) - i32(PAD_H);
-        let left = i32(block % TILES * (AHEAD / 4u)) - i32(LEAD);
-        let first = FIRST + begin(Place(m, block % TILES * TP, k0));
+        let stretch = block * 8u + lane;
+        let m = min(stretch / TILES, rows - 1u);
+        let n = m / OH;
+        let top = i32(m % OH * STRIDE_H) - i32(PAD_H);
+        let left = i32(stretch % TILES * (AHEAD / 4u)) - i32(LEAD);
+        let first = FIRST + begin(Place(m, stretch % TILES * TP, k0));
 #for j in 0..DT
-        cells[$j] = textureLoad(dy, texel(select(ZERO, first + four($ju), m < rows)));
+        cells[$j] = textureLoad(dy, texel(select(ZERO, first + four($ju), stretch < rows * TILES)));
 #end
 #for f in 0..KT
 #for p in 0..TP

@@ -141,8 +141,8 @@ impl RowTile {
     /// A workgroup for 8 rows of y, times tiles of a row and of the filters.
     fn grid(&self, g: &Geometry) -> Grid {
         let filters = if self.held { 1 } else { g.filters.div_ceil(self.filters) };
-        let times = g.window.w.output / self.cells * filters;
-        Grid::tiles(g.window.h.output, LANES as usize, times, LANES)
+        let stretches = g.window.h.output * (g.window.w.output / self.cells);
+        Grid::tiles(stretches, LANES as usize, filters, LANES)
     }
 }
 
@@ -208,7 +208,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: RowTile) {
 pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
     let g = &job.geometry;
     let tiles = g.filters / tile.filters * (g.channels / tile.step) * (g.window.h.kernel / tile.taps);
-    let blocks = (g.window.h.output * cx.batch).div_ceil(LANES as usize) * (g.window.w.output / tile.cells);
+    let blocks = (g.window.h.output * (g.window.w.output / tile.cells) * cx.batch).div_ceil(LANES as usize);
     let parts = 16usize.div_ceil(tiles).min(blocks).max(blocks.div_ceil(50_000));
     let weights = g.filters * g.taps();
     super::image::weight_parts(cx, job, parts, weights, |sums, bias_sums| {
