@@ -1,12 +1,13 @@
 // Convolution of few channels for software adapters (conv2d.wgsl has the formulas; GROUPS and dilations are 1). Operands come from
 // textures (lib/texel.wgsl), rows of x as they lie in memory, without a pixel's channels being padded. One workgroup is one subgroup of
-// 8 lanes, and a lane takes a row of y of its own, so that what it loads of a row of x serves all taps of TP neighbours:
-//   products:    TP cells of 8 rows x KT filters, a lane loading the weights of one filter, which are handed round by subgroupShuffle;
-//   forward:     y from x and w;
-//   forward_held: the same where kernels are small: a lane loads all rows of x under its TP cells once, for all filters, four after four;
-//   grad_input:  dx from dy in the place of x and turned weights in the place of w (stride 1);
-//   grad_weight: KT filters x RT rows of taps, sums over a part of the rows of y, first within each lane.
-// A row of x is loaded CC channels of its pixels at a time: all, or four. Rows past the end are those of the last one, computed and
+// 8 lanes, and a lane takes TP neighbouring cells of a row of y, a stretch, so that what it loads of a row of x serves all taps of each:
+//   products:     8 stretches x KT filters, a lane loading the weights of one filter, which are handed round by subgroupShuffle;
+//   forward:      y from x and w;
+//   forward_held: the same where kernels are small: a lane loads all rows of x under its cells once, for all filters, four after four;
+//   forward_each: the same with the sums of one filter at a time, where four of them are too much code;
+//   grad_input:   dx from dy in the place of x and turned weights in the place of w (stride 1);
+//   grad_weight:  KT filters x RT rows of taps, sums over a part of the stretches, first within each lane.
+// A row of x is loaded CC channels of its pixels at a time: all, or four. Stretches past the end are the last one, computed and
 // stored again (grad_weight: counted as 0). The order of sums is fixed.
 #import step
 #import activation
@@ -16,20 +17,20 @@
 override C: u32 = 4u;       // channels of x
 override K: u32 = 1u;       // channels of y
 override CC: u32 = 4u;      // channels of a step: C or 4
-override TP: u32 = 1u;      // cells of a row of y that a lane takes, whole texels of x apart
+override TP: u32 = 1u;      // cells of a stretch, whose windows lie whole texels of x apart from those of the next
 override KT: u32 = 1u;      // filters of a tile
 override RT: u32 = 1u;      // grad_weight: rows of taps of a tile
 override BIAS: u32 = 0u;    // 1: add b; 2: b holds K factors behind, by which sums are multiplied first; grad_weight: sum dy too
 override PARTS: u32 = 1u;   // grad_weight: partial sums
 override LEAD: u32 = 0u;    // texels from the first window's start to the row's, rounded up: PAD_W CC / 4
 override T: u32 = 1u;       // texels of x under the windows of TP cells
-override WT: u32 = 1u;      // texels of a row of taps
+override WT: u32 = 1u;      // texels of a row of taps; of held rows: of the weights of KT filters
 override TERMS: u32 = 1u;   // elements of a row of taps: S CC
 override EIGHTS: u32 = 1u;  // grad_weight: TERMS / 8, rounded up
 override DT: u32 = 1u;      // fours of a tile of y or dy: TP KT / 4
-override HT: u32 = 1u;      // forward_held: texels of x under TP cells: R T
-override TAPS: u32 = 1u;    // forward_held: weights of a filter, as many as texels of four: R S C
-override LW: u32 = 1u;      // forward_held: those by lanes: TAPS / 8, rounded up
+override HT: u32 = 1u;      // of held rows: texels of x under TP cells: R T
+override TAPS: u32 = 1u;    // the same: weights of a filter: R S C
+override LW: u32 = 1u;      // the same: WT / 8, rounded up
 
 const STEPS: u32 = C / CC;
 const TILES: u32 = OW / TP;
@@ -54,10 +55,10 @@ fn load_row(n: u32, h: i32, left: i32, c: u32) {
 }
 
 // Adds to each sum the products of a row of taps of one filter with a window.
-fn add_taps(sum: ptr<function, array<f32, TP>>, taps: array<vec4<f32>, WT>) {
+fn add_taps(sum: ptr<function, array<f32, TP>>, taps: array<f32, TERMS>) {
 #for j in 0..TERMS
 #for p in 0..TP
-    (*sum)[$p] += row[(SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u] * taps[$ju / 4u][$ju % 4u];
+    (*sum)[$p] += row[(SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u] * taps[$j];
 #end
 #end
 }
@@ -91,9 +92,17 @@ fn products(at: Place, lane: u32) {
             let w_$t = textureLoad(w, texel(FIRST + ((mine * R + r) * WT + $tu) * STEPS + c));
 #end
 #for f in 0..KT
-            add_taps(&sum_$f, array<vec4<f32>, WT>(
 #for t in 0..WT
-                subgroupShuffle(w_$t, $fu),
+            let taps_$f_$t = subgroupShuffle(w_$t, $fu);
+#end
+            let taps_$f = array<vec4<f32>, WT>(
+#for t in 0..WT
+                taps_$f_$t,
+#end
+            );
+            add_taps(&sum_$f, array<f32, TERMS>(
+#for j in 0..TERMS
+                taps_$f[$ju / 4u][$ju % 4u],
 #end
             ));
 #end
@@ -174,26 +183,9 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 }
 
 var<private> held: array<vec4<f32>, HT>;
-var<private> weights: array<vec4<f32>, LW>; // of four filters, texel i is element i / 8 of lane i % 8
 
-// Adds to each sum the products of a filter with a window.
-fn add_held(sum: ptr<function, array<f32, TP>>, taps: array<f32, TAPS>) {
-#for r in 0..R
-#for j in 0..TERMS
-#for p in 0..TP
-    (*sum)[$p] += held[$ru * T + (SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u] * taps[$ru * TERMS + $ju];
-#end
-#end
-#end
-}
-
-@compute @workgroup_size(WG)
-fn forward_held(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    if tile * 8u >= OH * TILES * step.n {
-        return;
-    }
-    let stretch = min(tile * 8u + lane, OH * TILES * step.n - 1u);
+// Loads all rows of x under the windows of a stretch.
+fn hold(stretch: u32) {
     let m = stretch / TILES;
     let top = i32(m % OH * STRIDE_H) - i32(PAD_H);
     let left = i32(stretch % TILES * (AHEAD / 4u)) - i32(LEAD);
@@ -203,34 +195,100 @@ fn forward_held(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
     held[$ru * T + $ju] = row[$j];
 #end
 #end
-    let to = (m * OW + stretch % TILES * TP) * (K / 4u);
-    for (var k = 0u; k < K / 4u; k += 1u) {
+}
+
+// The weights of filters k KT and on.
+fn weights(k: u32, lane: u32) -> array<vec4<f32>, WT> {
 #for i in 0..LW
-        weights[$i] = textureLoad(w, texel(FIRST + k * TAPS + min($iu * 8u + lane, TAPS - 1u)));
+    let mine_$i = textureLoad(w, texel(FIRST + k * WT + min($iu * 8u + lane, WT - 1u)));
 #end
-        var taps = array<vec4<f32>, TAPS>(
-#for t in 0..TAPS
-            subgroupShuffle(weights[$tu / 8u], $tu % 8u),
+    let mine = array<vec4<f32>, LW>(
+#for i in 0..LW
+        mine_$i,
 #end
-        );
-        let my_bias = bias(4u * k + min(lane, 3u));
-        let my_factor = factor(4u * k + min(lane, 3u));
+    );
+    return array<vec4<f32>, WT>(
+#for t in 0..WT
+        subgroupShuffle(mine[$tu / 8u], $tu % 8u),
+#end
+    );
+}
+
+// What lane 0 to 3 have.
+fn four_lanes(v: f32) -> vec4<f32> {
+    return vec4<f32>(subgroupShuffle(v, 0u), subgroupShuffle(v, 1u), subgroupShuffle(v, 2u), subgroupShuffle(v, 3u));
+}
+
+@compute @workgroup_size(WG)
+fn forward_held(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    if tile * 8u >= OH * TILES * step.n {
+        return;
+    }
+    let stretch = min(tile * 8u + lane, OH * TILES * step.n - 1u);
+    hold(stretch);
+    let to = stretch * TP * (K / 4u);
+    for (var k = 0u; k < K / 4u; k += 1u) {
+        var taps = weights(k, lane);
+        let biases = four_lanes(bias(4u * k + min(lane, 3u)));
+        let factors = four_lanes(factor(4u * k + min(lane, 3u)));
 #for f in 0..4
         var sum_$f = array<f32, TP>();
-        add_held(&sum_$f, array<f32, TAPS>(
-#for t in 0..TAPS
-            taps[($fu * TAPS + $tu) / 4u][($fu * TAPS + $tu) % 4u],
+#for r in 0..R
+#for j in 0..T
+        row[$j] = held[$ru * T + $ju];
+#end
+        add_taps(&sum_$f, array<f32, TERMS>(
+#for j in 0..TERMS
+            taps[($fu * TAPS + $ru * TERMS + $ju) / 4u][($fu * TAPS + $ru * TERMS + $ju) % 4u],
 #end
         ));
-        let bias_$f = subgroupShuffle(my_bias, $fu);
-        let factor_$f = subgroupShuffle(my_factor, $fu);
+#end
 #end
 #for p in 0..TP
         y4[to + $pu * (K / 4u) + k] = activate4(vec4<f32>(
 #for f in 0..4
-            sum_$f[$p] * factor_$f + bias_$f,
+            sum_$f[$p],
 #end
-        ));
+        ) * factors + biases);
+#end
+    }
+}
+
+@compute @workgroup_size(WG)
+fn forward_each(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    if tile * 8u >= OH * TILES * step.n {
+        return;
+    }
+    let stretch = min(tile * 8u + lane, OH * TILES * step.n - 1u);
+    hold(stretch);
+    let to = stretch * TP * (K / 4u);
+    for (var k = 0u; k < K / 4u; k += 1u) {
+#for p in 0..TP
+        var four_$p = vec4<f32>();
+#end
+        for (var f = 0u; f < 4u; f += 1u) {
+            var taps = weights(4u * k + f, lane);
+            var sum = array<f32, TP>();
+#for r in 0..R
+#for j in 0..T
+            row[$j] = held[$ru * T + $ju];
+#end
+            add_taps(&sum, array<f32, TERMS>(
+#for j in 0..TERMS
+                taps[($ru * TERMS + $ju) / 4u][($ru * TERMS + $ju) % 4u],
+#end
+            ));
+#end
+#for p in 0..TP
+            four_$p = select(four_$p, vec4<f32>(sum[$p]), vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(f));
+#end
+        }
+        let biases = four_lanes(bias(4u * k + min(lane, 3u)));
+        let factors = four_lanes(factor(4u * k + min(lane, 3u)));
+#for p in 0..TP
+        y4[to + $pu * (K / 4u) + k] = activate4(four_$p * factors + biases);
 #end
     }
 }

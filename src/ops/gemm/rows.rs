@@ -22,7 +22,9 @@ const MOST_SUMS: usize = 224;
 /// Most texels of x, and of dy, that a lane holds.
 const MOST_TEXELS: usize = 64;
 /// Most multiply-adds that are unrolled where x is held: more would not stay near the first cache of instructions.
-const MOST_HELD: usize = 1200;
+const MOST_HELD: usize = 1600;
+/// Most texels of x that are held: more would not stay near the first cache of data.
+const MOST_HELD_TEXELS: usize = 200;
 
 /// A tile of rows: how much of a convolution one workgroup and one step of its loop take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +37,7 @@ pub struct RowTile {
     step: usize,
     /// Rows of taps, of the gradient by the weights.
     taps: usize,
-    /// All rows of taps are taken at once, and all filters, four after four.
+    /// All rows of taps are taken at once, and all filters, `filters` after `filters`.
     held: bool,
 }
 
@@ -80,11 +82,12 @@ impl RowTile {
 
     fn held(g: &Geometry) -> Option<RowTile> {
         let w = &g.window.w;
-        let step = step(w.input, g.channels).filter(|&n| n == g.channels && suits(g))?;
-        let held = |n: usize| g.window.h.kernel * texels(w, step, n) <= MOST_TEXELS;
-        let cells = cells(w, step, |n| 4 * n * g.taps() <= MOST_HELD && held(n))?;
+        let step = Some(g.channels).filter(|n| (w.input * n).is_multiple_of(4) && suits(g))?;
+        let held = |n: usize| g.window.h.kernel * texels(w, step, n) <= MOST_HELD_TEXELS;
+        let cells = |filters: usize| cells(w, step, |n| filters * n * g.taps() <= MOST_HELD && held(n));
+        let (cells, filters) = cells(4).map(|n| (n, 4)).or_else(|| Some((cells(1)?, 1)))?;
         let fours = g.filters.is_multiple_of(4) && g.filters > 4;
-        fours.then_some(RowTile { cells, filters: 4, step, taps: 1, held: true })
+        fours.then_some(RowTile { cells, filters, step, taps: 1, held: true })
     }
 
     fn products(g: &Geometry) -> Option<RowTile> {
@@ -122,6 +125,7 @@ impl RowTile {
         let lead = (w.before * self.step).div_ceil(4);
         let texels = texels(w, self.step, self.cells);
         let rows = if self.held { g.window.h.kernel } else { 1 };
+        let weights = if self.held { self.filters * g.taps() } else { w.kernel * self.step }.div_ceil(4);
         let kernel = g.window.constants(kernel).set("C", g.channels).set("K", g.filters).set("CC", self.step);
         kernel
             .set("TP", self.cells)
@@ -129,10 +133,10 @@ impl RowTile {
             .set("RT", self.taps)
             .set("LEAD", lead)
             .set("T", texels)
-            .set("WT", (w.kernel * self.step).div_ceil(4))
+            .set("WT", weights)
             .set("HT", rows * texels)
             .set("TAPS", g.taps())
-            .set("LW", g.taps().div_ceil(8))
+            .set("LW", weights.div_ceil(8))
             .set("TERMS", w.kernel * self.step)
             .set("EIGHTS", (w.kernel * self.step).div_ceil(8))
             .set("DT", (self.cells * self.filters).div_ceil(4))
@@ -164,17 +168,21 @@ fn suits(g: &Geometry) -> bool {
 /// Pushes y.
 pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
     let g = &job.geometry;
-    let row = g.window.w.kernel * g.channels;
-    // Four filters together are whole texels.
-    let w = match tile.held || row.is_multiple_of(4) {
-        true => job.w.clone(),
-        false => super::image::pack(cx, job.w.clone(), g.filters * g.window.h.kernel, true, &Axis::POINT, row),
+    // Rows of weights that are loaded from a texel on, and elements of each.
+    let (rows, row) = match tile.held {
+        true => (g.filters / tile.filters, tile.filters * g.taps()),
+        false => (g.filters * g.window.h.kernel, g.window.w.kernel * g.channels),
     };
-    let fours = in_fours(g, &tile);
-    let entry = match (tile.held, fours) {
+    let w = match row.is_multiple_of(4) {
+        true => job.w.clone(),
+        false => super::image::pack(cx, job.w.clone(), rows, true, &Axis::POINT, row),
+    };
+    let fours = tile.held || in_fours(g, &tile);
+    let entry = match (tile.held, tile.filters) {
+        (true, 1) => "forward_each",
         (true, _) => "forward_held",
-        (false, true) => "forward_vec4",
-        (false, false) => "forward",
+        (false, _) if fours => "forward_vec4",
+        (false, _) => "forward",
     };
     let kernel = Kernel::new("conv2d_rows", entry)
         .texture("x", job.x.clone())
