@@ -92,21 +92,13 @@ fn pixel(m: u32, pixels: u32) -> vec2<u32> {
     }
 }
 
-// Along a padded axis of `length` cells: of the places i `every` cells apart, for i below `count`, those inside when counted from one of `low` to
-// `high` cells behind the first of padding. The first i, and the one behind the last.
-fn inside(low: u32, high: u32, every: u32, count: u32, pad: u32, length: u32) -> vec2<u32> {
-    let first = min((max(pad, high) - high + every - 1u) / every, count);
-    let behind = min((max(length + pad, low) - low + every - 1u) / every, count);
-    return vec2<u32>(first, max(behind, first));
-}
-
 // Rows and columns of taps that one of the pixels `first` to `last` has inside.
 fn taps_of_tile(first: u32, last: u32, rows: ptr<function, vec2<u32>>, columns: ptr<function, vec2<u32>>) {
-    *rows = inside(first / OW * STRIDE_H, last / OW * STRIDE_H, DILATION_H, R, PAD_H, H);
+    *rows = inside_axis(first / OW * STRIDE_H, last / OW * STRIDE_H, DILATION_H, R, PAD_H, H);
     let same = first / OW == last / OW;
     let left = select(0u, first % OW, same);
     let right = select(OW - 1u, last % OW, same);
-    *columns = inside(left * STRIDE_W, right * STRIDE_W, DILATION_W, S, PAD_W, W);
+    *columns = inside_axis(left * STRIDE_W, right * STRIDE_W, DILATION_W, S, PAD_W, W);
 }
 
 @compute @workgroup_size(WG)
@@ -405,8 +397,8 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     let tap = j0 / CT;
     let down = tap / S * DILATION_H;
     let right = tap % S * DILATION_W;
-    let rows = select(inside(down, down, STRIDE_H, OH, PAD_H, H), vec2<u32>(0u, OH), all);
-    let columns = select(inside(right, right, STRIDE_W, OW, PAD_W, W), vec2<u32>(0u, OW), all);
+    let rows = select(inside_axis(down, down, STRIDE_H, OH, PAD_H, H), vec2<u32>(0u, OH), all);
+    let columns = select(inside_axis(right, right, STRIDE_W, OW, PAD_W, W), vec2<u32>(0u, OW), all);
     let width = columns.y - columns.x;
     let area = (rows.y - rows.x) * width;
     let length = (area * step.n + PARTS - 1u) / PARTS;

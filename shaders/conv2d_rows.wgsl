@@ -22,6 +22,7 @@ override KT: u32 = 1u;      // filters of a tile
 override RT: u32 = 1u;      // grad_weight: rows of taps of a tile
 override BIAS: u32 = 0u;    // 1: add b; 2: b holds K factors behind, by which sums are multiplied first; grad_weight: sum dy too
 override PARTS: u32 = 1u;   // grad_weight: partial sums
+override SPREAD: u32 = 0u;  // products: 1: neighbouring lanes take the same stretch of several images, 0: stretches of an image
 override LEAD: u32 = 0u;    // texels from the first window's start to the row's, rounded up: PAD_W CC / 4
 override T: u32 = 1u;       // texels of x under the windows of TP cells
 override WT: u32 = 1u;      // texels of a row of taps; of held rows: of the weights of KT filters
@@ -71,13 +72,33 @@ struct Place {
 }
 
 fn place(tile: u32, lane: u32) -> Place {
-    let stretch = min(tile / K_TILES * 8u + lane, OH * TILES * step.n - 1u);
+    let stretch = stretch_of(min(tile / K_TILES * 8u + lane, OH * TILES * step.n - 1u));
     return Place(stretch / TILES, stretch % TILES * TP, tile % K_TILES * KT);
+}
+
+// Which stretch of the batch is number `i` in the order of lanes.
+fn stretch_of(i: u32) -> u32 {
+    switch SPREAD {
+        case 1u: { return i % step.n * (OH * TILES) + i / step.n; }
+        default: { return i; }
+    }
+}
+
+// The rows of taps that the stretches of a tile have inside: the first, and the one behind the last.
+fn rows_of_tile(tile: u32) -> vec2<u32> {
+    switch SPREAD {
+        case 1u: { return rows_inside(tile / K_TILES * 8u, min(tile / K_TILES * 8u + 7u, OH * TILES * step.n - 1u)); }
+        default: { return vec2<u32>(0u, R); }
+    }
+}
+
+fn rows_inside(first: u32, last: u32) -> vec2<u32> {
+    return inside_axis(first / step.n / TILES * STRIDE_H, last / step.n / TILES * STRIDE_H, 1u, R, PAD_H, H);
 }
 
 var<private> sums: array<array<f32, TP>, KT>;
 
-fn products(at: Place, lane: u32) {
+fn products(tile: u32, at: Place, lane: u32) {
     let n = at.row / OH;
     let top = i32(at.row % OH * STRIDE_H) - i32(PAD_H);
     let left = i32(at.column / TP * (AHEAD / 4u)) - i32(LEAD);
@@ -85,7 +106,8 @@ fn products(at: Place, lane: u32) {
 #for f in 0..KT
     var sum_$f = array<f32, TP>();
 #end
-    for (var r = 0u; r < R; r += 1u) {
+    let rows = rows_of_tile(tile);
+    for (var r = rows.x; r < rows.y; r += 1u) {
         for (var c = 0u; c < STEPS; c += 1u) {
             load_row(n, top + i32(r), left, c);
 #for t in 0..WT
@@ -134,7 +156,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
     let at = place(tile, lane);
-    products(at, lane);
+    products(tile, at, lane);
 #for f in 0..KT
     if K % KT == 0u || at.k + $fu < K {
         let to = (at.row * OW + at.column) * K + at.k + $fu;
@@ -161,7 +183,7 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
         return;
     }
     let at = place(tile, lane);
-    products(at, lane);
+    products(tile, at, lane);
     let added = array<f32, KT>(
 #for f in 0..KT
         bias(at.k + $fu),
@@ -305,7 +327,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
         return;
     }
     let at = place(tile, lane);
-    products(at, lane);
+    products(tile, at, lane);
 #for f in 0..KT
     if K % KT == 0u || at.k + $fu < K {
         let to = (at.row * OW + at.column) * K + at.k + $fu;
@@ -323,7 +345,7 @@ fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
         return;
     }
     let at = place(tile, lane);
-    products(at, lane);
+    products(tile, at, lane);
     let to = begin(at);
 #for q in 0..DT
     dx4[to + four($qu)] = activate_grad4(y_in4[select(0u, to + four($qu), ACTIVATION != 0u)]) * vec4<f32>(

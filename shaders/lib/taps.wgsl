@@ -23,3 +23,11 @@ fn first_tap(phase: u32, dilation: u32, stride: u32, span: u32, taps: u32) -> u3
     }
     return select(t, taps, t == span);
 }
+
+// Along a padded axis of `length` cells: of the places i `every` cells apart, for i below `count`, those inside when counted from one of `low` to
+// `high` cells behind the first of padding. The first i, and the one behind the last.
+fn inside_axis(low: u32, high: u32, every: u32, count: u32, pad: u32, length: u32) -> vec2<u32> {
+    let first = min((max(pad, high) - high + every - 1u) / every, count);
+    let behind = min((max(length + pad, low) - low + every - 1u) / every, count);
+    return vec2<u32>(first, max(behind, first));
+}

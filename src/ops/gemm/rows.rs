@@ -131,6 +131,7 @@ impl RowTile {
             .set("TP", self.cells)
             .set("KT", self.filters)
             .set("RT", self.taps)
+            .set("SPREAD", usize::from(over_padding(&g.window.h)))
             .set("LEAD", lead)
             .set("T", texels)
             .set("WT", weights)
@@ -163,6 +164,12 @@ fn suits(g: &Geometry) -> bool {
     let (h, w) = (&g.window.h, &g.window.w);
     let few = g.channels.min(g.filters) < FEW || g.channels.max(g.filters) <= FEW;
     few && g.groups == 1 && h.kernel * w.kernel > 1 && h.dilation == 1 && w.dilation == 1
+}
+
+/// Whether an eighth of the taps lies over padding, and more.
+fn over_padding(axis: &Axis) -> bool {
+    let taps = |out: usize| (0..axis.kernel).filter(|&tap| axis.cell(out, tap).is_some()).count();
+    8 * (0..axis.output).map(taps).sum::<usize>() <= 7 * axis.output * axis.kernel
 }
 
 /// Pushes y.
