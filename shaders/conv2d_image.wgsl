@@ -6,7 +6,8 @@
 //   grad_weight: 4 ML MG filters x 32 NG weights, a lane holding four weights of each 32; sums over a part of the pixels, one a step.
 // Rows are loaded one (grad_weight: four) a lane and handed round by subgroupShuffle from a constant lane. Rows and columns past the
 // end are those of the last real one, computed and stored again. Every tile is in named variables, there is no branch in the hot
-// loops, and the order of sums is fixed. Channels of x and w, and filters of dy, are padded with zeros to whole texels.
+// loops, and the order of sums is fixed. Sums are stored in a loop, the last variables' first, while the others move up: drivers take
+// long over each store. So rows stand in their variables from the last to the first. Channels of x and w, and filters of dy, are padded with zeros to whole texels.
 #import step
 #import activation
 #import texel
@@ -153,7 +154,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 #for m in 0..MG
 #for l in 0..8
                 {
-                    let row = subgroupShuffle(a_$m, $lu);
+                    let row = subgroupShuffle(a_$m, 7u - $lu);
 #for n in 0..NG
                     sum_$m_$l_$n = add_dot(sum_$m_$l_$n, row, b_$n);
 #end
@@ -174,13 +175,21 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 #end
     );
 #for m in 0..MG
-#for l in 0..8
-    put_y(subgroupShuffle(to_$m, $lu), k, array<f32, NG>(
+    for (var l = 0u; l < min(8u, pixels - m0); l += 1u) {
 #for n in 0..NG
-        sum_$m_$l_$n * factor_$n + bias_$n,
+        var v_$n = 0.0;
 #end
-    ));
+#for l in 0..8
+#for n in 0..NG
+        { let before = v_$n; v_$n = sum_$m_$l_$n; sum_$m_$l_$n = before; }
 #end
+#end
+        put_y(subgroupShuffle(to_$m, l), k, array<f32, NG>(
+#for n in 0..NG
+            v_$n * factor_$n + bias_$n,
+#end
+        ));
+    }
 #end
 }
 
@@ -196,11 +205,6 @@ const PW: u32 = (W + STRIDE_W - 1u) / STRIDE_W;
 
 fn add_product(sum: vec4<f32>, a: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>) -> vec4<f32> {
     return sum + a.x * b0 + a.y * b1 + a.z * b2 + a.w * b3;
-}
-
-// The factor of number `at` of dx.
-fn derivative(at: u32) -> f32 {
-    return activate_grad(y_in[select(0u, at, ACTIVATION != 0u)]);
 }
 
 // Four channels from c on of the pixel that begins at `to`.
@@ -219,9 +223,14 @@ fn put_dx_four(at: u32, sum: vec4<f32>) {
 fn put_dx_each(to: u32, c: u32, sum: vec4<f32>) {
 #for q in 0..4
     if c + $qu < CG {
-        dx[to + c + $qu] = (sum[$q] + select(0.0, dx[to + c + $qu], ADD != 0u)) * derivative(to + c + $qu);
+        dx[to + c + $qu] = (sum[$q] + select(0.0, dx[to + c + $qu], ADD != 0u)) * activate_grad(y_in[select(0u, to + c + $qu, ACTIVATION != 0u)]);
     }
 #end
+}
+
+// The row of each 8 that is number `l` of a lane's.
+fn row_of_lane(l: u32, lane: u32) -> u32 {
+    return select(l, l * RL + lane / CL, RL > 1u);
 }
 
 const NOWHERE: u32 = 0xffffffffu;
@@ -259,20 +268,16 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     let phase_h = phase / STRIDE_W;
     let phase_w = phase % STRIDE_W;
 #for l in 0..CL
-    let from_$l = select($lu, $lu * RL + lane / CL, RL > 1u); // constant but where lanes share columns
+    let from_$l = row_of_lane(CL - 1u - $lu, lane); // constant but where lanes share columns
 #end
 #for m in 0..MG
-    let m_$m = pixel(min(m0 + 8u * $mu + lane, cells - 1u), PH * PW);
+    let m_$m = pixel(min(m0 + lane * MG + $mu, cells - 1u), PH * PW);
     let row_$m = m_$m.y / PW * STRIDE_H + phase_h;
     let column_$m = m_$m.y % PW * STRIDE_W + phase_w;
     let h_$m = i32(row_$m + PAD_H);
     let w_$m = i32(column_$m + PAD_W);
     let image_$m = m_$m.x * OH;
     let place_$m = select(NOWHERE, ((m_$m.x * H + row_$m) * W + column_$m) * C + g * CG, row_$m < H && column_$m < W);
-#for l in 0..CL
-    let to_$m_$l = subgroupShuffle(place_$m, from_$l);
-    let real_$m_$l = (H % STRIDE_H == 0u && W % STRIDE_W == 0u) || to_$m_$l != NOWHERE;
-#end
 #end
 #for n in 0..NG
     let c_$n = min(c0 + CL * $nu, CT - 1u);
@@ -327,18 +332,31 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
             }
         }
     }
+    for (var l = 0u; l < min(CL, (cells - m0 + RL * MG - 1u) / (RL * MG)); l += 1u) {
+        let row = row_of_lane(l, lane);
 #for m in 0..MG
-#for l in 0..CL
-    // What is stored again must not be added again.
-    if real_$m_$l && (ADD == 0u || m0 + 8u * $mu + from_$l < cells) {
+        {
 #for n in 0..NG
-        if ADD == 0u || c0 + CL * $nu < CT {
-            put_dx(to_$m_$l, 4u * c_$n, sum_$m_$l_$n);
+            var v_$n = vec4<f32>();
+#end
+#for l in 0..CL
+#for n in 0..NG
+            { let before = v_$n; v_$n = sum_$m_$l_$n; sum_$m_$l_$n = before; }
+#end
+#end
+            let to = subgroupShuffle(place_$m, row);
+            let real = (H % STRIDE_H == 0u && W % STRIDE_W == 0u) || to != NOWHERE;
+            // What is stored again must not be added again.
+            if real && (ADD == 0u || m0 + row * MG + $mu < cells) {
+#for n in 0..NG
+                if ADD == 0u || c0 + CL * $nu < CT {
+                    put_dx(to, 4u * c_$n, v_$n);
+                }
+#end
+            }
         }
 #end
     }
-#end
-#end
 }
 
 @group(0) @binding(2) var x_in: texture_storage_2d<rgba32float, read>;
@@ -432,7 +450,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #for l in 0..ML
 #for q in 0..4
 #for u in 0..UNROLL
-        let d_$u_$m_$l_$q = subgroupShuffle(a_$u_$m[$q], $lu);
+        let d_$u_$m_$l_$q = subgroupShuffle(a_$u_$m[$q], ML - 1u - $lu);
 #end
 #for n in 0..NG
 #for u in 0..UNROLL
@@ -443,21 +461,29 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
 #end
     }
+    for (var l = 0u; l < min(ML, KT - f0); l += 1u) {
 #for m in 0..MG
-#for l in 0..ML
 #for q in 0..4
-    {
-        let k = 4u * min(f0 + ML * $mu + $lu, KT - 1u) + $qu;
-        if KG % 4u == 0u || k < KG {
-            let row = ((part * GROUPS + g) * KG + k) * (R * S * CG);
+        {
 #for n in 0..NG
-            put_partial(row + j_$n / CT * CG, 4u * (j_$n % CT), sum_$m_$l_$q_$n);
+            var v_$n = vec4<f32>();
 #end
+#for l in 0..ML
+#for n in 0..NG
+            { let before = v_$n; v_$n = sum_$m_$l_$q_$n; sum_$m_$l_$q_$n = before; }
+#end
+#end
+            let k = 4u * min(f0 + ML * $mu + l, KT - 1u) + $qu;
+            if KG % 4u == 0u || k < KG {
+                let row = ((part * GROUPS + g) * KG + k) * (R * S * CG);
+#for n in 0..NG
+                put_partial(row + j_$n / CT * CG, 4u * (j_$n % CT), v_$n);
+#end
+            }
         }
+#end
+#end
     }
-#end
-#end
-#end
     if BIAS != 0u && tile % J_TILES == 0u && lane < ML {
 #for m in 0..MG
         {
