@@ -189,7 +189,7 @@ fn image_suits(shape: &Shape, caps: &Caps) -> bool {
 }
 
 /// Outputs up to which tiles are of 16 rows: enough of them for all cores, and half the code to compile.
-const SMALL: usize = 1 << 14;
+const SMALL: usize = 1 << 15;
 
 /// Tiles of up to 32 rows and 64 columns, as large as the shape fills: 256 sums of 8 lanes use each operand most often, and more make
 /// the code outgrow the first cache of instructions.
