@@ -40,7 +40,7 @@ fn module_of(key: &PipelineKey, source: &str) -> (naga::Module, naga::valid::Mod
     let module =
         naga::front::wgsl::parse_str(source).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
     // The kernels for software adapters are the only ones that ask for more than WebGPU's core.
-    let lanes = ["conv2d_image", "conv2d_rows"].contains(&key.shader);
+    let lanes = ["conv2d_image", "conv2d_rows", "conv2d_rows_weight"].contains(&key.shader);
     let capabilities = if lanes { naga::valid::Capabilities::SUBGROUP } else { naga::valid::Capabilities::empty() };
     let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
     validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);

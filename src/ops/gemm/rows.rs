@@ -1,4 +1,4 @@
-//! Kernels of `conv2d_rows.wgsl`: convolutions of few channels, whose windows lie along a row of each lane's own.
+//! Kernels of `conv2d_rows.wgsl` and `conv2d_rows_weight.wgsl`: convolutions of few channels, whose windows lie along a row of each lane's own.
 
 use super::{Forward, GradInput, GradWeight};
 use crate::graph::{Grid, Kernel, KernelCx};
@@ -120,27 +120,32 @@ impl RowTile {
         (taps * filters * terms <= MOST_SUMS).then_some(RowTile { cells, filters, step, taps, held: false })
     }
 
+    /// Those of `lib/rows.wgsl`.
     fn constants(&self, kernel: Kernel, g: &Geometry) -> Kernel {
         let w = &g.window.w;
-        let lead = (w.before * self.step).div_ceil(4);
-        let texels = texels(w, self.step, self.cells);
-        let rows = if self.held { g.window.h.kernel } else { 1 };
-        let weights = if self.held { self.filters * g.taps() } else { w.kernel * self.step }.div_ceil(4);
         let kernel = g.window.constants(kernel).set("C", g.channels).set("K", g.filters).set("CC", self.step);
         kernel
             .set("TP", self.cells)
             .set("KT", self.filters)
-            .set("RT", self.taps)
-            .set("SPREAD", usize::from(over_padding(&g.window.h)))
-            .set("LEAD", lead)
-            .set("T", texels)
-            .set("WT", weights)
-            .set("HT", rows * texels)
-            .set("TAPS", g.taps())
-            .set("LW", weights.div_ceil(8))
+            .set("LEAD", (w.before * self.step).div_ceil(4))
+            .set("T", texels(w, self.step, self.cells))
             .set("TERMS", w.kernel * self.step)
-            .set("EIGHTS", (w.kernel * self.step).div_ceil(8))
             .set("DT", (self.cells * self.filters).div_ceil(4))
+    }
+
+    /// Those of `conv2d_rows.wgsl`.
+    fn products_constants(&self, kernel: Kernel, g: &Geometry) -> Kernel {
+        let (h, w) = (&g.window.h, &g.window.w);
+        let (rows, weights) = match self.held {
+            true => (h.kernel, self.filters * g.taps()),
+            false => (1, w.kernel * self.step),
+        };
+        self.constants(kernel, g)
+            .set("SPREAD", usize::from(over_padding(h)))
+            .set("HT", rows * texels(w, self.step, self.cells))
+            .set("TAPS", g.taps())
+            .set("WT", weights.div_ceil(4))
+            .set("LW", weights.div_ceil(4).div_ceil(8))
     }
 
     /// A workgroup for 8 rows of y, times tiles of a row and of the filters.
@@ -199,7 +204,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
         .set("BIAS", job.bias())
         .grid(tile.grid(g));
     let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
-    cx.push(tile.constants(kernel, g));
+    cx.push(tile.products_constants(kernel, g));
 }
 
 /// Pushes dx.
@@ -208,7 +213,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: RowTile) {
     let row = (g.window.w.kernel * g.channels).next_multiple_of(4);
     let items = g.filters * g.window.h.kernel * row;
     let kernel = Kernel::new("conv2d_rows", "turn").read("w_in", job.w.clone()).grid(Grid::fixed(items));
-    let w = cx.share(tile.constants(kernel, g), "turned", items);
+    let w = cx.share(tile.products_constants(kernel, g), "turned", items);
     let fours = in_fours(g, &tile);
     let kernel = Kernel::new("conv2d_rows", if fours { "grad_input_vec4" } else { "grad_input" })
         .texture("x", job.dy.clone())
@@ -216,7 +221,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: RowTile) {
         .write(if fours { "dx4" } else { "dx" }, job.dx.clone());
     let kernel = activation::scale(kernel, if fours { "y_in4" } else { "y_in" }, job.before.as_ref(), &job.dy)
         .grid(tile.grid(g));
-    cx.push(tile.constants(kernel, g));
+    cx.push(tile.products_constants(kernel, g));
 }
 
 /// Pushes dw: partial sums, and their sum in order.
@@ -225,15 +230,17 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
     let tiles = g.filters / tile.filters * (g.channels / tile.step) * (g.window.h.kernel / tile.taps);
     let blocks = (g.window.h.output * (g.window.w.output / tile.cells) * cx.batch).div_ceil(LANES as usize);
     let parts = 16usize.div_ceil(tiles).min(blocks).max(blocks.div_ceil(50_000));
-    let weights = g.filters * g.taps();
+    let (weights, terms) = (g.filters * g.taps(), g.window.w.kernel * tile.step);
     super::image::weight_parts(cx, job, parts, weights, |sums, bias_sums| {
-        let kernel = Kernel::new("conv2d_rows", "grad_weight")
+        let kernel = Kernel::new("conv2d_rows_weight", "grad_weight")
             .texture("x", job.x.clone())
             .texture("dy", job.dy.clone())
             .write("partial", sums)
             .write("bias_partial", bias_sums)
             .set("BIAS", usize::from(job.db.is_some()))
             .set("PARTS", parts)
+            .set("RT", tile.taps)
+            .set("EIGHTS", terms.div_ceil(8))
             .grid(Grid::fixed(tiles * parts * LANES as usize).group(LANES));
         tile.constants(kernel, g)
     });

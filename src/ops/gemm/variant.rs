@@ -54,7 +54,7 @@ pub enum Variant {
     Tiled(Tile),
     /// `conv2d_image.wgsl`: operands from textures, shared by the lanes of a subgroup.
     Image(ImageTile),
-    /// `conv2d_rows.wgsl`: a row of the picture for each lane of a subgroup.
+    /// `conv2d_rows.wgsl`, `conv2d_rows_weight.wgsl`: a stretch of a row of the picture for each lane of a subgroup.
     Rows(RowTile),
     /// `conv2d_depthwise.wgsl`: a filter for each channel, neighbours of a row share what they load.
     Depthwise,

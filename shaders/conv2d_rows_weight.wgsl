@@ -1,0 +1,112 @@
+// Gradient by the weights of a convolution of few channels for software adapters (conv2d.wgsl has the formulas, lib/rows.wgsl what a lane
+// takes): KT filters x RT rows of taps, sums over a part of the stretches, first within each lane, then over lanes. Stretches past the end
+// count as 0. The order of sums is fixed.
+#import rows
+
+override RT: u32 = 1u;      // rows of taps of a tile
+override PARTS: u32 = 1u;   // partial sums
+override EIGHTS: u32 = 1u;  // TERMS / 8, rounded up
+
+@group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // without a bias nothing is written
+
+var<private> cells: array<vec4<f32>, DT>;
+
+// Adds to sum j the products of TP cells of dy with what tap j of each meets.
+fn add_cells(sum: ptr<function, array<f32, TERMS>>, mine: array<f32, TP>) {
+#for j in 0..TERMS
+#for p in 0..TP
+    (*sum)[$j] += mine[$p] * row[(SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u];
+#end
+#end
+}
+
+fn across(v: f32) -> f32 {
+    return ((subgroupShuffle(v, 0u) + subgroupShuffle(v, 1u)) + (subgroupShuffle(v, 2u) + subgroupShuffle(v, 3u)))
+        + ((subgroupShuffle(v, 4u) + subgroupShuffle(v, 5u)) + (subgroupShuffle(v, 6u) + subgroupShuffle(v, 7u)));
+}
+
+// The sum over all lanes of the value whose number is the lane's.
+fn totals(lane: u32, v0: f32, v1: f32, v2: f32, v3: f32, v4: f32, v5: f32, v6: f32, v7: f32) -> f32 {
+    let low = select(select(across(v0), across(v1), lane == 1u), select(across(v2), across(v3), lane == 3u), lane >= 2u);
+    let high = select(select(across(v4), across(v5), lane == 5u), select(across(v6), across(v7), lane == 7u), lane >= 6u);
+    return select(low, high, lane >= 4u);
+}
+
+@compute @workgroup_size(WG)
+fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    let k0 = tile % K_TILES * KT;
+    let c = tile / K_TILES % STEPS;
+    let r0 = tile / (K_TILES * STEPS) % (R / RT) * RT;
+    let part = tile / (K_TILES * STEPS * (R / RT));
+    if part >= PARTS {
+        return;
+    }
+#for f in 0..KT
+    var bias_$f = 0.0;
+#for r in 0..RT
+    var sum_$f_$r = array<f32, TERMS>();
+#end
+#end
+    let rows = OH * step.n;
+    let blocks = (rows * TILES + 7u) / 8u;
+    let length = (blocks + PARTS - 1u) / PARTS;
+    let end = min(part * length + length, blocks);
+    for (var block = part * length; block < end; block += 1u) {
+        let stretch = block * 8u + lane;
+        let m = min(stretch / TILES, rows - 1u);
+        let n = m / OH;
+        let top = i32(m % OH * STRIDE_H) - i32(PAD_H);
+        let left = i32(stretch % TILES * (AHEAD / 4u)) - i32(LEAD);
+        let first = FIRST + begin(Place(m, stretch % TILES * TP, k0));
+#for j in 0..DT
+        cells[$j] = textureLoad(dy, texel(select(ZERO, first + four($ju), stretch < rows * TILES)));
+#end
+#for f in 0..KT
+#for p in 0..TP
+        bias_$f += cells[($pu * KT + $fu) / 4u][($pu * KT + $fu) % 4u];
+#end
+#end
+#for r in 0..RT
+        load_row(n, top + i32(r0 + $ru), left, c);
+#for f in 0..KT
+        add_cells(&sum_$f_$r, array<f32, TP>(
+#for p in 0..TP
+            cells[($pu * KT + $fu) / 4u][($pu * KT + $fu) % 4u],
+#end
+        ));
+#end
+#end
+    }
+    // Each lane stores a term of each 8.
+#for f in 0..KT
+#for r in 0..RT
+    {
+        let to = ((part * K + k0 + $fu) * R + r0 + $ru) * (S * C) + c * CC;
+#for i in 0..EIGHTS
+        {
+            let total = totals(lane
+#for l in 0..8
+                , sum_$f_$r[min(8u * $iu + $lu, TERMS - 1u)]
+#end
+            );
+            let j = 8u * $iu + lane;
+            if j < TERMS {
+                partial[to + j / CC * C + j % CC] = total;
+            }
+        }
+#end
+    }
+#end
+#end
+    if BIAS != 0u && r0 == 0u && c == 0u {
+#for f in 0..KT
+        let total_$f = across(bias_$f);
+        if lane == 0u {
+            bias_partial[part * K + k0 + $fu] = total_$f;
+        }
+#end
+    }
+}

@@ -1,0 +1,57 @@
+// What conv2d_rows.wgsl and conv2d_rows_weight.wgsl share: convolutions of few channels, of one group and without dilation, for software
+// adapters. Operands come from textures (lib/texel.wgsl), rows of x as they lie in memory, without a pixel's channels being padded. One
+// workgroup is one subgroup of 8 lanes, and a lane takes TP neighbouring cells of a row of y, a stretch, so that what it loads of a row
+// of x serves all taps of each. A row is loaded CC channels of its pixels at a time: all, or four.
+#import step
+#import activation
+#import texel
+#import taps
+
+override C: u32 = 4u;       // channels of x
+override K: u32 = 1u;       // channels of y
+override CC: u32 = 4u;      // channels of a step: C or 4
+override TP: u32 = 1u;      // cells of a stretch, whose windows lie whole texels of x apart from those of the next
+override KT: u32 = 1u;      // filters of a tile
+override BIAS: u32 = 0u;    // 1: add b; 2: b holds K factors behind, by which sums are multiplied first; by the weights: sum dy too
+override LEAD: u32 = 0u;    // texels from the first window's start to the row's, rounded up: PAD_W CC / 4
+override T: u32 = 1u;       // texels of x under the windows of TP cells
+override TERMS: u32 = 1u;   // elements of a row of taps: S CC
+override DT: u32 = 1u;      // fours of a tile of y or dy: TP KT / 4
+
+const STEPS: u32 = C / CC;
+const TILES: u32 = OW / TP;
+const K_TILES: u32 = (K + KT - 1u) / KT;
+const SKIP: u32 = 4u * LEAD - PAD_W * CC; // elements of x loaded before the first window
+const AHEAD: u32 = TP * STRIDE_W * CC;    // elements from one tile's first window to the next's
+const ROW: u32 = W * CC / 4u;             // texels of a row of x, those of one step
+
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+
+// Of x, what the windows of a lane's cells cover.
+var<private> row: array<vec4<f32>, T>;
+
+// Texels `left` and on of row h of image n: channels 4 c and on where a step has four.
+fn load_row(n: u32, h: i32, left: i32, c: u32) {
+    let inside = h >= 0 && h < i32(H);
+    let base = FIRST + (n * H + u32(h)) * (ROW * STEPS) + c;
+#for j in 0..T
+    row[$j] = textureLoad(x, texel(select(ZERO, base + u32(left + $j) * STEPS, inside && u32(left + $j) < ROW)));
+#end
+}
+
+// Where a lane's sums belong: its row of y, the first column, the first filter.
+struct Place {
+    row: u32,
+    column: u32,
+    k: u32,
+}
+
+// Where in fours the outputs of a tile begin, the filters of a cell together, and where number `q` of them lies.
+fn begin(at: Place) -> u32 {
+    let cell = at.row * OW + at.column;
+    return select(cell * K / 4u, cell * (K / 4u) + at.k / 4u, K > KT);
+}
+
+fn four(q: u32) -> u32 {
+    return select(q, q / max(KT / 4u, 1u) * (K / 4u) + q % max(KT / 4u, 1u), K > KT);
+}
