@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 /// The least a sample lasts, so that the fixed cost of a submission and a wait, some 0.1 ms, does not count.
 const SAMPLE: Duration = Duration::from_millis(20);
+/// How often kernels and steps are measured, all in turn: other programs slow the machine for seconds at a time, and figures of one run are
+/// compared with each other.
+pub const ROUNDS: usize = 3;
 /// Samples of a measurement, and the fewest once it has taken long.
-const SAMPLES: usize = 7;
+const SAMPLES: usize = 5;
 const FEWEST: usize = 3;
 /// When a measurement has taken long.
 const LONG: Duration = Duration::from_secs(10);
@@ -14,7 +17,7 @@ const LONG: Duration = Duration::from_secs(10);
 const MOST: usize = 4096;
 
 /// Seconds of one repetition.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Times {
     /// Of all samples, the one in the middle.
     pub median: f64,
@@ -22,8 +25,8 @@ pub struct Times {
     pub least: f64,
     /// The longest.
     pub most: f64,
-    /// How many samples.
-    pub samples: usize,
+    /// All of them, sorted.
+    sorted: Vec<f64>,
 }
 
 impl Times {
@@ -31,7 +34,17 @@ impl Times {
         list.sort_by(f64::total_cmp);
         // No clock is finer than a nanosecond, and rates divide by this.
         let at = |i: usize| list[i].max(1e-9);
-        Times { median: at(list.len() / 2), least: at(0), most: at(list.len() - 1), samples: list.len() }
+        Times { median: at(list.len() / 2), least: at(0), most: at(list.len() - 1), sorted: list }
+    }
+
+    /// With the samples of a later measurement of the same.
+    pub fn joined(self, later: Times) -> Times {
+        Times::of([self.sorted, later.sorted].concat())
+    }
+
+    /// How many samples.
+    pub fn samples(&self) -> usize {
+        self.sorted.len()
     }
 
     /// How the times are written in JSON, in milliseconds: the median under `key`, the others with a suffix.
@@ -66,6 +79,21 @@ pub fn measure(run: &mut dyn FnMut(usize) -> Result<Duration>) -> Result<Times> 
     Ok(Times::of(list))
 }
 
+/// [`measure`] in as many rounds, one after the other, until it has taken long.
+///
+/// # Errors
+/// Those of `run`.
+pub fn measure_longer(run: &mut dyn FnMut(usize) -> Result<Duration>) -> Result<Times> {
+    let begin = Instant::now();
+    let mut times = measure(run)?;
+    for _ in 1..ROUNDS {
+        if begin.elapsed() < LONG {
+            times = times.joined(measure(run)?);
+        }
+    }
+    Ok(times)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +116,8 @@ mod tests {
     #[test]
     fn the_middle_sample_counts() {
         let times = Times::of(vec![5.0, 1.0, 2.0, 9.0, 3.0]);
-        assert_eq!((times.median, times.least, times.most, times.samples), (3.0, 1.0, 9.0, 5));
+        assert_eq!((times.median, times.least, times.most, times.samples()), (3.0, 1.0, 9.0, 5));
+        let times = times.joined(Times::of(vec![7.0, 8.0]));
+        assert_eq!((times.median, times.least, times.most, times.samples()), (5.0, 1.0, 9.0, 7));
     }
 }

@@ -34,6 +34,11 @@ pub struct CaseTime {
 }
 
 impl CaseTime {
+    /// Adds the samples of a later round.
+    pub(super) fn join(&mut self, later: CaseTime) {
+        self.times = self.times.clone().joined(later.times);
+    }
+
     /// 10⁹ floating-point operations a second.
     pub fn gflops(&self) -> f64 {
         self.flops / self.times.median / 1e9
@@ -55,7 +60,7 @@ impl CaseTime {
             ("roof_share", json!(share)),
             ("limit", json!(limit.name())),
             ("dispatches", json!(self.dispatches)),
-            ("samples", json!(self.times.samples)),
+            ("samples", json!(self.times.samples())),
             ("row_compile_s", json!(self.row_compile)),
         ] {
             json[key] = value;

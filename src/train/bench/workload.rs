@@ -1,6 +1,6 @@
 //! Whole networks: the very step that `train` runs, on random images, and inference of a batch.
 
-use super::measure::{Times, measure};
+use super::measure::{Times, measure, measure_longer};
 use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::model::{self, Model, TrainSpec};
@@ -158,7 +158,7 @@ impl Workload {
         let first_step = start.elapsed().as_secs_f64();
         let (pipelines, compile) = trainer.session().compiled();
         let bytes = trainer.session().allocated();
-        let step = measure(&mut |times| {
+        let step = measure_longer(&mut |times| {
             let start = Instant::now();
             trainer.rehearse(times)?;
             Ok(start.elapsed())
