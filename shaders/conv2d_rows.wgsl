@@ -1,13 +1,13 @@
 // Convolution of few channels for software adapters (conv2d.wgsl has the formulas, lib/rows.wgsl what a lane takes):
-//   products:     8 stretches x KT filters, a lane loading the weights of one filter, which are handed round by subgroupShuffle;
-//   forward:      y from x and w;
-//   forward_held: the same where kernels are small: a lane loads all rows of x under its cells once, for all filters, four after four;
-//   forward_each: the same with the sums of one filter at a time, where four of them are too much code;
-//   grad_input:   dx from dy in the place of x and turned weights in the place of w (stride 1).
+//   products:     y from x and w, or, where OUT says so, dx from dy in the place of x and turned weights in the place of w (stride 1);
+//                 8 stretches x KT filters, a lane loading the weights of one filter, which are handed round by subgroupShuffle;
+//   forward_held: y where kernels are small: a lane loads all rows of x under its cells once, for all filters, four after four;
+//   forward_each: the same with the sums of one filter at a time, where four of them are too much code.
 // Stretches past the end are the last one, computed and stored again. The order of sums is fixed.
 #import rows
 
 override SPREAD: u32 = 0u;  // products: 1: neighbouring lanes take the same stretch of several images, 0: stretches of an image
+override OUT: u32 = 0u;     // products: 0: y, 1: y in fours, 2: dx, 3: dx in fours
 override WT: u32 = 1u;      // texels of a row of taps; of held rows: of the weights of KT filters
 override HT: u32 = 1u;      // of held rows: texels of x under TP cells: R T
 override TAPS: u32 = 1u;    // the same: weights of a filter: R S C
@@ -51,7 +51,7 @@ fn rows_inside(first: u32, last: u32) -> vec2<u32> {
 
 var<private> sums: array<array<f32, TP>, KT>;
 
-fn products(tile: u32, at: Place, lane: u32) {
+fn add_up(tile: u32, at: Place, lane: u32) {
     let n = at.row / OH;
     let top = i32(at.row % OH * STRIDE_H) - i32(PAD_H);
     let left = i32(at.column / TP * (AHEAD / 4u)) - i32(LEAD);
@@ -88,18 +88,22 @@ fn products(tile: u32, at: Place, lane: u32) {
 #end
 }
 
-@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any buffer, ignored
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>;
-
 @compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn products(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group_index(group, groups);
     if tile / K_TILES * 8u >= OH * TILES * step.n {
         return;
     }
     let at = place(tile, lane);
-    products(tile, at, lane);
+    add_up(tile, at, lane);
+    put(at);
+}
+
+@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any buffer, ignored
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>;
+
+fn put_y(at: Place) {
 #for f in 0..KT
     if K % KT == 0u || at.k + $fu < K {
         let to = (at.row * OW + at.column) * K + at.k + $fu;
@@ -118,15 +122,7 @@ fn factor(k: u32) -> f32 {
     return select(1.0, b[select(0u, K + k, BIAS == 2u)], BIAS == 2u);
 }
 
-// The same where outputs of a tile lie in fours.
-@compute @workgroup_size(WG)
-fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    if tile / K_TILES * 8u >= OH * TILES * step.n {
-        return;
-    }
-    let at = place(tile, lane);
-    products(tile, at, lane);
+fn put_y4(at: Place) {
     let added = array<f32, KT>(
 #for f in 0..KT
         bias(at.k + $fu),
@@ -145,6 +141,43 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 #end
     ));
 #end
+}
+
+@group(0) @binding(3) var<storage, read> y_in: array<f32>; // without an activation before any buffer, ignored
+@group(0) @binding(3) var<storage, read> y_in4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx4: array<vec4<f32>>;
+
+fn put_dx(at: Place) {
+#for f in 0..KT
+    if K % KT == 0u || at.k + $fu < K {
+        let to = (at.row * OW + at.column) * K + at.k + $fu;
+#for p in 0..TP
+        dx[to + $pu * K] = sums[$f][$p] * activate_grad(y_in[select(0u, to + $pu * K, ACTIVATION != 0u)]);
+#end
+    }
+#end
+}
+
+fn put_dx4(at: Place) {
+    let to = begin(at);
+#for q in 0..DT
+    dx4[to + four($qu)] = activate_grad4(y_in4[select(0u, to + four($qu), ACTIVATION != 0u)]) * vec4<f32>(
+#for i in 0..4
+        sums[(4u * $qu + $iu) % KT][(4u * $qu + $iu) / KT % TP],
+#end
+    );
+#end
+}
+
+// Stores the sums of TP cells.
+fn put(at: Place) {
+    switch OUT {
+        case 0u: { put_y(at); }
+        case 1u: { put_y4(at); }
+        case 2u: { put_dx(at); }
+        default: { put_dx4(at); }
+    }
 }
 
 var<private> held: array<vec4<f32>, HT>;
@@ -256,47 +289,6 @@ fn forward_each(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
         y4[to + $pu * (K / 4u) + k] = activate4(four_$p * factors + biases);
 #end
     }
-}
-
-@group(0) @binding(3) var<storage, read> y_in: array<f32>; // without an activation before any buffer, ignored
-@group(0) @binding(3) var<storage, read> y_in4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx4: array<vec4<f32>>;
-
-@compute @workgroup_size(WG)
-fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    if tile / K_TILES * 8u >= OH * TILES * step.n {
-        return;
-    }
-    let at = place(tile, lane);
-    products(tile, at, lane);
-#for f in 0..KT
-    if K % KT == 0u || at.k + $fu < K {
-        let to = (at.row * OW + at.column) * K + at.k + $fu;
-#for p in 0..TP
-        dx[to + $pu * K] = sums[$f][$p] * activate_grad(y_in[select(0u, to + $pu * K, ACTIVATION != 0u)]);
-#end
-    }
-#end
-}
-
-@compute @workgroup_size(WG)
-fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    if tile / K_TILES * 8u >= OH * TILES * step.n {
-        return;
-    }
-    let at = place(tile, lane);
-    products(tile, at, lane);
-    let to = begin(at);
-#for q in 0..DT
-    dx4[to + four($qu)] = activate_grad4(y_in4[select(0u, to + four($qu), ACTIVATION != 0u)]) * vec4<f32>(
-#for i in 0..4
-        sums[(4u * $qu + $iu) % KT][(4u * $qu + $iu) / KT % TP],
-#end
-    );
-#end
 }
 
 @group(0) @binding(1) var<storage, read> w_in: array<f32>;

@@ -193,8 +193,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
     let entry = match (tile.held, tile.filters) {
         (true, 1) => "forward_each",
         (true, _) => "forward_held",
-        (false, _) if fours => "forward_vec4",
-        (false, _) => "forward",
+        (false, _) => "products",
     };
     let kernel = Kernel::new("conv2d_rows", entry)
         .texture("x", job.x.clone())
@@ -202,6 +201,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
         .read("b", job.b.clone().unwrap_or(job.x.clone()))
         .write(if fours { "y4" } else { "y" }, job.y.clone())
         .set("BIAS", job.bias())
+        .set("OUT", usize::from(fours))
         .grid(tile.grid(g));
     let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
     cx.push(tile.products_constants(kernel, g));
@@ -215,10 +215,11 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: RowTile) {
     let kernel = Kernel::new("conv2d_rows", "turn").read("w_in", job.w.clone()).grid(Grid::fixed(items));
     let w = cx.share(tile.products_constants(kernel, g), "turned", items);
     let fours = in_fours(g, &tile);
-    let kernel = Kernel::new("conv2d_rows", if fours { "grad_input_vec4" } else { "grad_input" })
+    let kernel = Kernel::new("conv2d_rows", "products")
         .texture("x", job.dy.clone())
         .texture("w", w)
-        .write(if fours { "dx4" } else { "dx" }, job.dx.clone());
+        .write(if fours { "dx4" } else { "dx" }, job.dx.clone())
+        .set("OUT", 2 + usize::from(fours));
     let kernel = activation::scale(kernel, if fours { "y_in4" } else { "y_in" }, job.before.as_ref(), &job.dy)
         .grid(tile.grid(g));
     cx.push(tile.products_constants(kernel, g));
