@@ -1,11 +1,16 @@
 // Gradient by the weights of a convolution of few channels for software adapters (conv2d.wgsl has the formulas, lib/rows.wgsl what a lane
-// takes): KT filters x RT rows of taps, sums over a part of the stretches, first within each lane, then over lanes. Stretches past the end
-// count as 0. The order of sums is fixed.
+// takes), sums over a part of the stretches, in a fixed order:
+//   grad_weight:      KT filters x RT rows of taps, sums within each lane, of stretches of its own, then over lanes; stretches past the end
+//                     count as 0;
+//   grad_weight_wide: the same where filters are many: a lane has four of its own, and all take the same stretch.
 #import rows
 
 override RT: u32 = 1u;      // rows of taps of a tile
 override PARTS: u32 = 1u;   // partial sums
 override EIGHTS: u32 = 1u;  // TERMS / 8, rounded up
+
+override XT: u32 = 1u;      // wide: texels of x of a stretch: RT T
+override XL: u32 = 1u;      // wide: those by lanes: XT / 8, rounded up
 
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
@@ -107,6 +112,100 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
         if lane == 0u {
             bias_partial[part * K + k0 + $fu] = total_$f;
         }
+#end
+    }
+}
+
+var<private> xs: array<vec4<f32>, XT>;
+
+// The texels of x under a stretch, loaded by the lanes together: row `r` of them begins at number r T.
+fn load_rows(n: u32, top: i32, left: i32, c: u32, lane: u32) {
+#for i in 0..XL
+    let t_$i = min($iu * 8u + lane, XT - 1u);
+    let h_$i = top + i32(t_$i / T);
+    let w_$i = u32(left + i32(t_$i % T));
+    let at_$i = FIRST + ((n * H + u32(h_$i)) * ROW + w_$i) * STEPS + c;
+    let mine_$i = textureLoad(x, texel(select(ZERO, at_$i, u32(h_$i) < H && w_$i < ROW)));
+#end
+    let mine = array<vec4<f32>, XL>(
+#for i in 0..XL
+        mine_$i,
+#end
+    );
+#for t in 0..XT
+    xs[$t] = subgroupShuffle(mine[$tu / 8u], $tu % 8u);
+#end
+}
+
+var<private> dys: array<vec4<f32>, TP>;
+
+fn add_wide(sum: vec4<f32>, met: array<f32, TP>) -> vec4<f32> {
+    var all = sum;
+#for p in 0..TP
+    all += dys[$p] * met[$p];
+#end
+    return all;
+}
+
+@compute @workgroup_size(WG)
+fn grad_weight_wide(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group_index(group, groups);
+    let k0 = tile % K_TILES * KT;
+    let c = tile / K_TILES % STEPS;
+    let r0 = tile / (K_TILES * STEPS) % (R / RT) * RT;
+    let part = tile / (K_TILES * STEPS * (R / RT));
+    if part >= PARTS {
+        return;
+    }
+    let k = k0 + lane * 4u;
+    var bias = vec4<f32>();
+#for r in 0..RT
+#for j in 0..TERMS
+    var sum_$r_$j = vec4<f32>();
+#end
+#end
+    let stretches = OH * TILES * step.n;
+    let length = (stretches + PARTS - 1u) / PARTS;
+    let end = min(part * length + length, stretches);
+    for (var stretch = part * length; stretch < end; stretch += 1u) {
+        let m = stretch / TILES;
+        let first = FIRST + (stretch * TP * K + min(k, K - 4u)) / 4u;
+#for p in 0..TP
+        dys[$p] = textureLoad(dy, texel(first + $pu * (K / 4u)));
+        bias += dys[$p];
+#end
+        load_rows(m / OH, i32(m % OH * STRIDE_H + r0) - i32(PAD_H), i32(stretch % TILES * (AHEAD / 4u)) - i32(LEAD), c, lane);
+#for r in 0..RT
+#for j in 0..TERMS
+        sum_$r_$j = add_wide(sum_$r_$j, array<f32, TP>(
+#for p in 0..TP
+            xs[$ru * T + (SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u],
+#end
+        ));
+#end
+#end
+    }
+    if k >= K {
+        return;
+    }
+    // The last variable's sum first, while the others move up: a driver takes long over each store.
+    for (var left = min(RT * TERMS, RT * TERMS * stretches); left > 0u; left -= 1u) {
+        var v = vec4<f32>();
+#for r in 0..RT
+#for j in 0..TERMS
+        { let before = v; v = sum_$r_$j; sum_$r_$j = before; }
+#end
+#end
+        let r = r0 + (left - 1u) / TERMS;
+        let j = (left - 1u) % TERMS;
+        let to = ((part * K + k) * R + r) * (S * C) + c * CC + j / CC * C + j % CC;
+#for q in 0..4
+        partial[to + $qu * (R * S * C)] = v[$q];
+#end
+    }
+    if BIAS != 0u && r0 == 0u && c == 0u {
+#for q in 0..4
+        bias_partial[part * K + k + $qu] = bias[$q];
 #end
     }
 }

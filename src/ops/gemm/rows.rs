@@ -19,6 +19,8 @@ const MOST_FILTERS: usize = 8;
 /// Most multiply-adds that are unrolled, and most sums of a lane.
 const MOST_PRODUCTS: usize = 4096;
 const MOST_SUMS: usize = 224;
+/// Most sums of four filters of a lane.
+const MOST_WIDE: usize = 36;
 /// Most texels of x, and of dy, that a lane holds.
 const MOST_TEXELS: usize = 64;
 /// Most multiply-adds that are unrolled where x is held: more would not stay near the first cache of instructions.
@@ -37,7 +39,7 @@ pub struct RowTile {
     step: usize,
     /// Rows of taps, of the gradient by the weights.
     taps: usize,
-    /// All rows of taps are taken at once, and all filters, `filters` after `filters`.
+    /// Forward: all rows of taps are taken at once, and all filters, `filters` after `filters`. By the weights: each lane has four of the filters.
     held: bool,
 }
 
@@ -105,6 +107,22 @@ impl RowTile {
 
     /// Of the gradient by the weights.
     pub fn grad_weight(g: &Geometry) -> Option<RowTile> {
+        RowTile::wide(g).or_else(|| RowTile::by_stretches(g))
+    }
+
+    /// Where at least three lanes of four have filters of their own.
+    fn wide(g: &Geometry) -> Option<RowTile> {
+        let w = &g.window.w;
+        let step = step(w.input, g.channels).filter(|_| suits(g))?;
+        let filters = 4 * LANES as usize;
+        let filled = g.filters.is_multiple_of(4) && 4 * g.filters >= 3 * g.filters.next_multiple_of(filters);
+        let terms = w.kernel * step;
+        let taps = if g.window.h.kernel * terms <= MOST_WIDE { g.window.h.kernel } else { 1 };
+        let cells = cells(w, step, |n| 4 * n * taps * terms <= MOST_HELD)?;
+        (filled && taps * terms <= MOST_WIDE).then_some(RowTile { cells, filters, step, taps, held: true })
+    }
+
+    fn by_stretches(g: &Geometry) -> Option<RowTile> {
         let w = &g.window.w;
         let step = step(w.input, g.channels).filter(|_| suits(g))?;
         let terms = w.kernel * step;
@@ -228,12 +246,15 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: RowTile) {
 /// Pushes dw: partial sums, and their sum in order.
 pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
     let g = &job.geometry;
-    let tiles = g.filters / tile.filters * (g.channels / tile.step) * (g.window.h.kernel / tile.taps);
-    let blocks = (g.window.h.output * (g.window.w.output / tile.cells) * cx.batch).div_ceil(LANES as usize);
+    let tiles = g.filters.div_ceil(tile.filters) * (g.channels / tile.step) * (g.window.h.kernel / tile.taps);
+    let stretches = g.window.h.output * (g.window.w.output / tile.cells) * cx.batch;
+    let blocks = if tile.held { stretches } else { stretches.div_ceil(LANES as usize) };
     let parts = 16usize.div_ceil(tiles).min(blocks).max(blocks.div_ceil(50_000));
     let (weights, terms) = (g.filters * g.taps(), g.window.w.kernel * tile.step);
     super::image::weight_parts(cx, job, parts, weights, |sums, bias_sums| {
-        let kernel = Kernel::new("conv2d_rows_weight", "grad_weight")
+        let texels = tile.taps * texels(&g.window.w, tile.step, tile.cells);
+        let entry = if tile.held { "grad_weight_wide" } else { "grad_weight" };
+        let kernel = Kernel::new("conv2d_rows_weight", entry)
             .texture("x", job.x.clone())
             .texture("dy", job.dy.clone())
             .write("partial", sums)
@@ -242,6 +263,8 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
             .set("PARTS", parts)
             .set("RT", tile.taps)
             .set("EIGHTS", terms.div_ceil(8))
+            .set("XT", texels)
+            .set("XL", texels.div_ceil(8))
             .grid(Grid::fixed(tiles * parts * LANES as usize).group(LANES));
         tile.constants(kernel, g)
     });
