@@ -2,13 +2,16 @@
 //   products:     y from x and w, or, where OUT says so, dx from dy in the place of x and turned weights in the place of w (stride 1);
 //                 8 stretches x KT filters, a lane loading the weights of one filter, which are handed round by subgroupShuffle;
 //   forward_held: y where kernels are small: a lane loads all rows of x under its cells once, for all filters, four after four;
-//   forward_each: the same with the sums of one filter at a time, where four of them are too much code.
+//   forward_each: the same with the sums of one filter at a time, where four of them are too much code;
+//   forward_wide: y of up to 32 filters where kernels are small: a lane has four filters of its own, whose weights it keeps, and all
+//                 lanes take the same RUN stretches one after the other.
 // Stretches past the end are the last one, computed and stored again. The order of sums is fixed.
 #import rows
 
 override SPREAD: u32 = 0u;  // products: 1: neighbouring lanes take the same stretch of several images, 0: stretches of an image
 override OUT: u32 = 0u;     // products: 0: y, 1: y in fours, 2: dx, 3: dx in fours
 override WT: u32 = 1u;      // texels of a row of taps; of held rows: of the weights of KT filters
+override RUN: u32 = 1u;     // forward_wide: stretches of a workgroup
 override HT: u32 = 1u;      // of held rows: texels of x under TP cells: R T
 override TAPS: u32 = 1u;    // the same: weights of a filter: R S C
 override LW: u32 = 1u;      // the same: WT / 8, rounded up
@@ -291,8 +294,58 @@ fn forward_each(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
     }
 }
 
+var<private> filters: array<vec4<f32>, TAPS>; // four weights of each tap
+
+fn dot_wide(met: array<f32, TAPS>) -> vec4<f32> {
+    var sum = vec4<f32>();
+#for t in 0..TAPS
+    sum += filters[$t] * met[$t];
+#end
+    return sum;
+}
+
+@compute @workgroup_size(WG)
+fn forward_wide(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let k = lane * 4u;
+    let k4 = min(k, K - 4u);
+#for t in 0..TAPS
+    filters[$t] = textureLoad(w, texel(FIRST + ($tu * K + k4) / 4u));
+#end
+    let biases = vec4<f32>(bias(k4), bias(k4 + 1u), bias(k4 + 2u), bias(k4 + 3u));
+    let factors = vec4<f32>(factor(k4), factor(k4 + 1u), factor(k4 + 2u), factor(k4 + 3u));
+    let first = group_index(group, groups) * RUN;
+    for (var stretch = first; stretch < min(first + RUN, OH * TILES * step.n); stretch += 1u) {
+        let m = stretch / TILES;
+        load_rows(m / OH, i32(m % OH * STRIDE_H) - i32(PAD_H), i32(stretch % TILES * (AHEAD / 4u)) - i32(LEAD), 0u, lane);
+#for p in 0..TP
+        let sum_$p = dot_wide(array<f32, TAPS>(
+#for r in 0..R
+#for j in 0..TERMS
+            xs[$ru * T + (SKIP + $pu * STRIDE_W * CC + $ju) / 4u][(SKIP + $pu * STRIDE_W * CC + $ju) % 4u],
+#end
+#end
+        ));
+#end
+        if k < K {
+            let to = (stretch * TP * K + k) / 4u;
+#for p in 0..TP
+            y4[to + $pu * (K / 4u)] = activate4(sum_$p * factors + biases);
+#end
+        }
+    }
+}
+
 @group(0) @binding(1) var<storage, read> w_in: array<f32>;
 @group(0) @binding(2) var<storage, read_write> turned: array<f32>;
+
+// One invocation moves one element: weights [K, TAPS] with the filters innermost.
+@compute @workgroup_size(WG)
+fn transpose(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = group_index(group, groups) * WG + lane;
+    if i < K * TAPS {
+        turned[i] = w_in[i % K * TAPS + i / K];
+    }
+}
 
 // One invocation moves one element: turned[k, r, (s, c)] = w[c, R-1-r, S-1-s, k], rows of taps in whole texels. K and C are those of the
 // convolution that computes dx: channels and filters of the one that w belongs to.

@@ -9,8 +9,6 @@ override RT: u32 = 1u;      // rows of taps of a tile
 override PARTS: u32 = 1u;   // partial sums
 override EIGHTS: u32 = 1u;  // TERMS / 8, rounded up
 
-override XT: u32 = 1u;      // wide: texels of x of a stretch: RT T
-override XL: u32 = 1u;      // wide: those by lanes: XT / 8, rounded up
 
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
@@ -114,27 +112,6 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
         }
 #end
     }
-}
-
-var<private> xs: array<vec4<f32>, XT>;
-
-// The texels of x under a stretch, loaded by the lanes together: row `r` of them begins at number r T.
-fn load_rows(n: u32, top: i32, left: i32, c: u32, lane: u32) {
-#for i in 0..XL
-    let t_$i = min($iu * 8u + lane, XT - 1u);
-    let h_$i = top + i32(t_$i / T);
-    let w_$i = u32(left + i32(t_$i % T));
-    let at_$i = FIRST + ((n * H + u32(h_$i)) * ROW + w_$i) * STEPS + c;
-    let mine_$i = textureLoad(x, texel(select(ZERO, at_$i, u32(h_$i) < H && w_$i < ROW)));
-#end
-    let mine = array<vec4<f32>, XL>(
-#for i in 0..XL
-        mine_$i,
-#end
-    );
-#for t in 0..XT
-    xs[$t] = subgroupShuffle(mine[$tu / 8u], $tu % 8u);
-#end
 }
 
 var<private> dys: array<vec4<f32>, TP>;

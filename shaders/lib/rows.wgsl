@@ -17,6 +17,8 @@ override LEAD: u32 = 0u;    // texels from the first window's start to the row's
 override T: u32 = 1u;       // texels of x under the windows of TP cells
 override TERMS: u32 = 1u;   // elements of a row of taps: S CC
 override DT: u32 = 1u;      // fours of a tile of y or dy: TP KT / 4
+override XT: u32 = 1u;      // wide: texels of x of a stretch, all rows
+override XL: u32 = 1u;      // wide: those by lanes: XT / 8, rounded up
 
 const STEPS: u32 = C / CC;
 const TILES: u32 = OW / TP;
@@ -54,4 +56,25 @@ fn begin(at: Place) -> u32 {
 
 fn four(q: u32) -> u32 {
     return select(q, q / max(KT / 4u, 1u) * (K / 4u) + q % max(KT / 4u, 1u), K > KT);
+}
+
+var<private> xs: array<vec4<f32>, XT>;
+
+// The texels of x under a stretch, loaded by the lanes together: row `r` of them begins at number r T.
+fn load_rows(n: u32, top: i32, left: i32, c: u32, lane: u32) {
+#for i in 0..XL
+    let t_$i = min($iu * 8u + lane, XT - 1u);
+    let h_$i = top + i32(t_$i / T);
+    let w_$i = u32(left + i32(t_$i % T));
+    let at_$i = FIRST + ((n * H + u32(h_$i)) * ROW + w_$i) * STEPS + c;
+    let mine_$i = textureLoad(x, texel(select(ZERO, at_$i, u32(h_$i) < H && w_$i < ROW)));
+#end
+    let mine = array<vec4<f32>, XL>(
+#for i in 0..XL
+        mine_$i,
+#end
+    );
+#for t in 0..XT
+    xs[$t] = subgroupShuffle(mine[$tu / 8u], $tu % 8u);
+#end
 }

@@ -19,6 +19,9 @@ const MOST_FILTERS: usize = 8;
 /// Most multiply-adds that are unrolled, and most sums of a lane.
 const MOST_PRODUCTS: usize = 4096;
 const MOST_SUMS: usize = 224;
+/// Workgroups that keep a software adapter busy, and most stretches of one that keeps its weights.
+const BUSY: usize = 64;
+const MOST_RUN: usize = 64;
 /// Most sums of four filters of a lane.
 const MOST_WIDE: usize = 36;
 /// Most texels of x, and of dy, that a lane holds.
@@ -79,7 +82,10 @@ fn texels(w: &Axis, step: usize, cells: usize) -> usize {
 impl RowTile {
     /// Of the forward product.
     pub fn forward(g: &Geometry) -> Option<RowTile> {
-        RowTile::held(g).or_else(|| RowTile::products(g))
+        // Halves of a pixel that two workgroups store fall into the same lines: of more filters, `forward_held` was faster.
+        let whole = |t: &RowTile| g.filters <= t.filters && t.step == g.channels && t.taps == g.window.h.kernel;
+        let wide = || RowTile::of_lanes(g).filter(whole);
+        wide().or_else(|| RowTile::held(g)).or_else(|| RowTile::products(g))
     }
 
     fn held(g: &Geometry) -> Option<RowTile> {
@@ -107,11 +113,11 @@ impl RowTile {
 
     /// Of the gradient by the weights.
     pub fn grad_weight(g: &Geometry) -> Option<RowTile> {
-        RowTile::wide(g).or_else(|| RowTile::by_stretches(g))
+        RowTile::of_lanes(g).or_else(|| RowTile::by_stretches(g))
     }
 
     /// Where at least three lanes of four have filters of their own.
-    fn wide(g: &Geometry) -> Option<RowTile> {
+    fn of_lanes(g: &Geometry) -> Option<RowTile> {
         let w = &g.window.w;
         let step = step(w.input, g.channels).filter(|_| suits(g))?;
         let filters = 4 * LANES as usize;
@@ -138,6 +144,11 @@ impl RowTile {
         (taps * filters * terms <= MOST_SUMS).then_some(RowTile { cells, filters, step, taps, held: false })
     }
 
+    /// Whether each lane has filters of its own.
+    fn wide(&self) -> bool {
+        self.filters == 4 * LANES as usize
+    }
+
     /// Those of `lib/rows.wgsl`.
     fn constants(&self, kernel: Kernel, g: &Geometry) -> Kernel {
         let w = &g.window.w;
@@ -149,6 +160,8 @@ impl RowTile {
             .set("T", texels(w, self.step, self.cells))
             .set("TERMS", w.kernel * self.step)
             .set("DT", (self.cells * self.filters).div_ceil(4))
+            .set("XT", self.taps * texels(w, self.step, self.cells))
+            .set("XL", (self.taps * texels(w, self.step, self.cells)).div_ceil(8))
     }
 
     /// Those of `conv2d_rows.wgsl`.
@@ -198,21 +211,29 @@ fn over_padding(axis: &Axis) -> bool {
 /// Pushes y.
 pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
     let g = &job.geometry;
+    let stretches = g.window.h.output * (g.window.w.output / tile.cells);
+    let run = (stretches * cx.batch / BUSY).clamp(1, MOST_RUN);
+    let (entry, grid) = match (tile.held, tile.filters) {
+        (true, 1) => ("forward_each", tile.grid(g)),
+        (true, 4) => ("forward_held", tile.grid(g)),
+        (true, _) => ("forward_wide", Grid::tiles(stretches, run, 1, LANES)),
+        (false, _) => ("products", tile.grid(g)),
+    };
     // Rows of weights that are loaded from a texel on, and elements of each.
     let (rows, row) = match tile.held {
         true => (g.filters / tile.filters, tile.filters * g.taps()),
         false => (g.filters * g.window.h.kernel, g.window.w.kernel * g.channels),
     };
     let w = match row.is_multiple_of(4) {
+        _ if tile.wide() => {
+            let items = g.filters * g.taps();
+            let kernel = Kernel::new("conv2d_rows", "transpose").read("w_in", job.w.clone()).grid(Grid::fixed(items));
+            cx.share(tile.products_constants(kernel, g), "turned", items)
+        }
         true => job.w.clone(),
         false => super::image::pack(cx, job.w.clone(), rows, true, &Axis::POINT, row),
     };
     let fours = tile.held || in_fours(g, &tile);
-    let entry = match (tile.held, tile.filters) {
-        (true, 1) => "forward_each",
-        (true, _) => "forward_held",
-        (false, _) => "products",
-    };
     let kernel = Kernel::new("conv2d_rows", entry)
         .texture("x", job.x.clone())
         .texture("w", w)
@@ -220,7 +241,8 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
         .write(if fours { "y4" } else { "y" }, job.y.clone())
         .set("BIAS", job.bias())
         .set("OUT", usize::from(fours))
-        .grid(tile.grid(g));
+        .set("RUN", run)
+        .grid(grid);
     let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
     cx.push(tile.products_constants(kernel, g));
 }
@@ -248,12 +270,11 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
     let g = &job.geometry;
     let tiles = g.filters.div_ceil(tile.filters) * (g.channels / tile.step) * (g.window.h.kernel / tile.taps);
     let stretches = g.window.h.output * (g.window.w.output / tile.cells) * cx.batch;
-    let blocks = if tile.held { stretches } else { stretches.div_ceil(LANES as usize) };
+    let blocks = if tile.wide() { stretches } else { stretches.div_ceil(LANES as usize) };
     let parts = 16usize.div_ceil(tiles).min(blocks).max(blocks.div_ceil(50_000));
     let (weights, terms) = (g.filters * g.taps(), g.window.w.kernel * tile.step);
     super::image::weight_parts(cx, job, parts, weights, |sums, bias_sums| {
-        let texels = tile.taps * texels(&g.window.w, tile.step, tile.cells);
-        let entry = if tile.held { "grad_weight_wide" } else { "grad_weight" };
+        let entry = if tile.wide() { "grad_weight_wide" } else { "grad_weight" };
         let kernel = Kernel::new("conv2d_rows_weight", entry)
             .texture("x", job.x.clone())
             .texture("dy", job.dy.clone())
@@ -263,8 +284,6 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
             .set("PARTS", parts)
             .set("RT", tile.taps)
             .set("EIGHTS", terms.div_ceil(8))
-            .set("XT", texels)
-            .set("XL", texels.div_ceil(8))
             .grid(Grid::fixed(tiles * parts * LANES as usize).group(LANES));
         tile.constants(kernel, g)
     });
