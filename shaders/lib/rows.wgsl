@@ -1,7 +1,8 @@
 // What conv2d_rows.wgsl and conv2d_rows_weight.wgsl share: convolutions of few channels, of one group and without dilation, for software
 // adapters. Operands come from textures (lib/texel.wgsl), rows of x as they lie in memory, without a pixel's channels being padded. One
 // workgroup is one subgroup of 8 lanes, and a lane takes TP neighbouring cells of a row of y, a stretch, so that what it loads of a row
-// of x serves all taps of each. A row is loaded CC channels of its pixels at a time: all, or four.
+// of x serves all taps of each; wide kernels have all lanes take the same stretch, for filters of their own. A row is loaded CC channels
+// of its pixels at a time: all, or four.
 #import step
 #import activation
 #import texel

@@ -1,4 +1,4 @@
-//! Kernels of `conv2d_rows.wgsl` and `conv2d_rows_weight.wgsl`: convolutions of few channels, whose windows lie along a row of each lane's own.
+//! Kernels of `conv2d_rows.wgsl` and `conv2d_rows_weight.wgsl`: convolutions of few channels, by stretches of a row that one lane takes, or all do.
 
 use super::{Forward, GradInput, GradWeight};
 use crate::graph::{Grid, Kernel, KernelCx};
@@ -179,7 +179,7 @@ impl RowTile {
             .set("LW", weights.div_ceil(4).div_ceil(8))
     }
 
-    /// A workgroup for 8 rows of y, times tiles of a row and of the filters.
+    /// A workgroup for 8 stretches, times tiles of the filters.
     fn grid(&self, g: &Geometry) -> Grid {
         let filters = if self.held { 1 } else { g.filters.div_ceil(self.filters) };
         let stretches = g.window.h.output * (g.window.w.output / self.cells);
