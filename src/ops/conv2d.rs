@@ -291,8 +291,9 @@ impl Op for Conv2d {
         assert!(!self.bias && self.norm.is_none() && self.activation.is_none(), "gradients come before fusing");
         let Some(dy) = douts[0] else { return vec![None; 2] };
         let geometry = self.geometry;
-        let dx = b.one(Conv2dGradInput { geometry, activation: None }, &[dy, inputs[1]]);
+        // By the weights first: where nothing else reads x, it may go before dx comes.
         let dw = b.one(Conv2dGradWeight { geometry, bias: false }, &[dy, inputs[0]]);
+        let dx = b.one(Conv2dGradInput { geometry, activation: None }, &[dy, inputs[1]]);
         vec![Some(dx), Some(dw)]
     }
 

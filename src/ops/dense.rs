@@ -144,8 +144,9 @@ impl Op for Dense {
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         assert!(!self.bias && self.activation.is_none(), "gradients come before fusing");
         let Some(dy) = douts[0] else { return vec![None; 2] };
-        let dx = b.one(DenseGradInput { activation: None }, &[dy, inputs[1]]);
+        // By the weights first: where nothing else reads x, it may go before dx comes.
         let dw = b.one(DenseGradWeight { bias: false }, &[dy, inputs[0]]);
+        let dx = b.one(DenseGradInput { activation: None }, &[dy, inputs[1]]);
         vec![Some(dx), Some(dw)]
     }
 
