@@ -14,6 +14,19 @@ override EIGHTS: u32 = 1u;  // TERMS / 8, rounded up
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // without a bias nothing is written
 
+// What a workgroup computes: the first filter, the step of channels, the first row of taps, the part of the stretches.
+struct Share {
+    k: u32,
+    c: u32,
+    r: u32,
+    part: u32,
+}
+
+fn share_of(tile: u32) -> Share {
+    let rest = tile / (K_TILES * STEPS);
+    return Share(tile % K_TILES * KT, tile / K_TILES % STEPS, rest % (R / RT) * RT, rest / (R / RT));
+}
+
 var<private> cells: array<vec4<f32>, DT>;
 
 // Adds to sum j the products of TP cells of dy with what tap j of each meets.
@@ -39,11 +52,11 @@ fn totals(lane: u32, v0: f32, v1: f32, v2: f32, v3: f32, v4: f32, v5: f32, v6: f
 
 @compute @workgroup_size(WG)
 fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    let k0 = tile % K_TILES * KT;
-    let c = tile / K_TILES % STEPS;
-    let r0 = tile / (K_TILES * STEPS) % (R / RT) * RT;
-    let part = tile / (K_TILES * STEPS * (R / RT));
+    let share = share_of(group_index(group, groups));
+    let k0 = share.k;
+    let c = share.c;
+    let r0 = share.r;
+    let part = share.part;
     if part >= PARTS {
         return;
     }
@@ -126,15 +139,14 @@ fn add_wide(sum: vec4<f32>, met: array<f32, TP>) -> vec4<f32> {
 
 @compute @workgroup_size(WG)
 fn grad_weight_wide(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    let k0 = tile % K_TILES * KT;
-    let c = tile / K_TILES % STEPS;
-    let r0 = tile / (K_TILES * STEPS) % (R / RT) * RT;
-    let part = tile / (K_TILES * STEPS * (R / RT));
+    let share = share_of(group_index(group, groups));
+    let c = share.c;
+    let r0 = share.r;
+    let part = share.part;
     if part >= PARTS {
         return;
     }
-    let k = k0 + lane * 4u;
+    let k = share.k + lane * 4u;
     var bias = vec4<f32>();
 #for r in 0..RT
 #for j in 0..TERMS
