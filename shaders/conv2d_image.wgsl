@@ -7,7 +7,8 @@
 // Rows are loaded one (grad_weight: four) a lane and handed round by subgroupShuffle from a constant lane. Rows and columns past the
 // end are those of the last real one, computed and stored again. Every tile is in named variables, there is no branch in the hot
 // loops, and the order of sums is fixed. Sums are stored in a loop, the last variables' first, while the others move up: drivers take
-// long over each store. So rows stand in their variables from the last to the first. Channels of x and w, and filters of dy, are padded with zeros to whole texels.
+// long over each store. So rows stand in their variables from the last to the first. Channels of x and w, and filters of dy, are padded
+// with zeros to whole texels.
 #import step
 #import activation
 #import texel

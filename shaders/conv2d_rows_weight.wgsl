@@ -9,7 +9,6 @@ override RT: u32 = 1u;      // rows of taps of a tile
 override PARTS: u32 = 1u;   // partial sums
 override EIGHTS: u32 = 1u;  // TERMS / 8, rounded up
 
-
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // without a bias nothing is written

@@ -40,7 +40,7 @@ pub struct RowTile {
     filters: usize,
     /// Channels: all or four.
     step: usize,
-    /// Rows of taps, of the gradient by the weights.
+    /// Rows of taps of one workgroup, where lanes have filters of their own or by the weights; else one.
     taps: usize,
     /// Forward: all rows of taps are taken at once, and all filters, `filters` after `filters`. By the weights: each lane has four of the filters.
     held: bool,
