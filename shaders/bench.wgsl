@@ -16,8 +16,8 @@ override TOTAL: u32 = 4096u;
 
 // One invocation computes ACC chains from one element, and puts their sum into its place.
 @compute @workgroup_size(WG)
-fn alu(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let i = min(group_index(group, groups) * WG + local, TOTAL - 1u);
+fn alu(id: Invocation) {
+    let i = min(flat_index(id), TOTAL - 1u);
     // Values near 1: neither infinities nor denormal numbers, which some processors handle slowly.
     let x = vec4<f32>(0.999) - chains4[i] * 1e-6;
     let y = vec4<f32>(0.001);
@@ -41,8 +41,8 @@ fn alu(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups:
 // One invocation loads LOADS elements, TOTAL apart. The sum is stored where it has a value that it never has, so that nothing is
 // written and yet no load can be left out.
 @compute @workgroup_size(WG)
-fn load(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let i = min(group_index(group, groups) * WG + local, TOTAL - 1u);
+fn load(id: Invocation) {
+    let i = min(flat_index(id), TOTAL - 1u);
     var total = vec4<f32>(0.0);
 #for l in 0..LOADS
     total += data4[i + $lu * TOTAL];

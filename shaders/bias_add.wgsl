@@ -13,8 +13,8 @@ override PARTS: u32 = 1u; // partial sums
 
 // One invocation computes one element of y.
 @compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn forward(id: Invocation) {
+    let i = flat_index(id);
     if i < ITEMS * step.n {
         y[i] = x[i] + b[i % C];
     }
@@ -25,8 +25,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 
 // One invocation sums channel c over rows part, part + PARTS, part + 2 PARTS, …
 @compute @workgroup_size(WG)
-fn grad_bias_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad_bias_partial(id: Invocation) {
+    let i = flat_index(id);
     if i < PARTS * C {
         let c = i % C;
         let rows = ROWS * step.n;
@@ -43,8 +43,8 @@ fn grad_bias_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workg
 
 // One invocation adds the partial sums of one channel, in order.
 @compute @workgroup_size(WG)
-fn grad_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let c = group_index(group, groups) * WG + lane;
+fn grad_bias(id: Invocation) {
+    let c = flat_index(id);
     if c < C {
         var sum = 0.0;
         for (var part = 0u; part < PARTS; part += 1u) {

@@ -40,17 +40,15 @@ fn inside(h: i32, w: i32) -> bool {
     return h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
 }
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<F>;
+@group(0) @binding(2) var<storage, read> w: array<F>;
 @group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias w again, ignored
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> w4: array<vec4<f32>>;
 
 // One invocation computes TP pixels of TK filters.
 @compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn forward(id: Invocation) {
+    let i = flat_index(id);
     let tile = i % (GROUPS * K_TILES);
     let g = tile / K_TILES;
     let k0 = tile % K_TILES * TK;
@@ -87,72 +85,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
                     let f_$k = w[k_$k * J + tap + c];
 #end
 #for p in 0..TP
-                    let v_$p = select(0.0, x[at_$p + c], in_$p && real);
+                    let v_$p = select(F(), x[at_$p + c], in_$p && real);
 #for k in 0..TK
-                    sum_$p_$k += v_$p * f_$k;
-#end
-#end
-                }
-#end
-            }
-        }
-    }
-#for k in 0..TK
-    let b_$k = select(0.0, b[k_$k], BIAS != 0u);
-    let factor_$k = select(1.0, b[select(0u, K + k_$k, BIAS == 2u)], BIAS == 2u);
-#end
-#for p in 0..TP
-#for k in 0..TK
-    if first + $p < pixels && k0 + $k < KG {
-        y[m_$p * K + k_$k] = activate(sum_$p_$k * factor_$k + b_$k);
-    }
-#end
-#end
-}
-
-// One invocation computes TP pixels of TK filters, four channels a step.
-@compute @workgroup_size(WG)
-fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    let tile = i % (GROUPS * K_TILES);
-    let g = tile / K_TILES;
-    let k0 = tile % K_TILES * TK;
-    let first = i / (GROUPS * K_TILES) * TP;
-    let pixels = OH * OW * step.n;
-#for k in 0..TK
-    let k_$k = g * KG + min(k0 + $k, KG - 1u);
-#end
-#for p in 0..TP
-    let m_$p = min(first + $p, pixels - 1u);
-    let h_$p = i32(m_$p / OW % OH * STRIDE_H) - i32(PAD_H);
-    let w_$p = i32(m_$p % OW * STRIDE_W) - i32(PAD_W);
-    let image_$p = m_$p / (OH * OW) * (H * W * C) + g * CG;
-#for k in 0..TK
-    var sum_$p_$k = 0.0;
-#end
-#end
-    let rows = select(0u, R, first < pixels);
-    for (var r = 0u; r < rows; r += 1u) {
-        for (var s = 0u; s < S; s += 1u) {
-            let tap = (r * S + s) * CG;
-#for p in 0..TP
-            let ih_$p = h_$p + i32(r * DILATION_H);
-            let iw_$p = w_$p + i32(s * DILATION_W);
-            let in_$p = inside(ih_$p, iw_$p);
-            let at_$p = image_$p + cell(ih_$p, iw_$p);
-#end
-            for (var c0 = 0u; c0 < CG; c0 += CHUNK) {
-#for u in 0..CHUNK
-                {
-                    let real = c0 + $u < CG;
-                    let c = min(c0 + $u, CG - 1u);
-#for k in 0..TK
-                    let f_$k = w4[k_$k * J + tap + c];
-#end
-#for p in 0..TP
-                    let v_$p = select(vec4<f32>(0.0), x4[at_$p + c], in_$p && real);
-#for k in 0..TK
-                    sum_$p_$k += dot(v_$p, f_$k);
+                    sum_$p_$k += dot_lanes(v_$p, f_$k);
 #end
 #end
                 }
@@ -174,10 +109,8 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 }
 
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
-@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<F>;
+@group(0) @binding(4) var<storage, read> y_in: array<F>; // without an activation before any other operand, ignored
 
 const PHASES: u32 = STRIDE_H * STRIDE_W;
 const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
@@ -190,8 +123,8 @@ fn pixel(h: i32, w: i32) -> u32 {
 
 // One invocation computes TC channels of TP input pixels of one phase: those of equal remainders by the strides, which meet the same taps.
 @compute @workgroup_size(WG)
-fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad_input(id: Invocation) {
+    let i = flat_index(id);
     let tile = i % (GROUPS * C_TILES);
     let g = tile / C_TILES;
     let c0 = tile % C_TILES * TC;
@@ -207,7 +140,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     let n_$p = m_$p / (PH * PW);
     let image_$p = n_$p * (OH * OW * K) + g * KG;
 #for c in 0..TC
-    var sum_$p_$c = 0.0;
+    var sum_$p_$c = F();
 #end
 #end
 #for c in 0..TC
@@ -249,88 +182,19 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #for c in 0..TC
     if first + $p < cells && h_$p < H && w_$p < W && c0 + $c < CG {
         let at = ((n_$p * H + h_$p) * W + w_$p) * C + g * CG + c_$c;
-        dx[at] = sum_$p_$c * activate_grad(y_in[select(0u, at, ACTIVATION != 0u)]);
+        dx[at] = sum_$p_$c * activate_grad_lanes(y_in[select(0u, at, ACTIVATION != 0u)]);
     }
 #end
 #end
 }
 
-// One invocation computes TC channels in fours of TP input pixels of one phase: those of equal remainders by the strides, which meet the same taps.
-@compute @workgroup_size(WG)
-fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    let tile = i % (GROUPS * C_TILES);
-    let g = tile / C_TILES;
-    let c0 = tile % C_TILES * TC;
-    let j = i / (GROUPS * C_TILES);
-    let phase_h = j % PHASES / STRIDE_W;
-    let phase_w = j % STRIDE_W;
-    let first = j / PHASES * TP;
-    let cells = PH * PW * step.n;
-#for p in 0..TP
-    let m_$p = min(first + $p, cells - 1u);
-    let h_$p = m_$p / PW % PH * STRIDE_H + phase_h;
-    let w_$p = m_$p % PW * STRIDE_W + phase_w;
-    let n_$p = m_$p / (PH * PW);
-    let image_$p = n_$p * (OH * OW * K) + g * KG;
-#for c in 0..TC
-    var sum_$p_$c = vec4<f32>(0.0);
-#end
-#end
-#for c in 0..TC
-    let c_$c = min(c0 + $c, CG - 1u);
-#end
-    let first_r = first_tap(phase_h + PAD_H, DILATION_H, STRIDE_H, STEP_H, R);
-    let first_s = first_tap(phase_w + PAD_W, DILATION_W, STRIDE_W, STEP_W, S);
-    for (var r = select(R, first_r, first < cells); r < R; r += STEP_H) {
-        for (var s = first_s; s < S; s += STEP_W) {
-            let tap = (r * S + s) * CG;
-#for p in 0..TP
-            let top_$p = i32(h_$p + PAD_H) - i32(r * DILATION_H);
-            let left_$p = i32(w_$p + PAD_W) - i32(s * DILATION_W);
-            let oh_$p = top_$p / i32(STRIDE_H);
-            let ow_$p = left_$p / i32(STRIDE_W);
-            let in_$p = top_$p >= 0 && oh_$p < i32(OH) && left_$p >= 0 && ow_$p < i32(OW);
-            let at_$p = image_$p + pixel(oh_$p, ow_$p);
-#end
-            for (var k0 = 0u; k0 < KG; k0 += CHUNK) {
-#for u in 0..CHUNK
-                {
-                    let real = k0 + $u < KG;
-                    let k = min(k0 + $u, KG - 1u);
-#for c in 0..TC
-                    let f_$c = w4[(g * KG + k) * J + tap + c_$c];
-#end
-#for p in 0..TP
-                    let d_$p = select(0.0, dy[at_$p + k], in_$p && real);
-#for c in 0..TC
-                    sum_$p_$c += d_$p * f_$c;
-#end
-#end
-                }
-#end
-            }
-        }
-    }
-#for p in 0..TP
-#for c in 0..TC
-    if first + $p < cells && h_$p < H && w_$p < W && c0 + $c < CG {
-        let at = ((n_$p * H + h_$p) * W + w_$p) * C + g * CG + c_$c;
-        dx4[at] = sum_$p_$c * activate_grad4(y_in4[select(0u, at, ACTIVATION != 0u)]);
-    }
-#end
-#end
-}
-
-@group(0) @binding(2) var<storage, read> x_in: array<f32>;
-@group(0) @binding(2) var<storage, read> x_in4: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(3) var<storage, read_write> partial4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> x_in: array<F>;
+@group(0) @binding(3) var<storage, read_write> partial: array<F>;
 
 // One invocation sums one of PARTS ranges of the output pixels for TK filters and TJ taps (r, s, c): a tile of partial[part, k, r, s, c].
 @compute @workgroup_size(WG)
-fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad_weight(id: Invocation) {
+    let i = flat_index(id);
     let j0 = i % J_TILES * TJ;
     let tile = i / J_TILES % (GROUPS * K_TILES);
     let part = i / (J_TILES * GROUPS * K_TILES);
@@ -345,7 +209,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #for k in 0..TK
     let k_$k = g * KG + min(k0 + $k, KG - 1u);
 #for j in 0..TJ
-    var sum_$k_$j = 0.0;
+    var sum_$k_$j = F();
 #end
 #end
     let pixels = OH * OW * step.n;
@@ -363,7 +227,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
         let top = i32(oh * STRIDE_H);
         let left = i32(ow * STRIDE_W);
 #for j in 0..TJ
-        let v_$j = select(0.0, x_in[image + cell(top + h_$j, left + w_$j) + c_$j], inside(top + h_$j, left + w_$j));
+        let v_$j = select(F(), x_in[image + cell(top + h_$j, left + w_$j) + c_$j], inside(top + h_$j, left + w_$j));
 #for k in 0..TK
         sum_$k_$j += d_$k * v_$j;
 #end
@@ -383,62 +247,6 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
 }
 
-// One invocation sums one of PARTS ranges of the output pixels for TK filters and TJ taps (r, s, c), c in fours: a tile of partial[part, k, r, s, c].
-@compute @workgroup_size(WG)
-fn grad_weight_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    let j0 = i % J_TILES * TJ;
-    let tile = i / J_TILES % (GROUPS * K_TILES);
-    let part = i / (J_TILES * GROUPS * K_TILES);
-    let g = tile / K_TILES;
-    let k0 = tile % K_TILES * TK;
-#for j in 0..TJ
-    let j_$j = min(j0 + $j, J - 1u);
-    let h_$j = i32(j_$j / (S * CG) * DILATION_H) - i32(PAD_H);
-    let w_$j = i32(j_$j / CG % S * DILATION_W) - i32(PAD_W);
-    let c_$j = g * CG + j_$j % CG;
-#end
-#for k in 0..TK
-    let k_$k = g * KG + min(k0 + $k, KG - 1u);
-#for j in 0..TJ
-    var sum_$k_$j = vec4<f32>(0.0);
-#end
-#end
-    let pixels = OH * OW * step.n;
-    let length = (pixels + PARTS - 1u) / PARTS;
-    let start = min(part, PARTS) * length;
-    let end = min(start + length, pixels);
-    var n = start / (OH * OW);
-    var oh = start / OW % OH;
-    var ow = start % OW;
-    for (var m = start; m < end; m += 1u) {
-#for k in 0..TK
-        let d_$k = dy[m * K + k_$k];
-#end
-        let image = n * (H * W * C);
-        let top = i32(oh * STRIDE_H);
-        let left = i32(ow * STRIDE_W);
-#for j in 0..TJ
-        let v_$j = select(vec4<f32>(0.0), x_in4[image + cell(top + h_$j, left + w_$j) + c_$j], inside(top + h_$j, left + w_$j));
-#for k in 0..TK
-        sum_$k_$j += d_$k * v_$j;
-#end
-#end
-        ow += 1u;
-        oh += select(0u, 1u, ow == OW);
-        ow = select(ow, 0u, ow == OW);
-        n += select(0u, 1u, oh == OH);
-        oh = select(oh, 0u, oh == OH);
-    }
-#for k in 0..TK
-#for j in 0..TJ
-    if part < PARTS && k0 + $k < KG && j0 + $j < J {
-        partial4[(part * K + k_$k) * J + j_$j] = sum_$k_$j;
-    }
-#end
-#end
-}
-
 @group(0) @binding(1) var<storage, read> parts_in: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
@@ -447,8 +255,8 @@ fn grad_weight_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
 
 // One invocation adds the partial sums of one weight or, behind them, of one bias, in order.
 @compute @workgroup_size(WG)
-fn grad_weight_bias_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad_weight_bias_sum(id: Invocation) {
+    let i = flat_index(id);
     var sum = 0.0;
     if i < WEIGHTS {
         for (var part = 0u; part < PARTS; part += 1u) {
@@ -465,8 +273,8 @@ fn grad_weight_bias_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wo
 
 // One invocation adds the partial sums of one weight, in order.
 @compute @workgroup_size(WG)
-fn grad_weight_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad_weight_sum(id: Invocation) {
+    let i = flat_index(id);
     if i < WEIGHTS {
         var sum = 0.0;
         for (var part = 0u; part < PARTS; part += 1u) {

@@ -26,8 +26,8 @@ override TEXTURES: u32 = 0u; // 1: x, wt and dy are read from textures (lib/texe
 
 // One invocation moves one weight.
 @compute @workgroup_size(WG)
-fn transpose(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn transpose(id: Invocation) {
+    let i = flat_index(id);
     if i < 4u * C * R * S {
         wt[i] = w[i % (4u * C) * (R * S) + i / (4u * C)];
     }
@@ -60,8 +60,8 @@ fn tap(t: u32, c: u32) -> vec4<f32> {
 
 // One invocation computes TP columns of a row of y, four channels.
 @compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn forward(id: Invocation) {
+    let i = flat_index(id);
     let c = i % C;
     let ow = i / C % TILES * TP;
     let oh = i / (C * TILES) % OH;
@@ -116,8 +116,8 @@ fn pixel(n: u32, h: i32, w: i32, c: u32) -> vec4<f32> {
 
 // One invocation computes TD columns of a row of dx, four channels.
 @compute @workgroup_size(WG)
-fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad_input(id: Invocation) {
+    let i = flat_index(id);
     let c = i % C;
     let iw = i / C % TILES * TD;
     let ih = i / (C * TILES) % H;
@@ -157,8 +157,8 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 
 // One invocation sums one of PARTS ranges of the tiles of TP columns of y for all taps of four channels: partial[part, r, s, c].
 @compute @workgroup_size(WG)
-fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad_weight(id: Invocation) {
+    let i = flat_index(id);
     let c = i % C;
     let part = i / C;
     let tiles = TILES * OH * step.n;
@@ -208,8 +208,8 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 
 // One invocation adds the partial sums of one weight, in order.
 @compute @workgroup_size(WG)
-fn grad_weight_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad_weight_sum(id: Invocation) {
+    let i = flat_index(id);
     if i < 4u * C * R * S {
         let at = i % (R * S) * (4u * C) + i / (R * S);
         var sum = 0.0;

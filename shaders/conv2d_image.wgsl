@@ -1,6 +1,7 @@
 // Convolution for software adapters (conv2d.wgsl has the formulas): implicit GEMMs whose operands come from textures, four elements a
-// load (lib/texel.wgsl), and are shared by the 8 lanes of a subgroup. One workgroup is one subgroup and computes one tile:
-//   forward:     8 MG pixels x 8 NG filters, a lane holding one filter of each 8, or four of each 32; sums over taps and channels, four channels a step;
+// load (lib/texel.wgsl), and are shared by the lanes of a subgroup. One workgroup is one subgroup and computes one tile; with LANES = 8:
+//   forward:     8 MG pixels x 8 NG filters, a lane holding one filter of each 8, or four of each 32; sums over taps and channels, four channels
+//                a step;
 //   grad_input:  8 MG pixels x 32 NG channels, a lane holding four channels of each 32; sums over taps and filters, four filters a step
 //                (where channels are few, RL lanes share the same ones and each holds one row in RL);
 //   grad_weight: 4 ML MG filters x 32 NG weights, a lane holding four weights of each 32; sums over a part of the pixels, one a step.
@@ -14,6 +15,7 @@
 #import texel
 #import taps
 
+override LANES: u32 = 8u;   // of a subgroup, which is a workgroup
 override CG: u32 = 1u;      // channels of a group
 override KG: u32 = 1u;      // filters of a group that the weights hold
 override K: u32 = 1u;       // filters in all
@@ -28,8 +30,7 @@ override UNROLL: u32 = 1u;  // steps of the innermost loop in one iteration
 override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
 override STEP_W: u32 = 1u;
 override PARTS: u32 = 1u;   // grad_weight: partial sums
-override FOURS: u32 = 0u;   // 1: a lane stores four neighbours of its output at once: filters of y, channels of dx and partial sums
-override QUADS: u32 = 1u;   // forward: fours of a lane's NG filters
+override STORES: u32 = 1u;  // forward: elements of a lane's NG filters. L is 4 where it stores four neighbours of its output at once
 override SPREAD: u32 = 0u;  // 1: neighbours in a tile are the same pixel of several images, 0: pixels of an image
 
 const C: u32 = GROUPS * CG;
@@ -38,46 +39,29 @@ const KT: u32 = (KG + 3u) / 4u;             // texels of a group's filters
 const XT: u32 = GROUPS * CT;                // texels of a pixel of x
 const YT: u32 = (K + 3u) / 4u;              // texels of a pixel of dy
 const JT: u32 = R * S * CT;                 // texels of a filter
-const K_TILES: u32 = (KG + 8u * NG - 1u) / (8u * NG);
-const RL: u32 = 8u / CL;                    // lanes that hold the same columns for different rows
+const K_TILES: u32 = (KG + LANES * NG - 1u) / (LANES * NG);
+const RL: u32 = LANES / CL;                    // lanes that hold the same columns for different rows
 const C_TILES: u32 = (CT + CL * NG - 1u) / (CL * NG);
 const F_TILES: u32 = (KT + ML * MG - 1u) / (ML * MG);
-const J_TILES: u32 = (JT + 8u * NG - 1u) / (8u * NG);
+const J_TILES: u32 = (JT + LANES * NG - 1u) / (LANES * NG);
 
 @group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any buffer, ignored
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<F>;
 
-// Filter `n` of a lane, of those from `first` on: every eighth, or four neighbours of each 32.
+// Filter `n` of a lane, of those from `first` on: one of each LANES, or four neighbours of each 4 LANES.
 fn filter_of(first: u32, lane: u32, n: u32) -> u32 {
-    switch FOURS {
-        case 1u: { return min(first + n / 4u * 32u + lane * 4u, KG - 4u) + n % 4u; }
-        default: { return min(first + n * 8u + lane, KG - 1u); }
-    }
+    return min(first + n / L * (L * LANES) + lane * L, KG - L) + n % L;
 }
 
 fn put_y(row: u32, k: array<u32, NG>, sums: array<f32, NG>) {
-    switch FOURS {
-        case 1u: { put_y_fours(row, k, sums); }
-        default: { put_y_each(row, k, sums); }
-    }
-}
-
-fn put_y_fours(row: u32, k: array<u32, NG>, sums: array<f32, NG>) {
-#for q in 0..QUADS
-    y4[(row + k[4u * $qu]) / 4u] = activate4(vec4<f32>(
-#for i in 0..4
-        sums[(4u * $qu + $iu) % NG],
+#for q in 0..STORES
+    y[(row + k[L * $qu]) / L] = activate_lanes(F(
+#for i in 0..L
+        sums[(L * $qu + $iu) % NG],
 #end
     ));
-#end
-}
-
-fn put_y_each(row: u32, k: array<u32, NG>, sums: array<f32, NG>) {
-#for n in 0..NG
-    y[row + k[$n]] = activate(sums[$n]);
 #end
 }
 
@@ -104,22 +88,23 @@ fn taps_of_tile(first: u32, last: u32, rows: ptr<function, vec2<u32>>, columns: 
 }
 
 @compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    let m0 = tile / (GROUPS * K_TILES) * (8u * MG);
+fn forward(id: Invocation) {
+    let lane = id.local;
+    let tile = group_index(id);
+    let m0 = tile / (GROUPS * K_TILES) * (LANES * MG);
     let g = tile / K_TILES % GROUPS;
-    let k0 = tile % K_TILES * (8u * NG);
+    let k0 = tile % K_TILES * (LANES * NG);
     let pixels = OH * OW * step.n;
     if m0 >= pixels {
         return;
     }
 #for m in 0..MG
-    let m_$m = pixel(min(m0 + 8u * $mu + lane, pixels - 1u), OH * OW);
+    let m_$m = pixel(min(m0 + LANES * $mu + lane, pixels - 1u), OH * OW);
     let h_$m = i32(m_$m.y / OW * STRIDE_H) - i32(PAD_H);
     let w_$m = i32(m_$m.y % OW * STRIDE_W) - i32(PAD_W);
     let image_$m = m_$m.x * H;
     let to_$m = (m_$m.x * (OH * OW) + m_$m.y) * K + FIRST_K;
-#for l in 0..8
+#for l in 0..LANES
 #for n in 0..NG
     var sum_$m_$l_$n = 0.0;
 #end
@@ -132,7 +117,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     var rows = vec2<u32>(0u, R);
     var columns = vec2<u32>(0u, S);
     switch SPREAD {
-        case 1u: { taps_of_tile(m0 / step.n, (min(m0 + 8u * MG, pixels) - 1u) / step.n, &rows, &columns); }
+        case 1u: { taps_of_tile(m0 / step.n, (min(m0 + LANES * MG, pixels) - 1u) / step.n, &rows, &columns); }
         default: { }
     }
     let width = columns.y - columns.x;
@@ -153,9 +138,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
                 let b_$n = textureLoad(w, texel(f_$n + (r * S + s) * CT + c + $uu));
 #end
 #for m in 0..MG
-#for l in 0..8
+#for l in 0..LANES
                 {
-                    let row = subgroupShuffle(a_$m, 7u - $lu);
+                    let row = subgroupShuffle(a_$m, LANES - 1u - $lu);
 #for n in 0..NG
                     sum_$m_$l_$n = add_dot(sum_$m_$l_$n, row, b_$n);
 #end
@@ -176,11 +161,11 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 #end
     );
 #for m in 0..MG
-    for (var l = 0u; l < min(8u, pixels - m0); l += 1u) {
+    for (var l = 0u; l < min(LANES, pixels - m0); l += 1u) {
 #for n in 0..NG
         var v_$n = 0.0;
 #end
-#for l in 0..8
+#for l in 0..LANES
 #for n in 0..NG
         { let before = v_$n; v_$n = sum_$m_$l_$n; sum_$m_$l_$n = before; }
 #end
@@ -195,10 +180,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 }
 
 @group(0) @binding(1) var dy: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> y_in: array<f32>; // without an activation before any buffer, ignored
-@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<F>;
+@group(0) @binding(4) var<storage, read> y_in: array<F>; // without an activation before any buffer, ignored
 
 const PHASES: u32 = STRIDE_H * STRIDE_W;
 const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
@@ -210,26 +193,16 @@ fn add_product(sum: vec4<f32>, a: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>, b2: v
 
 // Four channels from c on of the pixel that begins at `to`.
 fn put_dx(to: u32, c: u32, sum: vec4<f32>) {
-    switch FOURS {
-        case 1u: { put_dx_four((to + c) / 4u, sum); }
-        default: { put_dx_each(to, c, sum); }
-    }
-}
-
-fn put_dx_four(at: u32, sum: vec4<f32>) {
-    let factor = activate_grad4(y_in4[select(0u, at, ACTIVATION != 0u)]);
-    dx4[at] = (sum + select(vec4<f32>(0.0), dx4[at], ADD != 0u)) * factor;
-}
-
-fn put_dx_each(to: u32, c: u32, sum: vec4<f32>) {
-#for q in 0..4
-    if c + $qu < CG {
-        dx[to + c + $qu] = (sum[$q] + select(0.0, dx[to + c + $qu], ADD != 0u)) * activate_grad(y_in[select(0u, to + c + $qu, ACTIVATION != 0u)]);
+#for q in 0..BLOCK
+    if L == 4u || c + $qu < CG {
+        let at = (to + c) / L + $qu;
+        let factor = activate_grad_lanes(y_in[select(0u, at, ACTIVATION != 0u)]);
+        dx[at] = (part_of(sum, $qu) + select(F(), dx[at], ADD != 0u)) * factor;
     }
 #end
 }
 
-// The row of each 8 that is number `l` of a lane's.
+// The row of each LANES that is number `l` of a lane's.
 fn row_of_lane(l: u32, lane: u32) -> u32 {
     return select(l, l * RL + lane / CL, RL > 1u);
 }
@@ -256,12 +229,13 @@ fn met_by_tile(first: u32, last: u32, phase_h: u32, phase_w: u32, rows: ptr<func
 
 // The pixels of a tile are of one phase: those of equal remainders by the strides, which meet the same taps.
 @compute @workgroup_size(WG)
-fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
+fn grad_input(id: Invocation) {
+    let lane = id.local;
+    let tile = group_index(id);
     let c0 = tile % C_TILES * (CL * NG) + lane % CL;
     let g = tile / C_TILES % GROUPS;
     let phase = tile / (C_TILES * GROUPS) % PHASES;
-    let m0 = tile / (C_TILES * GROUPS * PHASES) * (8u * MG);
+    let m0 = tile / (C_TILES * GROUPS * PHASES) * (LANES * MG);
     let cells = PH * PW * step.n;
     if m0 >= cells {
         return;
@@ -293,7 +267,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     var rows = vec2<u32>(first_tap(phase_h + PAD_H, DILATION_H, STRIDE_H, STEP_H, R), R);
     var columns = vec2<u32>(first_tap(phase_w + PAD_W, DILATION_W, STRIDE_W, STEP_W, S), S);
     switch SPREAD {
-        case 1u: { met_by_tile(m0 / step.n, (min(m0 + 8u * MG, cells) - 1u) / step.n, phase_h, phase_w, &rows, &columns); }
+        case 1u: { met_by_tile(m0 / step.n, (min(m0 + LANES * MG, cells) - 1u) / step.n, phase_h, phase_w, &rows, &columns); }
         default: { }
     }
     for (var r = rows.x; r < rows.y; r += STEP_H) {
@@ -361,33 +335,26 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 }
 
 @group(0) @binding(2) var x_in: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(3) var<storage, read_write> partial4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> partial: array<F>;
 @group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // without a bias nothing is written
 
 // Four channels from c on of the tap that begins at `to`.
 fn put_partial(to: u32, c: u32, sum: vec4<f32>) {
-    switch FOURS {
-        case 1u: { partial4[(to + c) / 4u] = sum; }
-        default: { put_partial_each(to, c, sum); }
-    }
-}
-
-fn put_partial_each(to: u32, c: u32, sum: vec4<f32>) {
-#for q in 0..4
-    if c + $qu < CG {
-        partial[to + c + $qu] = sum[$q];
+#for q in 0..BLOCK
+    if L == 4u || c + $qu < CG {
+        partial[(to + c) / L + $qu] = part_of(sum, $qu);
     }
 #end
 }
 
 // Whether all columns of a tile belong to one tap.
-const ONE_TAP: bool = CT % (8u * NG) == 0u;
+const ONE_TAP: bool = CT % (LANES * NG) == 0u;
 
 @compute @workgroup_size(WG)
-fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    let j0 = tile % J_TILES * (8u * NG) + lane;
+fn grad_weight(id: Invocation) {
+    let lane = id.local;
+    let tile = group_index(id);
+    let j0 = tile % J_TILES * (LANES * NG) + lane;
     let f0 = tile / J_TILES % F_TILES * (ML * MG);
     let g = tile / (J_TILES * F_TILES) % GROUPS;
     let part = tile / (J_TILES * F_TILES * GROUPS);
@@ -395,7 +362,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
         return;
     }
 #for n in 0..NG
-    let j_$n = min(j0 + 8u * $nu, JT - 1u);
+    let j_$n = min(j0 + LANES * $nu, JT - 1u);
     let h_$n = i32(j_$n / (S * CT) * DILATION_H) - i32(PAD_H);
     let w_$n = i32(j_$n / CT % S * DILATION_W) - i32(PAD_W);
     let c_$n = i32(FIRST + g * CT + j_$n % CT) + (h_$n * i32(W) + w_$n) * i32(XT);

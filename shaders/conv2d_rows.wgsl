@@ -1,20 +1,20 @@
 // Convolution of few channels for software adapters (conv2d.wgsl has the formulas, lib/rows.wgsl what a lane takes):
 //   products:     y from x and w, or, where OUT says so, dx from dy in the place of x and turned weights in the place of w (stride 1);
-//                 8 stretches x KT filters, a lane loading the weights of one filter, which are handed round by subgroupShuffle;
+//                 LANES stretches x KT filters, a lane loading the weights of one filter, which are handed round by subgroupShuffle;
 //   forward_held: y where kernels are small: a lane loads all rows of x under its cells once, for all filters, four after four;
 //   forward_each: the same with the sums of one filter at a time, where four of them are too much code;
-//   forward_wide: y of up to 32 filters where kernels are small: a lane has four filters of its own, whose weights it keeps, and all
+//   forward_wide: y of up to 4 LANES filters where kernels are small: a lane has four filters of its own, whose weights it keeps, and all
 //                 lanes take the same RUN stretches one after the other.
 // Stretches past the end are the last one, computed and stored again. The order of sums is fixed.
 #import rows
 
 override SPREAD: u32 = 0u;  // products: 1: neighbouring lanes take the same stretch of several images, 0: stretches of an image
-override OUT: u32 = 0u;     // products: 0: y, 1: y in fours, 2: dx, 3: dx in fours
+override OUT: u32 = 0u;     // products: 0: y, 1: dx
 override WT: u32 = 1u;      // texels of a row of taps; of held rows: of the weights of KT filters
 override RUN: u32 = 1u;     // forward_wide: stretches of a workgroup
 override HT: u32 = 1u;      // of held rows: texels of x under TP cells: R T
 override TAPS: u32 = 1u;    // the same: weights of a filter: R S C
-override LW: u32 = 1u;      // the same: WT / 8, rounded up
+override LW: u32 = 1u;      // the same: WT / LANES, rounded up
 
 @group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
 
@@ -28,7 +28,7 @@ fn add_taps(sum: ptr<function, array<f32, TP>>, taps: array<f32, TERMS>) {
 }
 
 fn place(tile: u32, lane: u32) -> Place {
-    let stretch = stretch_of(min(tile / K_TILES * 8u + lane, OH * TILES * step.n - 1u));
+    let stretch = stretch_of(min(tile / K_TILES * LANES + lane, OH * TILES * step.n - 1u));
     return Place(stretch / TILES, stretch % TILES * TP, tile % K_TILES * KT);
 }
 
@@ -43,7 +43,7 @@ fn stretch_of(i: u32) -> u32 {
 // The rows of taps that the stretches of a tile have inside: the first, and the one behind the last.
 fn rows_of_tile(tile: u32) -> vec2<u32> {
     switch SPREAD {
-        case 1u: { return rows_inside(tile / K_TILES * 8u, min(tile / K_TILES * 8u + 7u, OH * TILES * step.n - 1u)); }
+        case 1u: { return rows_inside(tile / K_TILES * LANES, min(tile / K_TILES * LANES + LANES - 1u, OH * TILES * step.n - 1u)); }
         default: { return vec2<u32>(0u, R); }
     }
 }
@@ -92,9 +92,10 @@ fn add_up(tile: u32, at: Place, lane: u32) {
 }
 
 @compute @workgroup_size(WG)
-fn products(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    if tile / K_TILES * 8u >= OH * TILES * step.n {
+fn products(id: Invocation) {
+    let lane = id.local;
+    let tile = group_index(id);
+    if tile / K_TILES * LANES >= OH * TILES * step.n {
         return;
     }
     let at = place(tile, lane);
@@ -103,19 +104,7 @@ fn products(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
 }
 
 @group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any buffer, ignored
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>;
-
-fn put_y(at: Place) {
-#for f in 0..KT
-    if K % KT == 0u || at.k + $fu < K {
-        let to = (at.row * OW + at.column) * K + at.k + $fu;
-#for p in 0..TP
-        y[to + $pu * K] = activate(sums[$f][$p] * factor(at.k + $fu) + bias(at.k + $fu));
-#end
-    }
-#end
-}
+@group(0) @binding(4) var<storage, read_write> y: array<F>;
 
 fn bias(k: u32) -> f32 {
     return select(0.0, b[select(0u, k, BIAS != 0u)], BIAS != 0u);
@@ -125,51 +114,47 @@ fn factor(k: u32) -> f32 {
     return select(1.0, b[select(0u, K + k, BIAS == 2u)], BIAS == 2u);
 }
 
-fn put_y4(at: Place) {
+// Whether element `q` of a tile belongs to a real filter: the last tile may have fewer.
+fn is_real(at: Place, q: u32) -> bool {
+    return K % KT == 0u || at.k + L * q % KT < K;
+}
+
+fn put_y(at: Place) {
     let added = array<f32, KT>(
 #for f in 0..KT
-        bias(at.k + $fu),
+        bias(min(at.k + $fu, K - 1u)),
 #end
     );
     let factors = array<f32, KT>(
 #for f in 0..KT
-        factor(at.k + $fu),
+        factor(min(at.k + $fu, K - 1u)),
 #end
     );
     let to = begin(at);
 #for q in 0..DT
-    y4[to + four($qu)] = activate4(vec4<f32>(
-#for i in 0..4
-        sums[(4u * $qu + $iu) % KT][(4u * $qu + $iu) / KT % TP] * factors[(4u * $qu + $iu) % KT] + added[(4u * $qu + $iu) % KT],
+    if is_real(at, $qu) {
+        y[to + element_at($qu)] = activate_lanes(F(
+#for i in 0..L
+            sums[(L * $qu + $iu) % KT][(L * $qu + $iu) / KT % TP] * factors[(L * $qu + $iu) % KT] + added[(L * $qu + $iu) % KT],
 #end
-    ));
-#end
-}
-
-@group(0) @binding(3) var<storage, read> y_in: array<f32>; // without an activation before any buffer, ignored
-@group(0) @binding(3) var<storage, read> y_in4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx4: array<vec4<f32>>;
-
-fn put_dx(at: Place) {
-#for f in 0..KT
-    if K % KT == 0u || at.k + $fu < K {
-        let to = (at.row * OW + at.column) * K + at.k + $fu;
-#for p in 0..TP
-        dx[to + $pu * K] = sums[$f][$p] * activate_grad(y_in[select(0u, to + $pu * K, ACTIVATION != 0u)]);
-#end
+        ));
     }
 #end
 }
 
-fn put_dx4(at: Place) {
+@group(0) @binding(3) var<storage, read> y_in: array<F>; // without an activation before any buffer, ignored
+@group(0) @binding(4) var<storage, read_write> dx: array<F>;
+
+fn put_dx(at: Place) {
     let to = begin(at);
 #for q in 0..DT
-    dx4[to + four($qu)] = activate_grad4(y_in4[select(0u, to + four($qu), ACTIVATION != 0u)]) * vec4<f32>(
-#for i in 0..4
-        sums[(4u * $qu + $iu) % KT][(4u * $qu + $iu) / KT % TP],
+    if is_real(at, $qu) {
+        dx[to + element_at($qu)] = activate_grad_lanes(y_in[select(0u, to + element_at($qu), ACTIVATION != 0u)]) * F(
+#for i in 0..L
+            sums[(L * $qu + $iu) % KT][(L * $qu + $iu) / KT % TP],
 #end
-    );
+        );
+    }
 #end
 }
 
@@ -177,11 +162,11 @@ fn put_dx4(at: Place) {
 fn put(at: Place) {
     switch OUT {
         case 0u: { put_y(at); }
-        case 1u: { put_y4(at); }
-        case 2u: { put_dx(at); }
-        default: { put_dx4(at); }
+        default: { put_dx(at); }
     }
 }
+
+@group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>;
 
 var<private> held: array<vec4<f32>, HT>;
 
@@ -201,7 +186,7 @@ fn hold(stretch: u32) {
 // The weights of filters k KT and on.
 fn weights(k: u32, lane: u32) -> array<vec4<f32>, WT> {
 #for i in 0..LW
-    let mine_$i = textureLoad(w, texel(FIRST + k * WT + min($iu * 8u + lane, WT - 1u)));
+    let mine_$i = textureLoad(w, texel(FIRST + k * WT + min($iu * LANES + lane, WT - 1u)));
 #end
     let mine = array<vec4<f32>, LW>(
 #for i in 0..LW
@@ -210,7 +195,7 @@ fn weights(k: u32, lane: u32) -> array<vec4<f32>, WT> {
     );
     return array<vec4<f32>, WT>(
 #for t in 0..WT
-        subgroupShuffle(mine[$tu / 8u], $tu % 8u),
+        subgroupShuffle(mine[$tu / LANES], $tu % LANES),
 #end
     );
 }
@@ -221,12 +206,13 @@ fn four_lanes(v: f32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WG)
-fn forward_held(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    if tile * 8u >= OH * TILES * step.n {
+fn forward_held(id: Invocation) {
+    let lane = id.local;
+    let tile = group_index(id);
+    if tile * LANES >= OH * TILES * step.n {
         return;
     }
-    let stretch = min(tile * 8u + lane, OH * TILES * step.n - 1u);
+    let stretch = min(tile * LANES + lane, OH * TILES * step.n - 1u);
     hold(stretch);
     let to = stretch * TP * (K / 4u);
     for (var k = 0u; k < K / 4u; k += 1u) {
@@ -257,12 +243,13 @@ fn forward_held(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 }
 
 @compute @workgroup_size(WG)
-fn forward_each(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let tile = group_index(group, groups);
-    if tile * 8u >= OH * TILES * step.n {
+fn forward_each(id: Invocation) {
+    let lane = id.local;
+    let tile = group_index(id);
+    if tile * LANES >= OH * TILES * step.n {
         return;
     }
-    let stretch = min(tile * 8u + lane, OH * TILES * step.n - 1u);
+    let stretch = min(tile * LANES + lane, OH * TILES * step.n - 1u);
     hold(stretch);
     let to = stretch * TP * (K / 4u);
     for (var k = 0u; k < K / 4u; k += 1u) {
@@ -305,7 +292,8 @@ fn dot_wide(met: array<f32, TAPS>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WG)
-fn forward_wide(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn forward_wide(id: Invocation) {
+    let lane = id.local;
     let k = lane * 4u;
     let k4 = min(k, K - 4u);
 #for t in 0..TAPS
@@ -313,7 +301,7 @@ fn forward_wide(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 #end
     let biases = vec4<f32>(bias(k4), bias(k4 + 1u), bias(k4 + 2u), bias(k4 + 3u));
     let factors = vec4<f32>(factor(k4), factor(k4 + 1u), factor(k4 + 2u), factor(k4 + 3u));
-    let first = group_index(group, groups) * RUN;
+    let first = group_index(id) * RUN;
     for (var stretch = first; stretch < min(first + RUN, OH * TILES * step.n); stretch += 1u) {
         let m = stretch / TILES;
         load_rows(m / OH, i32(m % OH * STRIDE_H) - i32(PAD_H), i32(stretch % TILES * (AHEAD / 4u)) - i32(LEAD), 0u, lane);
@@ -340,8 +328,8 @@ fn forward_wide(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 
 // One invocation moves one element: weights [K, TAPS] with the filters innermost.
 @compute @workgroup_size(WG)
-fn transpose(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn transpose(id: Invocation) {
+    let i = flat_index(id);
     if i < K * TAPS {
         turned[i] = w_in[i % K * TAPS + i / K];
     }
@@ -350,8 +338,8 @@ fn transpose(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
 // One invocation moves one element: turned[k, r, (s, c)] = w[c, R-1-r, S-1-s, k], rows of taps in whole texels. K and C are those of the
 // convolution that computes dx: channels and filters of the one that w belongs to.
 @compute @workgroup_size(WG)
-fn turn(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn turn(id: Invocation) {
+    let i = flat_index(id);
     let j = i % (4u * WT * STEPS);
     let r = i / (4u * WT * STEPS) % R;
     let k = i / (4u * WT * STEPS * R);

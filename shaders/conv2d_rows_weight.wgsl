@@ -7,7 +7,8 @@
 
 override RT: u32 = 1u;      // rows of taps of a tile
 override PARTS: u32 = 1u;   // partial sums
-override EIGHTS: u32 = 1u;  // TERMS / 8, rounded up
+override QUADS: u32 = 2u;   // LANES / 4
+override SHARES: u32 = 1u;  // TERMS / LANES, rounded up
 
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
@@ -38,20 +39,30 @@ fn add_cells(sum: ptr<function, array<f32, TERMS>>, mine: array<f32, TP>) {
 }
 
 fn across(v: f32) -> f32 {
-    return ((subgroupShuffle(v, 0u) + subgroupShuffle(v, 1u)) + (subgroupShuffle(v, 2u) + subgroupShuffle(v, 3u)))
-        + ((subgroupShuffle(v, 4u) + subgroupShuffle(v, 5u)) + (subgroupShuffle(v, 6u) + subgroupShuffle(v, 7u)));
+#for q in 0..QUADS
+    let v_$q = (subgroupShuffle(v, 4u * $qu) + subgroupShuffle(v, 4u * $qu + 1u))
+        + (subgroupShuffle(v, 4u * $qu + 2u) + subgroupShuffle(v, 4u * $qu + 3u));
+#end
+    var sum = v_0;
+#for q in 1..QUADS
+    sum += v_$q;
+#end
+    return sum;
 }
 
 // The sum over all lanes of the value whose number is the lane's.
-fn totals(lane: u32, v0: f32, v1: f32, v2: f32, v3: f32, v4: f32, v5: f32, v6: f32, v7: f32) -> f32 {
-    let low = select(select(across(v0), across(v1), lane == 1u), select(across(v2), across(v3), lane == 3u), lane >= 2u);
-    let high = select(select(across(v4), across(v5), lane == 5u), select(across(v6), across(v7), lane == 7u), lane >= 6u);
-    return select(low, high, lane >= 4u);
+fn totals(lane: u32, values: array<f32, LANES>) -> f32 {
+    var total = across(values[0]);
+#for l in 1..LANES
+    total = select(total, across(values[$l]), lane == $lu);
+#end
+    return total;
 }
 
 @compute @workgroup_size(WG)
-fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let share = share_of(group_index(group, groups));
+fn grad_weight(id: Invocation) {
+    let lane = id.local;
+    let share = share_of(group_index(id));
     let k0 = share.k;
     let c = share.c;
     let r0 = share.r;
@@ -66,18 +77,18 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
 #end
     let rows = OH * step.n;
-    let blocks = (rows * TILES + 7u) / 8u;
+    let blocks = (rows * TILES + LANES - 1u) / LANES;
     let length = (blocks + PARTS - 1u) / PARTS;
     let end = min(part * length + length, blocks);
     for (var block = part * length; block < end; block += 1u) {
-        let stretch = block * 8u + lane;
+        let stretch = block * LANES + lane;
         let m = min(stretch / TILES, rows - 1u);
         let n = m / OH;
         let top = i32(m % OH * STRIDE_H) - i32(PAD_H);
         let left = i32(stretch % TILES * (AHEAD / 4u)) - i32(LEAD);
         let first = FIRST + begin(Place(m, stretch % TILES * TP, k0));
 #for j in 0..DT
-        cells[$j] = textureLoad(dy, texel(select(ZERO, first + four($ju), stretch < rows * TILES)));
+        cells[$j] = textureLoad(dy, texel(select(ZERO, first + element_at($ju), stretch < rows * TILES)));
 #end
 #for f in 0..KT
 #for p in 0..TP
@@ -95,19 +106,19 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
 #end
     }
-    // Each lane stores a term of each 8.
+    // Each lane stores a term of each LANES.
 #for f in 0..KT
 #for r in 0..RT
     {
         let to = ((part * K + k0 + $fu) * R + r0 + $ru) * (S * C) + c * CC;
-#for i in 0..EIGHTS
+#for i in 0..SHARES
         {
-            let total = totals(lane
-#for l in 0..8
-                , sum_$f_$r[min(8u * $iu + $lu, TERMS - 1u)]
+            let total = totals(lane, array<f32, LANES>(
+#for l in 0..LANES
+                sum_$f_$r[min(LANES * $iu + $lu, TERMS - 1u)],
 #end
-            );
-            let j = 8u * $iu + lane;
+            ));
+            let j = LANES * $iu + lane;
             if j < TERMS {
                 partial[to + j / CC * C + j % CC] = total;
             }
@@ -137,8 +148,9 @@ fn add_wide(sum: vec4<f32>, met: array<f32, TP>) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WG)
-fn grad_weight_wide(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let share = share_of(group_index(group, groups));
+fn grad_weight_wide(id: Invocation) {
+    let lane = id.local;
+    let share = share_of(group_index(id));
     let c = share.c;
     let r0 = share.r;
     let part = share.part;

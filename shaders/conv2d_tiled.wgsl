@@ -1,100 +1,118 @@
-// Convolution for GPUs by tiles in workgroup memory (lib/conv2d_tiles.wgsl says how), for channels or filters that are not in fours: neighbours are
-// read one by one. The reduction is flat over taps and channels, so that three channels waste nothing.
+// Convolution for GPUs by tiles in workgroup memory (lib/conv2d_tiles.wgsl says how). L is 4 where channels and filters of a group, and where dy
+// is read (grad_input, grad_weight) FIRST and K too, are multiples of four; else neighbours are read one by one. The reduction is flat over taps
+// and channels, so that three channels waste nothing.
 #import conv2d_tiles
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<F>;
+@group(0) @binding(2) var<storage, read> w: array<F>;
 @group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any other operand, ignored
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(5) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
-@group(0) @binding(6) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(7) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(5) var<storage, read> dy: array<F>;
+@group(0) @binding(3) var<storage, read> y_in: array<F>; // without an activation before any other operand, ignored
+@group(0) @binding(6) var<storage, read_write> dx: array<F>;
+@group(0) @binding(7) var<storage, read_write> partial: array<F>;
 
-fn x_one(corner: Corner, q: u32) -> f32 {
-    let t = min(q, J - 1u);
-    return select(0.0, x[under(corner, t) + t % CG], q < J && inside(corner, t));
+fn x_element(corner: Corner, q: u32) -> F {
+    let t = min(q, J - L);
+    return select(F(), x[(under(corner, t) + t % CG) / L], q < J && inside(corner, t));
 }
 
 // x under taps q … q + 3 of a window, 0 past the last.
 fn x_four(corner: Corner, q: u32) -> vec4<f32> {
-    return vec4<f32>(x_one(corner, q), x_one(corner, q + 1u), x_one(corner, q + 2u), x_one(corner, q + 3u));
+    return four_of(array<F, BLOCK>(
+#for k in 0..BLOCK
+        x_element(corner, q + $ku),
+#end
+    ));
 }
 
-fn w_one(filter_k: u32, q: u32) -> f32 {
-    return select(0.0, w[filter_k * J + min(q, J - 1u)], q < J);
+fn w_element(filter_k: u32, q: u32) -> F {
+    return select(F(), w[(filter_k * J + min(q, J - L)) / L], q < J);
 }
 
 // Taps q … q + 3 of a filter, 0 past the last.
 fn w_four(filter_k: u32, q: u32) -> vec4<f32> {
-    return vec4<f32>(w_one(filter_k, q), w_one(filter_k, q + 1u), w_one(filter_k, q + 2u), w_one(filter_k, q + 3u));
+    return four_of(array<F, BLOCK>(
+#for k in 0..BLOCK
+        w_element(filter_k, q + $ku),
+#end
+    ));
 }
 
 // dy of pixel `m` and filters k … k + 3 of the group, 0 from pixel `end` on.
 fn dy_rows(m: u32, end: u32, g: u32, k: u32) -> vec4<f32> {
     let at = min(m, OH * OW * step.n - 1u) * K + FIRST + g * KG;
-    let last = KG - 1u;
-    let four = vec4<f32>(dy[at + min(k, last)], dy[at + min(k + 1u, last)], dy[at + min(k + 2u, last)], dy[at + min(k + 3u, last)]);
+    let four = four_of(array<F, BLOCK>(
+#for i in 0..BLOCK
+        dy[(at + min(k + $iu, KG - L)) / L],
+#end
+    ));
     return select(vec4<f32>(0.0), four, m < end);
 }
 
-fn dy_one(cell: Cell, taps: Taps, q: u32) -> f32 {
+fn dy_element(cell: Cell, taps: Taps, q: u32) -> F {
     let tap = tap_of(taps, q);
-    return select(0.0, dy[over(cell, tap)], q < taps.depth && meets(cell, tap));
+    return select(F(), dy[over(cell, tap) / L], q < taps.depth && meets(cell, tap));
 }
 
 // dy under steps q … q + 3 of the reduction of a cell, 0 past the last.
 fn dy_taps(cell: Cell, taps: Taps, q: u32) -> vec4<f32> {
-    return vec4<f32>(dy_one(cell, taps, q), dy_one(cell, taps, q + 1u), dy_one(cell, taps, q + 2u), dy_one(cell, taps, q + 3u));
+    return four_of(array<F, BLOCK>(
+#for k in 0..BLOCK
+        dy_element(cell, taps, q + $ku),
+#end
+    ));
 }
 
-// The factor of number `at` of dx.
-fn derivative(at: u32) -> f32 {
-    return activate_grad(y_in[select(0u, at, ACTIVATION != 0u)]);
+// The factor of element `at` of dx.
+fn derivative(at: u32) -> F {
+    return activate_grad_lanes(y_in[select(0u, at, ACTIVATION != 0u)]);
 }
 
+// Four numbers of dx from `at` on, of which `count` are in it.
 fn dx_store(at: u32, count: u32, value: vec4<f32>) {
-#for l in 0..4
-    if $l < count {
-        dx[at + $l] = (value[$l] + select(0.0, dx[at + $l], ADD != 0u)) * derivative(at + $l);
+#for k in 0..BLOCK
+    if L == 4u || $k < count {
+        let to = at / L + $k;
+        dx[to] = (part_of(value, $ku) + select(F(), dx[to], ADD != 0u)) * derivative(to);
     }
 #end
 }
 
 fn partial_store(at: u32, count: u32, value: vec4<f32>) {
-#for l in 0..4
-    if $l < count {
-        partial[at + $l] = value[$l];
+#for k in 0..BLOCK
+    if L == 4u || $k < count {
+        partial[at / L + $k] = part_of(value, $ku);
     }
 #end
 }
 
-override ITEMS: u32 = 1u; // numbers of a sample
-@group(0) @binding(1) var<storage, read> parts_in: array<f32>;
+override ITEMS: u32 = 1u; // elements of a sample
+@group(0) @binding(1) var<storage, read> parts_in: array<F>;
 
-// The PARTS partial sums of number `i` of y or dx, added in order.
-fn total(i: u32) -> f32 {
-    var total = 0.0;
+// The PARTS partial sums of element `i` of y or dx, added in order.
+fn total(i: u32) -> F {
+    var total = F();
     for (var part = 0u; part < PARTS; part += 1u) {
         total += parts_in[part * PART + i];
     }
     return total;
 }
 
-// One invocation adds the partial sums of one number of y.
+// One invocation adds the partial sums of one number of y (L = 1).
 @compute @workgroup_size(WG)
-fn sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn sum(id: Invocation) {
+    let i = flat_index(id);
     if i < ITEMS * step.n {
         let factor = select(1.0, b[select(0u, K + i % K, BIAS == 2u)], BIAS == 2u);
-        y[i] = activate(total(i) * factor + select(0.0, b[select(0u, i % K, BIAS != 0u)], BIAS != 0u));
+        y[i] = activate(sum_lanes(total(i)) * factor + select(0.0, b[select(0u, i % K, BIAS != 0u)], BIAS != 0u));
     }
 }
 
-// One invocation adds the partial sums of one number of dx.
+// One invocation adds the partial sums of one element of dx.
 @compute @workgroup_size(WG)
-fn sum_dx(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn sum_dx(id: Invocation) {
+    let i = flat_index(id);
     if i < ITEMS * step.n {
         dx[i] = total(i) * derivative(i);
     }
@@ -102,18 +120,21 @@ fn sum_dx(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
 
 // One workgroup computes LM TM pixels of 4 LN filters.
 @compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    forward_tile(group_index(group, groups), lane);
+fn forward(id: Invocation) {
+    let lane = id.local;
+    forward_tile(group_index(id), lane);
 }
 
 // One workgroup computes 4 LN channels of LM TM cells of one phase.
 @compute @workgroup_size(WG)
-fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    grad_input_tile(group_index(group, groups), lane);
+fn grad_input(id: Invocation) {
+    let lane = id.local;
+    grad_input_tile(group_index(id), lane);
 }
 
 // One workgroup computes 4 LN taps of LM TM filters, summed over one of PARTS ranges of the output pixels.
 @compute @workgroup_size(WG)
-fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    grad_weight_tile(group_index(group, groups), lane);
+fn grad_weight(id: Invocation) {
+    let lane = id.local;
+    grad_weight_tile(group_index(id), lane);
 }

@@ -22,17 +22,15 @@ override CHUNK: u32 = 1u; // steps of the loop unrolled, so that it stays under 
 const U_TILES: u32 = (COUNT + TU - 1u) / TU;
 const I_TILES: u32 = (IN + TI - 1u) / TI;
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<F>;
+@group(0) @binding(2) var<storage, read> w: array<F>;
 @group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias w again, ignored
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> w4: array<vec4<f32>>;
 
 // One invocation computes TU units of TN samples.
 @compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = group_index(group, groups) * WG + lane;
+fn forward(id: Invocation) {
+    let index = flat_index(id);
     let u0 = index % U_TILES * TU;
     let n0 = index / U_TILES * TN;
 #for u in 0..TU
@@ -54,54 +52,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
             let w_$u = w[u_$u * IN + i];
 #end
 #for n in 0..TN
-            let x_$n = select(0.0, x[n_$n * IN + i], real);
+            let x_$n = select(F(), x[n_$n * IN + i], real);
 #for u in 0..TU
-            sum_$n_$u += x_$n * w_$u;
-#end
-#end
-        }
-#end
-    }
-#for u in 0..TU
-    let b_$u = select(0.0, b[select(0u, FIRST + u_$u, BIAS != 0u)], BIAS != 0u);
-#end
-#for n in 0..TN
-#for u in 0..TU
-    if n0 + $n < step.n && u0 + $u < COUNT {
-        y[n_$n * UNITS + FIRST + u_$u] = activate(sum_$n_$u + b_$u);
-    }
-#end
-#end
-}
-
-// One invocation computes TU units of TN samples, four inputs a step.
-@compute @workgroup_size(WG)
-fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = group_index(group, groups) * WG + lane;
-    let u0 = index % U_TILES * TU;
-    let n0 = index / U_TILES * TN;
-#for u in 0..TU
-    let u_$u = min(u0 + $u, COUNT - 1u);
-#end
-#for n in 0..TN
-    let n_$n = min(n0 + $n, step.n - 1u);
-#for u in 0..TU
-    var sum_$n_$u = 0.0;
-#end
-#end
-    let end = select(0u, IN, n0 < step.n);
-    for (var i0 = 0u; i0 < end; i0 += CHUNK) {
-#for c in 0..CHUNK
-        {
-            let real = i0 + $c < IN;
-            let i = min(i0 + $c, IN - 1u);
-#for u in 0..TU
-            let w_$u = w4[u_$u * IN + i];
-#end
-#for n in 0..TN
-            let x_$n = select(vec4<f32>(0.0), x4[n_$n * IN + i], real);
-#for u in 0..TU
-            sum_$n_$u += dot(x_$n, w_$u);
+            sum_$n_$u += dot_lanes(x_$n, w_$u);
 #end
 #end
         }
@@ -120,15 +73,13 @@ fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 }
 
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
-@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<F>;
+@group(0) @binding(4) var<storage, read> y_in: array<F>; // without an activation before any other operand, ignored
 
 // One invocation computes TI inputs of TN samples, for the units of one window.
 @compute @workgroup_size(WG)
-fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = group_index(group, groups) * WG + lane;
+fn grad_input(id: Invocation) {
+    let index = flat_index(id);
     let i0 = index % I_TILES * TI;
     let n0 = index / I_TILES * TN;
 #for i in 0..TI
@@ -137,7 +88,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #for n in 0..TN
     let n_$n = min(n0 + $n, step.n - 1u);
 #for i in 0..TI
-    var sum_$n_$i = select(0.0, dx[n_$n * IN + i_$i], ADD != 0u);
+    var sum_$n_$i = select(F(), dx[n_$n * IN + i_$i], ADD != 0u);
 #end
 #end
     let end = select(0u, COUNT, n0 < step.n);
@@ -162,64 +113,19 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #for i in 0..TI
     if n0 + $n < step.n && i0 + $i < IN {
         let at = n_$n * IN + i_$i;
-        dx[at] = sum_$n_$i * activate_grad(y_in[select(0u, at, ACTIVATION != 0u)]);
+        dx[at] = sum_$n_$i * activate_grad_lanes(y_in[select(0u, at, ACTIVATION != 0u)]);
     }
 #end
 #end
 }
 
-// One invocation computes TI inputs in fours of TN samples, for the units of one window.
-@compute @workgroup_size(WG)
-fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = group_index(group, groups) * WG + lane;
-    let i0 = index % I_TILES * TI;
-    let n0 = index / I_TILES * TN;
-#for i in 0..TI
-    let i_$i = min(i0 + $i, IN - 1u);
-#end
-#for n in 0..TN
-    let n_$n = min(n0 + $n, step.n - 1u);
-#for i in 0..TI
-    var sum_$n_$i = select(vec4<f32>(0.0), dx4[n_$n * IN + i_$i], ADD != 0u);
-#end
-#end
-    let end = select(0u, COUNT, n0 < step.n);
-    for (var u0 = 0u; u0 < end; u0 += CHUNK) {
-#for c in 0..CHUNK
-        {
-            let real = u0 + $c < COUNT;
-            let u = min(u0 + $c, COUNT - 1u);
-#for i in 0..TI
-            let w_$i = w4[u * IN + i_$i];
-#end
-#for n in 0..TN
-            let d_$n = select(0.0, dy[n_$n * UNITS + FIRST + u], real);
-#for i in 0..TI
-            sum_$n_$i += d_$n * w_$i;
-#end
-#end
-        }
-#end
-    }
-#for n in 0..TN
-#for i in 0..TI
-    if n0 + $n < step.n && i0 + $i < IN {
-        let at = n_$n * IN + i_$i;
-        dx4[at] = sum_$n_$i * activate_grad4(y_in4[select(0u, at, ACTIVATION != 0u)]);
-    }
-#end
-#end
-}
-
-@group(0) @binding(2) var<storage, read> x_in: array<f32>;
-@group(0) @binding(2) var<storage, read> x_in4: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dw4: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> x_in: array<F>;
+@group(0) @binding(3) var<storage, read_write> dw: array<F>;
 
 // One invocation computes TI weights of TU units.
 @compute @workgroup_size(WG)
-fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = group_index(group, groups) * WG + lane;
+fn grad_weight(id: Invocation) {
+    let index = flat_index(id);
     let i0 = index % I_TILES * TI;
     let u0 = index / I_TILES * TU;
 #for i in 0..TI
@@ -228,7 +134,7 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #for u in 0..TU
     let u_$u = min(u0 + $u, COUNT - 1u);
 #for i in 0..TI
-    var sum_$u_$i = 0.0;
+    var sum_$u_$i = F();
 #end
 #end
     let end = select(0u, step.n, u0 < COUNT);
@@ -258,44 +164,3 @@ fn grad_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 #end
 }
 
-// One invocation computes TI weights in fours of TU units.
-@compute @workgroup_size(WG)
-fn grad_weight_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let index = group_index(group, groups) * WG + lane;
-    let i0 = index % I_TILES * TI;
-    let u0 = index / I_TILES * TU;
-#for i in 0..TI
-    let i_$i = min(i0 + $i, IN - 1u);
-#end
-#for u in 0..TU
-    let u_$u = min(u0 + $u, COUNT - 1u);
-#for i in 0..TI
-    var sum_$u_$i = vec4<f32>(0.0);
-#end
-#end
-    let end = select(0u, step.n, u0 < COUNT);
-    for (var n0 = 0u; n0 < end; n0 += CHUNK) {
-#for c in 0..CHUNK
-        {
-            let real = n0 + $c < step.n;
-            let n = min(n0 + $c, step.n - 1u);
-#for u in 0..TU
-            let d_$u = select(0.0, dy[n * UNITS + FIRST + u_$u], real);
-#end
-#for i in 0..TI
-            let x_$i = x_in4[n * IN + i_$i];
-#for u in 0..TU
-            sum_$u_$i += d_$u * x_$i;
-#end
-#end
-        }
-#end
-    }
-#for u in 0..TU
-#for i in 0..TI
-    if u0 + $u < COUNT && i0 + $i < IN {
-        dw4[u_$u * IN + i_$i] = sum_$u_$i;
-    }
-#end
-#end
-}

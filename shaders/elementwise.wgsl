@@ -1,6 +1,6 @@
 // add: y = act(a + b), or of gradients y = (a + b) · f' of y_in; mul: y = a · b with NumPy's broadcasting; copy: y = a; reduce_sum: y = Σ x over the broadcast dimensions.
 // Shapes are collapsed to D0 × D1 × D2 × D3 × D4 with D4 innermost and D0 of any length. An operand's stride is 0
-// in dimensions over which it is broadcast. In the vec4 entry points D4, strides and ITEMS count vec4s.
+// in dimensions over which it is broadcast. D4, strides and ITEMS count elements F.
 #import step
 #import activation
 
@@ -35,34 +35,34 @@ fn index_b(i: u32) -> u32 {
         + i / (D4 * D3 * D2 * D1) * B0;
 }
 
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<F>;
+@group(0) @binding(2) var<storage, read> b: array<F>;
+@group(0) @binding(3) var<storage, read_write> y: array<F>;
 
 // One invocation computes one element of y.
 @compute @workgroup_size(WG)
-fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn add(id: Invocation) {
+    let i = flat_index(id);
     if i < count() {
-        y[i] = activate(a[index_a(i)] + b[index_b(i)]);
+        y[i] = activate_lanes(a[index_a(i)] + b[index_b(i)]);
     }
 }
 
-@group(0) @binding(4) var<storage, read> y_in: array<f32>;
+@group(0) @binding(4) var<storage, read> y_in: array<F>;
 
 // One invocation computes one element of y, a sum of gradients.
 @compute @workgroup_size(WG)
-fn add_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn add_gradients(id: Invocation) {
+    let i = flat_index(id);
     if i < count() {
-        y[i] = (a[index_a(i)] + b[index_b(i)]) * activate_grad(y_in[i]);
+        y[i] = (a[index_a(i)] + b[index_b(i)]) * activate_grad_lanes(y_in[i]);
     }
 }
 
 // One invocation computes one element of y.
 @compute @workgroup_size(WG)
-fn mul(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn mul(id: Invocation) {
+    let i = flat_index(id);
     if i < count() {
         y[i] = a[index_a(i)] * b[index_b(i)];
     }
@@ -70,52 +70,10 @@ fn mul(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups:
 
 // One invocation copies one element.
 @compute @workgroup_size(WG)
-fn copy(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn copy(id: Invocation) {
+    let i = flat_index(id);
     if i < count() {
         y[i] = a[i];
-    }
-}
-
-@group(0) @binding(1) var<storage, read> a4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> b4: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y4: array<vec4<f32>>;
-
-// One invocation computes four elements of y.
-@compute @workgroup_size(WG)
-fn add_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < count() {
-        y4[i] = activate4(a4[index_a(i)] + b4[index_b(i)]);
-    }
-}
-
-@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
-
-// One invocation computes four elements of y, sums of gradients.
-@compute @workgroup_size(WG)
-fn add_gradients_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < count() {
-        y4[i] = (a4[index_a(i)] + b4[index_b(i)]) * activate_grad4(y_in4[i]);
-    }
-}
-
-// One invocation computes four elements of y.
-@compute @workgroup_size(WG)
-fn mul_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < count() {
-        y4[i] = a4[index_a(i)] * b4[index_b(i)];
-    }
-}
-
-// One invocation copies four elements.
-@compute @workgroup_size(WG)
-fn copy_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < count() {
-        y4[i] = a4[i];
     }
 }
 
@@ -128,8 +86,8 @@ override TERMS: u32 = 1u;      // terms of one sum, of one sample when the sum r
 override OVER_BATCH: u32 = 0u; // 1 when the sum runs over N
 override PARTS: u32 = 1u;      // partial sums an element
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> parts: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<F>;
+@group(0) @binding(2) var<storage, read_write> parts: array<F>;
 
 // Index into x of term t of element o: coordinates are taken from o in kept dimensions, from t in summed ones.
 fn term(o: u32, t: u32) -> u32 {
@@ -155,12 +113,12 @@ fn terms() -> u32 {
 
 // One invocation sums terms part, part + PARTS, … of one element of y.
 @compute @workgroup_size(WG)
-fn reduce_sum_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn reduce_sum_partial(id: Invocation) {
+    let i = flat_index(id);
     if i < count() * PARTS {
         let o = i / PARTS;
         let end = terms();
-        var sum = 0.0;
+        var sum = F();
         for (var t = i % PARTS; t < end; t += PARTS) {
             sum += x[term(o, t)];
         }
@@ -170,11 +128,11 @@ fn reduce_sum_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
 
 // One invocation sums one element of y.
 @compute @workgroup_size(WG)
-fn reduce_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let o = group_index(group, groups) * WG + lane;
+fn reduce_sum(id: Invocation) {
+    let o = flat_index(id);
     if o < count() {
         let end = terms();
-        var sum = 0.0;
+        var sum = F();
         for (var t = 0u; t < end; t += 1u) {
             sum += x[term(o, t)];
         }
@@ -182,14 +140,14 @@ fn reduce_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     }
 }
 
-@group(0) @binding(1) var<storage, read> parts_in: array<f32>;
+@group(0) @binding(1) var<storage, read> parts_in: array<F>;
 
 // One invocation adds the partial sums of one element of y, in order.
 @compute @workgroup_size(WG)
-fn reduce_sum_parts(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let o = group_index(group, groups) * WG + lane;
+fn reduce_sum_parts(id: Invocation) {
+    let o = flat_index(id);
     if o < count() {
-        var sum = 0.0;
+        var sum = F();
         for (var part = 0u; part < PARTS; part += 1u) {
             sum += parts_in[o * PARTS + part];
         }

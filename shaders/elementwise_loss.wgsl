@@ -8,9 +8,10 @@
 override LOSS: u32 = 0u; // 0 mse, 1 mae, 2 huber, 3 binary_cross_entropy
 override DELTA: f32 = 1.0;
 
-override ITEMS: u32 = 1u; // elements of one sample
+override ITEMS: u32 = 1u; // elements of one sample, in F
 override PARTS: u32 = 1u; // partial sums of one sample
-override SPAN: u32 = 1u;  // vec4s that eight invocations side by side sum: one stretch of memory
+override SPAN: u32 = 1u;  // elements that SIDE invocations sum together: one stretch of memory
+override SIDE: u32 = 1u;
 
 // Comparisons and selects rather than max and clamp, which may swallow NaN.
 fn pair_loss(y: f32, t: f32) -> f32 {
@@ -24,8 +25,13 @@ fn pair_loss(y: f32, t: f32) -> f32 {
     }
 }
 
-fn pair_loss4(y: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
-    return vec4<f32>(pair_loss(y.x, t.x), pair_loss(y.y, t.y), pair_loss(y.z, t.z), pair_loss(y.w, t.w));
+// All lanes of an element.
+fn pair_losses(y: F, t: F) -> F {
+    return F(
+#for l in 0..L
+        pair_loss(lane_of(y, $lu), lane_of(t, $lu)),
+#end
+    );
 }
 
 // d clipped to ±limit.
@@ -44,58 +50,45 @@ fn pair_slope(y: f32, t: f32) -> f32 {
     }
 }
 
-fn pair_slope4(y: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
-    return vec4<f32>(pair_slope(y.x, t.x), pair_slope(y.y, t.y), pair_slope(y.z, t.z), pair_slope(y.w, t.w));
+fn pair_slopes(y: F, t: F) -> F {
+    return F(
+#for l in 0..L
+        pair_slope(lane_of(y, $lu), lane_of(t, $lu)),
+#end
+    );
 }
 
-@group(0) @binding(1) var<storage, read> y: array<f32>;
-@group(0) @binding(2) var<storage, read> t: array<f32>;
+@group(0) @binding(1) var<storage, read> y: array<F>;
+@group(0) @binding(2) var<storage, read> t: array<F>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
 
 // One invocation computes the loss of one sample.
 @compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n = group_index(group, groups) * WG + lane;
+fn forward(id: Invocation) {
+    let n = flat_index(id);
     if n < step.n {
-        var sum = 0.0;
+        var sum = F();
         for (var i = n * ITEMS; i < (n + 1u) * ITEMS; i += 1u) {
-            sum += pair_loss(y[i], t[i]);
+            sum += pair_losses(y[i], t[i]);
         }
-        loss[n] = sum / f32(ITEMS);
+        loss[n] = sum_lanes(sum) / f32(L * ITEMS);
     }
 }
 
 @group(0) @binding(3) var<storage, read_write> parts: array<f32>;
 
-// One invocation sums elements part, part + PARTS, … of one sample.
+// One invocation sums every SIDE-th element of a span of one sample.
 @compute @workgroup_size(WG)
-fn partial_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let k = group_index(group, groups) * WG + lane;
+fn partial_sums(id: Invocation) {
+    let k = flat_index(id);
     if k < PARTS * step.n {
         let start = k / PARTS * ITEMS;
-        var sum = 0.0;
-        for (var i = k % PARTS; i < ITEMS; i += PARTS) {
-            sum += pair_loss(y[start + i], t[start + i]);
+        let span = k % PARTS / SIDE * SPAN;
+        var sum = F();
+        for (var i = span + k % SIDE; i < min(span + SPAN, ITEMS); i += SIDE) {
+            sum += pair_losses(y[start + i], t[start + i]);
         }
-        parts[k] = sum;
-    }
-}
-
-@group(0) @binding(1) var<storage, read> y4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> t4: array<vec4<f32>>;
-
-// One invocation sums every eighth vec4 of a span of one sample, which has ITEMS of them.
-@compute @workgroup_size(WG)
-fn partial_sums_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let k = group_index(group, groups) * WG + lane;
-    if k < PARTS * step.n {
-        let start = k / PARTS * ITEMS;
-        let span = k % PARTS / 8u * SPAN;
-        var sum = vec4<f32>();
-        for (var i = span + k % 8u; i < min(span + SPAN, ITEMS); i += 8u) {
-            sum += pair_loss4(y4[start + i], t4[start + i]);
-        }
-        parts[k] = (sum.x + sum.y) + (sum.z + sum.w);
+        parts[k] = sum_lanes(sum);
     }
 }
 
@@ -103,8 +96,8 @@ fn partial_sums_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workg
 
 // One invocation adds the partial sums of one sample, in order.
 @compute @workgroup_size(WG)
-fn mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n = group_index(group, groups) * WG + lane;
+fn mean(id: Invocation) {
+    let n = flat_index(id);
     if n < step.n {
         var sum = 0.0;
         for (var k = n * PARTS; k < (n + 1u) * PARTS; k += 1u) {
@@ -114,47 +107,27 @@ fn mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
 }
 
-override SCALE: f32 = 1.0; // of the gradients: 1 / elements of one sample; their ITEMS may be vec4s
+override SCALE: f32 = 1.0; // of the gradients: 1 / elements of one sample
 override DLOSS: f32 = 1.0; // where it is constant, dloss of every sample times those that share the update
 
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dy: array<F>;
 
 // One invocation computes one element of dy.
 @compute @workgroup_size(WG)
-fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad(id: Invocation) {
+    let i = flat_index(id);
     if i < ITEMS * step.n {
-        dy[i] = pair_slope(y[i], t[i]) * (SCALE * dloss[i / ITEMS]);
+        dy[i] = pair_slopes(y[i], t[i]) * (SCALE * dloss[i / ITEMS]);
     }
 }
 
 // The same where dloss is constant.
 @compute @workgroup_size(WG)
-fn grad_mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad_mean(id: Invocation) {
+    let i = flat_index(id);
     if i < ITEMS * step.n {
-        dy[i] = pair_slope(y[i], t[i]) * (SCALE * (DLOSS * step.inv_n));
-    }
-}
-
-@group(0) @binding(4) var<storage, read_write> dy4: array<vec4<f32>>;
-
-// One invocation computes four elements of dy.
-@compute @workgroup_size(WG)
-fn grad_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < ITEMS * step.n {
-        dy4[i] = pair_slope4(y4[i], t4[i]) * (SCALE * dloss[i / ITEMS]);
-    }
-}
-
-// The same where dloss is constant.
-@compute @workgroup_size(WG)
-fn grad_mean_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < ITEMS * step.n {
-        dy4[i] = pair_slope4(y4[i], t4[i]) * (SCALE * (DLOSS * step.inv_n));
+        dy[i] = pair_slopes(y[i], t[i]) * (SCALE * (DLOSS * step.inv_n));
     }
 }
 
@@ -163,8 +136,8 @@ fn grad_mean_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
 
 // One invocation makes a number of one label.
 @compute @workgroup_size(WG)
-fn label_values(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n = group_index(group, groups) * WG + lane;
+fn label_values(id: Invocation) {
+    let n = flat_index(id);
     if n < step.n {
         values[n] = f32(labels[n]);
     }

@@ -2,10 +2,11 @@
 //   images: y[n, h, w, c] = (byte / 255 - MEAN_c) / STD_c, four bytes to a word; labels: y_labels[n] = labels[sample]
 //   rows of words, f32 or i32: y_rows[n, …] = rows[sample, …]
 #import step
+#import lanes
 
 override COUNT: u32 = 1u;   // samples of the data set
 override ORDERED: u32 = 1u; // entries of the order
-override ITEMS: u32 = 1u;   // bytes of one image
+override ITEMS: u32 = 1u;   // bytes of one image, in F; of a row: words
 override C: u32 = 1u;       // channels
 override MEAN_0: f32 = 0.0;
 override MEAN_1: f32 = 0.0;
@@ -15,12 +16,10 @@ override STD_0: f32 = 1.0;
 override STD_1: f32 = 1.0;
 override STD_2: f32 = 1.0;
 override STD_3: f32 = 1.0;
-// Words of one image; at least 1, since all entry points are compiled with any ITEMS and none may divide by 0.
-const WORDS: u32 = max(ITEMS / 4u, 1u);
 
 @group(0) @binding(1) var<storage, read> order: array<u32>;
 @group(0) @binding(2) var<storage, read> images: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<F>;
 
 // The data set's number of sample i of the batch.
 fn sample(i: u32) -> u32 {
@@ -34,28 +33,18 @@ fn normalised(byte: u32, c: u32) -> f32 {
     return (f32(byte) / 255.0 - mean[k]) / deviation[k];
 }
 
-@group(0) @binding(3) var<storage, read_write> y4: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> labels: array<i32>;
 @group(0) @binding(5) var<storage, read_write> y_labels: array<i32>;
 
-// Element i of y, where there is one.
+// Element i of y, where there is one: of its L bytes, which lie in one word.
 fn element(i: u32) {
     if i < ITEMS * step.n {
         let at = sample(i / ITEMS) * ITEMS + i % ITEMS;
-        y[i] = normalised((images[at / 4u] >> (at % 4u * 8u)) & 255u, i % C);
-    }
-}
-
-// Four elements of y, from one word.
-fn element4(i: u32) {
-    if i < WORDS * step.n {
-        let word = images[sample(i / WORDS) * WORDS + i % WORDS];
-        let first = i * 4u;
-        y4[i] = vec4<f32>(
-            normalised(word & 255u, first % C),
-            normalised((word >> 8u) & 255u, (first + 1u) % C),
-            normalised((word >> 16u) & 255u, (first + 2u) % C),
-            normalised(word >> 24u, (first + 3u) % C),
+        let word = images[at / BLOCK] >> (at % BLOCK * 8u);
+        y[i] = F(
+#for l in 0..L
+            normalised((word >> ($lu * 8u)) & 255u, (i * L + $lu) % C),
+#end
         );
     }
 }
@@ -69,31 +58,15 @@ fn label(i: u32) {
 
 // One invocation computes one element of y.
 @compute @workgroup_size(WG)
-fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    element(i);
-}
-
-// One invocation computes four elements of y.
-@compute @workgroup_size(WG)
-fn gather_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    element4(i);
+fn gather(id: Invocation) {
+    element(flat_index(id));
 }
 
 // One invocation computes one element of y, and the first ones a label each.
 @compute @workgroup_size(WG)
-fn gather_labelled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn gather_labelled(id: Invocation) {
+    let i = flat_index(id);
     element(i);
-    label(i);
-}
-
-// One invocation computes four elements of y, and the first ones a label each.
-@compute @workgroup_size(WG)
-fn gather_labelled_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    element4(i);
     label(i);
 }
 
@@ -102,8 +75,8 @@ fn gather_labelled_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wo
 
 // One invocation copies one word of a row, whatever it means.
 @compute @workgroup_size(WG)
-fn gather_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn gather_rows(id: Invocation) {
+    let i = flat_index(id);
     if i < ITEMS * step.n {
         y_rows[i] = rows[sample(i / ITEMS) * ITEMS + i % ITEMS];
     }

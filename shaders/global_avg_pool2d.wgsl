@@ -11,62 +11,37 @@ override SCALE: f32 = 1.0;
 override TILE: u32 = 1u;   // pixels of x's gradient that one invocation writes
 override TILES: u32 = 1u;  // invocations that share a sample's pixels
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> sums: array<f32>;
-@group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> sums4: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<F>;
+@group(0) @binding(2) var<storage, read_write> sums: array<F>;
 
 // One invocation computes sums[n, part, c] = SCALE * sum of one part of the rows.
 @compute @workgroup_size(WG)
-fn sum_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn sum_rows(id: Invocation) {
+    let i = flat_index(id);
     if i < step.n * PARTS * C {
         let length = (ROWS + PARTS - 1u) / PARTS;
         let start = i / C % PARTS * length;
         let end = min(start + length, ROWS);
         let image = i / (C * PARTS) * ROWS;
-        var sum = 0.0;
+        var sum = F();
         for (var p = start; p < end; p += 4u) {
             // Behind the last row it is read again and does not count.
 #for k in 0..4
-            sum += select(0.0, x[(image + min(p + $k, end - 1u)) * C + i % C], p + $k < end);
+            sum += select(F(), x[(image + min(p + $k, end - 1u)) * C + i % C], p + $k < end);
 #end
         }
         sums[i] = sum * SCALE;
     }
 }
 
-// One invocation computes sums[n, part, c] = SCALE * sum of one part of the rows, four channels.
-@compute @workgroup_size(WG)
-fn sum_rows_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < step.n * PARTS * C {
-        let length = (ROWS + PARTS - 1u) / PARTS;
-        let start = i / C % PARTS * length;
-        let end = min(start + length, ROWS);
-        let image = i / (C * PARTS) * ROWS;
-        var sum = vec4<f32>(0.0);
-        for (var p = start; p < end; p += 4u) {
-            // Behind the last row it is read again and does not count.
-#for k in 0..4
-            sum += select(vec4<f32>(0.0), x4[(image + min(p + $k, end - 1u)) * C + i % C], p + $k < end);
-#end
-        }
-        sums4[i] = sum * SCALE;
-    }
-}
-
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dx4: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
-@group(0) @binding(3) var<storage, read> y_in4: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> dy: array<F>;
+@group(0) @binding(2) var<storage, read_write> dx: array<F>;
+@group(0) @binding(3) var<storage, read> y_in: array<F>; // without an activation before any other operand, ignored
 
 // One invocation computes one channel of dx at TILE pixels.
 @compute @workgroup_size(WG)
-fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn grad_input(id: Invocation) {
+    let i = flat_index(id);
     if i < step.n * TILES * C {
         let d = dy[i / (TILES * C) * C + i % C] * SCALE;
         let first = i / C % TILES * TILE;
@@ -75,26 +50,9 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 #for k in 0..TILE
         {
             let at = (image + min(first + $k, ROWS - 1u)) * C + i % C;
-            dx[at] = d * activate_grad(y_in[select(0u, at, ACTIVATION != 0u)]);
+            dx[at] = d * activate_grad_lanes(y_in[select(0u, at, ACTIVATION != 0u)]);
         }
 #end
     }
 }
 
-// One invocation computes four channels of dx at TILE pixels.
-@compute @workgroup_size(WG)
-fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < step.n * TILES * C {
-        let d = dy4[i / (TILES * C) * C + i % C] * SCALE;
-        let first = i / C % TILES * TILE;
-        let image = i / (TILES * C) * ROWS;
-        // The last pixel may be written again, with the same value.
-#for k in 0..TILE
-        {
-            let at = (image + min(first + $k, ROWS - 1u)) * C + i % C;
-            dx4[at] = d * activate_grad4(y_in4[select(0u, at, ACTIVATION != 0u)]);
-        }
-#end
-    }
-}

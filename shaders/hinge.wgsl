@@ -9,8 +9,8 @@
 
 // One invocation computes the loss of one sample.
 @compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n = group_index(group, groups) * WG + lane;
+fn forward(id: Invocation) {
+    let n = flat_index(id);
     if n < step.n {
         let row = n * C;
         let label = label_index(labels[n]);
@@ -46,8 +46,8 @@ fn row_grad(n: u32, d: f32) {
 
 // One invocation computes the gradient of one sample's row.
 @compute @workgroup_size(WG)
-fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n = group_index(group, groups) * WG + lane;
+fn grad(id: Invocation) {
+    let n = flat_index(id);
     if n < step.n {
         row_grad(n, dloss[n]);
     }
@@ -55,8 +55,8 @@ fn grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 
 // The same where dloss is constant.
 @compute @workgroup_size(WG)
-fn grad_mean(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n = group_index(group, groups) * WG + lane;
+fn grad_mean(id: Invocation) {
+    let n = flat_index(id);
     if n < step.n {
         row_grad(n, DLOSS * step.inv_n);
     }

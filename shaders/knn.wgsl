@@ -79,8 +79,8 @@ fn plus(total: u32, block: f32) -> u32 {
 
 // No neighbours yet: one invocation writes one place of the running best.
 @compute @workgroup_size(WG)
-fn start(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn start(id: Invocation) {
+    let i = flat_index(id);
     if i < step.n * K {
         best[i] = 0xffffffffu;
         best_index[i] = 0u;
@@ -92,8 +92,9 @@ fn start(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
 
 // One invocation computes the distances of 4 queries to 4 samples of the chunk at `position`.
 @compute @workgroup_size(WG)
-fn distances(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let g = group_index(group, groups);
+fn distances(id: Invocation) {
+    let lane = id.local;
+    let g = group_index(id);
     let q = g / TIMES * 4u;
     let s = (g % TIMES * WG + lane) * 4u;
     let last = step.n - 1u;
@@ -143,8 +144,8 @@ fn distances(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
 // One invocation takes the chunk's distances to one query into its running best, nearest first; of equal ones the first sample
 // stays before the others, since samples come in their order.
 @compute @workgroup_size(WG)
-fn merge(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n = group_index(group, groups) * WG + lane;
+fn merge(id: Invocation) {
+    let n = flat_index(id);
     if n < step.n {
         let chunk = progress[n];
         let count = min(CHUNK, FIRST + COUNT - chunk);
@@ -170,8 +171,8 @@ fn merge(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
 
 // One invocation computes the share of one class among the neighbours of one query. Labels past the last class count as it.
 @compute @workgroup_size(WG)
-fn vote(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn vote(id: Invocation) {
+    let i = flat_index(id);
     if i < step.n * CLASSES {
         let row = i / CLASSES * K;
         let class_index = i % CLASSES;

@@ -36,7 +36,8 @@ fn own_sum(lane: u32) -> f32 {
 
 // One workgroup adds all samples.
 @compute @workgroup_size(WG)
-fn mean_loss(@builtin(local_invocation_index) lane: u32) {
+fn mean_loss(id: Invocation) {
+    let lane = id.local;
     sums[lane] = vec2<f32>(own_sum(lane), 0.0);
     workgroupBarrier();
     if lane == 0u {
@@ -49,8 +50,8 @@ fn mean_loss(@builtin(local_invocation_index) lane: u32) {
 
 // One invocation computes the gradient of one sample's loss.
 @compute @workgroup_size(WG)
-fn spread(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n = group_index(group, groups) * WG + lane;
+fn spread(id: Invocation) {
+    let n = flat_index(id);
     if n < step.n {
         dloss[n] = SCALE * step.inv_n * dtotal[0];
     }
@@ -58,8 +59,8 @@ fn spread(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
 
 // One invocation writes one constant.
 @compute @workgroup_size(WG)
-fn fill(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn fill(id: Invocation) {
+    let i = flat_index(id);
     if i < select(1u, step.n, SPREAD == 1u) {
         total[i] = select(SCALE, SCALE * step.inv_n, SPREAD == 1u);
     }
@@ -83,8 +84,8 @@ fn judged(n: u32) -> f32 {
 
 // One invocation judges one sample.
 @compute @workgroup_size(WG)
-fn correct(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let n = group_index(group, groups) * WG + lane;
+fn correct(id: Invocation) {
+    let n = flat_index(id);
     if n < step.n {
         hit[n] = judged(n);
     }
@@ -102,7 +103,8 @@ fn write_record(record: vec2<f32>) {
 
 // One workgroup adds the losses of samples that have no classes.
 @compute @workgroup_size(WG)
-fn record_loss(@builtin(local_invocation_index) lane: u32) {
+fn record_loss(id: Invocation) {
+    let lane = id.local;
     sums[lane] = vec2<f32>(own_sum(lane), 0.0);
     workgroupBarrier();
     if lane == 0u {
@@ -112,7 +114,8 @@ fn record_loss(@builtin(local_invocation_index) lane: u32) {
 
 // One workgroup adds the losses, judges all samples and counts.
 @compute @workgroup_size(WG)
-fn record(@builtin(local_invocation_index) lane: u32) {
+fn record(id: Invocation) {
+    let lane = id.local;
     var hits = 0.0;
     for (var n = lane; n < step.n; n += WG) {
         hits += judged(n);
@@ -128,7 +131,8 @@ fn record(@builtin(local_invocation_index) lane: u32) {
 
 // The same with samples that are judged already.
 @compute @workgroup_size(WG)
-fn record_hits(@builtin(local_invocation_index) lane: u32) {
+fn record_hits(id: Invocation) {
+    let lane = id.local;
     var hits = 0.0;
     for (var n = lane; n < step.n; n += WG) {
         hits += hits_in[n];

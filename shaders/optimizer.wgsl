@@ -33,8 +33,8 @@ fn penalised(i: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WG)
-fn sgd(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn sgd(id: Invocation) {
+    let i = flat_index(id);
     if i < COUNT {
         w[i] -= step.lr * penalised(i);
     }
@@ -43,8 +43,8 @@ fn sgd(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups:
 @group(0) @binding(3) var<storage, read_write> b: array<vec4<f32>>;
 
 @compute @workgroup_size(WG)
-fn sgd_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn sgd_momentum(id: Invocation) {
+    let i = flat_index(id);
     if i < COUNT {
         let gradient = penalised(i);
         let moment = MOMENTUM * b[i] + gradient;
@@ -57,8 +57,8 @@ fn sgd_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
 @group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>;
 
 @compute @workgroup_size(WG)
-fn adam(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn adam(id: Invocation) {
+    let i = flat_index(id);
     if i < COUNT {
         let gradient = penalised(i);
         let first = BETA1 * m[i] + REST1 * gradient;
@@ -70,8 +70,8 @@ fn adam(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 }
 
 @compute @workgroup_size(WG)
-fn rmsprop(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn rmsprop(id: Invocation) {
+    let i = flat_index(id);
     if i < COUNT {
         let gradient = penalised(i);
         let second = ALPHA * v[i] + REST * gradient * gradient;
@@ -81,8 +81,8 @@ fn rmsprop(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 }
 
 @compute @workgroup_size(WG)
-fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn rmsprop_momentum(id: Invocation) {
+    let i = flat_index(id);
     if i < COUNT {
         let gradient = penalised(i);
         let second = ALPHA * v[i] + REST * gradient * gradient;
@@ -94,8 +94,8 @@ fn rmsprop_momentum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgr
 }
 
 @compute @workgroup_size(WG)
-fn adagrad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn adagrad(id: Invocation) {
+    let i = flat_index(id);
     if i < COUNT {
         let gradient = penalised(i);
         let second = v[i] + gradient * gradient;
@@ -108,8 +108,8 @@ fn adagrad(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 
 // What an earlier update left is not read as a number: it may be anything.
 @compute @workgroup_size(WG)
-fn accumulate(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn accumulate(id: Invocation) {
+    let i = flat_index(id);
     if i < COUNT {
         sum[i] = select(sum[i] + g[i], g[i], step.accumulate == 0u);
     }
@@ -126,8 +126,8 @@ override SPAN: u32 = 1u;    // vec4s of the window that eight invocations side b
 
 // One invocation sums the squares of every eighth vec4 of a span.
 @compute @workgroup_size(WG)
-fn clip_partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let part = group_index(group, groups) * WG + lane;
+fn clip_partial(id: Invocation) {
+    let part = flat_index(id);
     if part < PARTS {
         var total = 0.0;
         let span = part / 8u * SPAN;
@@ -146,7 +146,8 @@ var<workgroup> sums: array<f32, WG>;
 
 // One workgroup adds the partial sums of all windows, always in the same order. A norm that is NaN makes all gradients NaN, as in PyTorch.
 @compute @workgroup_size(WG)
-fn clip_factor(@builtin(local_invocation_index) lane: u32) {
+fn clip_factor(id: Invocation) {
+    let lane = id.local;
     var own = 0.0;
     for (var part = lane; part < ALL_PARTS; part += WG) {
         own += parts_in[part];
@@ -167,8 +168,8 @@ fn clip_factor(@builtin(local_invocation_index) lane: u32) {
 
 // One invocation scales four numbers.
 @compute @workgroup_size(WG)
-fn clip_scale(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn clip_scale(id: Invocation) {
+    let i = flat_index(id);
     if i < COUNT {
         sum[i] *= factor_in[0];
     }

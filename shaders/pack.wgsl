@@ -26,8 +26,8 @@ fn element(row: u32, o: u32, t: u32) -> f32 {
 }
 
 @compute @workgroup_size(WG)
-fn pack(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn pack(id: Invocation) {
+    let i = flat_index(id);
     if i >= (SAMPLE_ROWS * step.n + ROWS) * OW * (TEXELS / RUN) {
         return;
     }

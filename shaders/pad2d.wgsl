@@ -4,6 +4,7 @@
 //   dx of a cell = sum of dy over the cells of y that hold it (MODE 1 and 2; of MODE 0 it is padding back).
 // C is in fours for the `…_vec4` entries. Steps of a loop past its end are read from inside without effect.
 #import step
+#import lanes
 
 override H: u32 = 1u;
 override W: u32 = 1u;
@@ -41,44 +42,28 @@ fn holders(i: u32, before: i32, size: u32, count: u32) -> vec2<u32> {
     return vec2<u32>(select(replicate, reflect, MODE == 1u));
 }
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<F>;
+@group(0) @binding(2) var<storage, read_write> y: array<F>;
 
 // One invocation computes one element of y.
 @compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn forward(id: Invocation) {
+    let i = flat_index(id);
     if i < OH * OW * C * step.n {
         let oh = i / (C * OW) % OH;
         let ow = i / C % OW;
         let at = (i / (C * OW * OH) * H + source(oh, TOP, H)) * W + source(ow, LEFT, W);
-        y[i] = select(0.0, x[at * C + i % C], MODE != 0u || (inside(oh, TOP, H) && inside(ow, LEFT, W)));
+        y[i] = select(F(), x[at * C + i % C], MODE != 0u || (inside(oh, TOP, H) && inside(ow, LEFT, W)));
     }
 }
 
-// One invocation computes one element of y, four channels.
-@compute @workgroup_size(WG)
-fn forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < OH * OW * C * step.n {
-        let oh = i / (C * OW) % OH;
-        let ow = i / C % OW;
-        let at = (i / (C * OW * OH) * H + source(oh, TOP, H)) * W + source(ow, LEFT, W);
-        y4[i] = select(vec4<f32>(0.0), x4[at * C + i % C], MODE != 0u || (inside(oh, TOP, H) && inside(ow, LEFT, W)));
-    }
-}
-
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dx4: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> dy: array<F>;
+@group(0) @binding(2) var<storage, read_write> dx: array<F>;
 
 // One invocation computes one element of dx.
 @compute @workgroup_size(WG)
-fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
+fn grad_input(id: Invocation) {
+    let raw = flat_index(id);
     let count = H * W * C * step.n;
     let i = min(raw, count - 1u);
     let h = i / (C * W) % H;
@@ -86,7 +71,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     let rows = holders(h, TOP, H, OH);
     let columns = holders(w, LEFT, W, OW);
     let image = i / (C * W * H) * (OH * OW * C) + i % C;
-    var sum = 0.0;
+    var sum = F();
     for (var oh = rows.x; oh < rows.y; oh += 1u) {
         let row = source(oh, TOP, H) == h;
         for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
@@ -94,7 +79,7 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
             {
                 let ow = min(w0 + $u, OW - 1u);
                 let held = row && w0 + $u < columns.y && source(ow, LEFT, W) == w;
-                sum += select(0.0, dy[image + (oh * OW + ow) * C], held);
+                sum += select(F(), dy[image + (oh * OW + ow) * C], held);
             }
 #end
         }
@@ -104,31 +89,3 @@ fn grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     }
 }
 
-// One invocation computes one element of dx, four channels.
-@compute @workgroup_size(WG)
-fn grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = H * W * C * step.n;
-    let i = min(raw, count - 1u);
-    let h = i / (C * W) % H;
-    let w = i / C % W;
-    let rows = holders(h, TOP, H, OH);
-    let columns = holders(w, LEFT, W, OW);
-    let image = i / (C * W * H) * (OH * OW * C) + i % C;
-    var sum = vec4<f32>(0.0);
-    for (var oh = rows.x; oh < rows.y; oh += 1u) {
-        let row = source(oh, TOP, H) == h;
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
-#for u in 0..CHUNK
-            {
-                let ow = min(w0 + $u, OW - 1u);
-                let held = row && w0 + $u < columns.y && source(ow, LEFT, W) == w;
-                sum += select(vec4<f32>(0.0), dy4[image + (oh * OW + ow) * C], held);
-            }
-#end
-        }
-    }
-    if raw < count {
-        dx4[i] = sum;
-    }
-}

@@ -1,10 +1,10 @@
 // Pooling of x [N, H, W, C] by windows of R x S cells, STRIDE_H and STRIDE_W apart, PAD_H and PAD_W cells before the first one outside of x:
 //   max: y = the largest cell, NaN above all, and of equal ones the first in row order; argmax = its place r S + s in the window, 8 bits a
-//   channel, LANES channels to a word; or 32 bits a channel where LANES is 1
+//   channel, up to four channels to a word; or 32 bits a channel
 //   avg: y = mean of the window's cells, of real ones only unless INCLUDE_PAD counts padding as zeros
 // and the gradients. Where windows overlap they are gathered: dx of a cell sums over the windows that hold it. Where they do not, each window
 // writes the cells from its first one up to the next window's, those between the windows as 0.
-// C is in fours for the `…_vec4` entries. Steps of a loop past its end, and cells in the padding, are read from inside without effect.
+// Channels are counted in F. Steps of a loop past its end, and cells in the padding, are read from inside without effect.
 #import step
 #import activation
 
@@ -23,7 +23,7 @@ override END_H: u32 = 1u;       // H with the padding after it
 override END_W: u32 = 1u;
 override INCLUDE_PAD: u32 = 0u; // 1: the mean counts padding cells
 override UNITS: u32 = 1u;       // words of argmax that a position has
-override LANES: u32 = 1u;       // channels of a word; the last word may have fewer
+override LOADS: u32 = 1u;       // elements of a word; the last word may have fewer
 override MASK: u32 = 255u;      // what of a word is the place of its first channel
 override CHUNK: u32 = 1u;       // taps, cells or windows unrolled, so that all loops together stay under 65,535 iterations
 override OWN_H: u32 = 1u;       // most rows and columns of cells that one of windows that do not overlap writes
@@ -61,6 +61,11 @@ fn owned(o: u32, stride: u32, pad: u32, count: u32, size: u32) -> vec2<u32> {
     return vec2<u32>(max(o * stride, pad) - pad, select(min(end, size), size, o + 1u == count));
 }
 
+// Where words are not full, what lies behind the last channel is read as the last one.
+fn in_row(c: u32) -> u32 {
+    return select(c, min(c, C - 1u), C % LOADS != 0u);
+}
+
 // The place of cell (h, w) in window (oh, ow), which it need not lie in.
 fn place(h: u32, w: u32, oh: u32, ow: u32) -> u32 {
     let r = h + PAD_H - oh * STRIDE_H;
@@ -77,45 +82,34 @@ fn divisor(oh: u32, ow: u32) -> f32 {
     return f32(select(real, all, INCLUDE_PAD != 0u));
 }
 
-// Comparisons with NaN differ between drivers, its bits do not.
-fn is_nan(v: f32) -> bool {
-    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
-}
-
-fn is_nan4(v: vec4<f32>) -> vec4<bool> {
-    return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
-}
-
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<F>;
+@group(0) @binding(2) var<storage, read_write> y: array<F>;
 @group(0) @binding(3) var<storage, read_write> argmax: array<u32>;
-@group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;
 
-// One invocation computes one word of argmax and its elements of y.
+// One invocation computes one word of argmax and its LOADS elements of y.
 @compute @workgroup_size(WG)
-fn max_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
+fn max_forward(id: Invocation) {
+    let raw = flat_index(id);
     let count = OH * OW * UNITS * step.n;
     let i = min(raw, count - 1u);
     let oh = i / (UNITS * OW) % OH;
     let ow = i / UNITS % OW;
     let image = i / (UNITS * OW * OH) * (H * W);
-    let c = i % UNITS * LANES;
+    let c = i % UNITS * LOADS;
     var found = false;
-#for k in 0..LANES
-    var best_$k = 0.0;
-    var arg_$k = 0u;
+#for k in 0..LOADS
+    var best_$k = F();
+    var arg_$k = U();
 #end
     for (var t = 0u; t < R * S; t += CHUNK) {
 #for u in 0..CHUNK
         {
             let tap = tap(t + $u, oh, ow);
-#for k in 0..LANES
-            let v_$k = x[(image + tap.cell) * C + min(c + $k, C - 1u)];
-            let better_$k = tap.real && (!found || v_$k > best_$k || is_nan(v_$k));
+#for k in 0..LOADS
+            let v_$k = x[(image + tap.cell) * C + in_row(c + $k)];
+            let better_$k = B(tap.real) & (B(!found) | (v_$k > best_$k) | is_nan(v_$k));
             best_$k = select(best_$k, v_$k, better_$k);
-            arg_$k = select(arg_$k, t + $u, better_$k);
+            arg_$k = select(arg_$k, U(t + $u), better_$k);
 #end
             found |= tap.real;
         }
@@ -123,61 +117,31 @@ fn max_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     }
     if raw < count {
         var word = 0u;
-#for k in 0..LANES
-        if C % LANES == 0u || c + $k < C {
+#for k in 0..LOADS
+        if C % LOADS == 0u || c + $k < C {
             y[i / UNITS * C + c + $k] = best_$k;
-            word |= arg_$k << (8u * $k);
+            word |= packed(arg_$k) << (8u * $k);
         }
 #end
         argmax[i] = word;
     }
 }
 
-// One invocation computes one word of argmax and four elements of y.
-@compute @workgroup_size(WG)
-fn max_forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = OH * OW * C * step.n;
-    let i = min(raw, count - 1u);
-    let oh = i / (C * OW) % OH;
-    let ow = i / C % OW;
-    let image = i / (C * OW * OH) * (H * W);
-    var found = false;
-    var best = vec4<f32>();
-    var arg = vec4<u32>();
-    for (var t = 0u; t < R * S; t += CHUNK) {
-#for u in 0..CHUNK
-        {
-            let tap = tap(t + $u, oh, ow);
-            let v = x4[(image + tap.cell) * C + i % C];
-            let better = (vec4<bool>(!found) | (v > best) | is_nan4(v)) & vec4<bool>(tap.real);
-            best = select(best, v, better);
-            arg = select(arg, vec4<u32>(t + $u), better);
-            found |= tap.real;
-        }
-#end
-    }
-    if raw < count {
-        y4[i] = best;
-        argmax[i] = arg.x | (arg.y << 8u) | (arg.z << 16u) | (arg.w << 24u);
-    }
-}
-
 // One invocation computes one element of y.
 @compute @workgroup_size(WG)
-fn avg_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
+fn avg_forward(id: Invocation) {
+    let raw = flat_index(id);
     let count = OH * OW * C * step.n;
     let i = min(raw, count - 1u);
     let oh = i / (C * OW) % OH;
     let ow = i / C % OW;
     let image = i / (C * OW * OH) * (H * W);
-    var sum = 0.0;
+    var sum = F();
     for (var t = 0u; t < R * S; t += CHUNK) {
 #for u in 0..CHUNK
         {
             let tap = tap(t + $u, oh, ow);
-            sum += select(0.0, x[(image + tap.cell) * C + i % C], tap.real);
+            sum += select(F(), x[(image + tap.cell) * C + i % C], tap.real);
         }
 #end
     }
@@ -186,55 +150,25 @@ fn avg_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     }
 }
 
-// One invocation computes one element of y, four channels.
-@compute @workgroup_size(WG)
-fn avg_forward_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = OH * OW * C * step.n;
-    let i = min(raw, count - 1u);
-    let oh = i / (C * OW) % OH;
-    let ow = i / C % OW;
-    let image = i / (C * OW * OH) * (H * W);
-    var sum = vec4<f32>(0.0);
-    for (var t = 0u; t < R * S; t += CHUNK) {
-#for u in 0..CHUNK
-        {
-            let tap = tap(t + $u, oh, ow);
-            sum += select(vec4<f32>(0.0), x4[(image + tap.cell) * C + i % C], tap.real);
-        }
-#end
-    }
-    if raw < count {
-        y4[i] = sum / divisor(oh, ow);
-    }
-}
-
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<F>;
 @group(0) @binding(2) var<storage, read> argmax_in: array<u32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> y_in: array<f32>; // without an activation before any other operand, ignored
-@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<F>;
+@group(0) @binding(4) var<storage, read> y_in: array<F>; // without an activation before any other operand, ignored
 
 // Times f' of y_in where x = f(…) = y_in.
-fn store_dx(i: u32, sum: f32) {
-    dx[i] = sum * activate_grad(y_in[select(0u, i, ACTIVATION != 0u)]);
+fn store_dx(i: u32, sum: F) {
+    dx[i] = sum * activate_grad_lanes(y_in[select(0u, i, ACTIVATION != 0u)]);
 }
 
-fn store_dx4(i: u32, sum: vec4<f32>) {
-    dx4[i] = sum * activate_grad4(y_in4[select(0u, i, ACTIVATION != 0u)]);
+// The places of load `k` of a word.
+fn places(word: u32, k: u32) -> U {
+    return bytes_of(word >> (8u * k)) & U(MASK);
 }
 
-// The places of four channels that a word holds.
-fn places4(word: u32) -> vec4<u32> {
-    return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(MASK);
-}
-
-// One invocation computes the elements of dx that belong to one word, LANES channels of one cell.
+// One invocation computes the elements of dx that belong to one word, LOADS of one cell.
 @compute @workgroup_size(WG)
-fn max_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
+fn max_grad_input(id: Invocation) {
+    let raw = flat_index(id);
     let count = H * W * UNITS * step.n;
     let i = min(raw, count - 1u);
     let h = i / (UNITS * W) % H;
@@ -242,9 +176,9 @@ fn max_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
     let rows = holders(h, STRIDE_H, PAD_H, R, OH);
     let columns = holders(w, STRIDE_W, PAD_W, S, OW);
     let image = i / (UNITS * W * H) * (OH * OW);
-    let c = i % UNITS * LANES;
-#for k in 0..LANES
-    var sum_$k = 0.0;
+    let c = i % UNITS * LOADS;
+#for k in 0..LOADS
+    var sum_$k = F();
 #end
     for (var oh = rows.x; oh < rows.y; oh += 1u) {
         for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
@@ -254,79 +188,49 @@ fn max_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
                 let ow = min(w0 + $u, OW - 1u);
                 let at = image + oh * OW + ow;
                 let word = argmax_in[at * UNITS + i % UNITS];
-                let own = place(h, w, oh, ow);
-#for k in 0..LANES
-                sum_$k += select(0.0, dy[at * C + min(c + $k, C - 1u)], real && ((word >> (8u * $k)) & MASK) == own);
+                let own = U(place(h, w, oh, ow));
+#for k in 0..LOADS
+                sum_$k += select(F(), dy[at * C + in_row(c + $k)], B(real) & (places(word, $ku) == own));
 #end
             }
 #end
         }
     }
     if raw < count {
-#for k in 0..LANES
-        if c + $k < C {
+#for k in 0..LOADS
+        if C % LOADS == 0u || c + $k < C {
             store_dx(i / UNITS * C + c + $k, sum_$k);
         }
 #end
     }
 }
 
-// One invocation computes one element of dx, four channels.
+// One invocation writes the cells of one window in the LOADS elements of one word, the winner's dy and 0; windows do not overlap.
 @compute @workgroup_size(WG)
-fn max_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = H * W * C * step.n;
-    let i = min(raw, count - 1u);
-    let h = i / (C * W) % H;
-    let w = i / C % W;
-    let rows = holders(h, STRIDE_H, PAD_H, R, OH);
-    let columns = holders(w, STRIDE_W, PAD_W, S, OW);
-    let image = i / (C * W * H) * (OH * OW * C) + i % C;
-    var sum = vec4<f32>(0.0);
-    for (var oh = rows.x; oh < rows.y; oh += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
-#for u in 0..CHUNK
-            {
-                let real = w0 + $u < columns.y;
-                let ow = min(w0 + $u, OW - 1u);
-                let at = image + (oh * OW + ow) * C;
-                let own = vec4<u32>(place(h, w, oh, ow));
-                sum += select(vec4<f32>(0.0), dy4[at], (places4(argmax_in[at]) == own) & vec4<bool>(real));
-            }
-#end
-        }
-    }
-    if raw < count {
-        store_dx4(i, sum);
-    }
-}
-
-// One invocation writes the cells of one window in LANES channels, the winner's dy and 0; windows do not overlap.
-@compute @workgroup_size(WG)
-fn max_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn max_grad_window(id: Invocation) {
+    let i = flat_index(id);
     if i < OH * OW * UNITS * step.n {
         let oh = i / (UNITS * OW) % OH;
         let ow = i / UNITS % OW;
         let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
         let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
         let image = i / (UNITS * OW * OH) * (H * W);
-        let c = i % UNITS * LANES;
+        let c = i % UNITS * LOADS;
         let word = argmax_in[i];
-#for k in 0..LANES
-        let d_$k = dy[i / UNITS * C + min(c + $k, C - 1u)];
+#for k in 0..LOADS
+        let d_$k = dy[i / UNITS * C + in_row(c + $k)];
 #end
         for (var t = 0u; t < OWN_H * OWN_W; t += CHUNK) {
 #for u in 0..CHUNK
             {
                 let h = rows.x + (t + $u) / OWN_W;
                 let w = columns.x + (t + $u) % OWN_W;
-                let own = place(h, w, oh, ow);
+                let own = U(place(h, w, oh, ow));
                 let at = (image + h * W + w) * C;
                 if EVEN || (h < rows.y && w < columns.y) {
-#for k in 0..LANES
-                    if C % LANES == 0u || c + $k < C {
-                        store_dx(at + c + $k, select(0.0, d_$k, ((word >> (8u * $k)) & MASK) == own));
+#for k in 0..LOADS
+                    if C % LOADS == 0u || c + $k < C {
+                        store_dx(at + c + $k, select(F(), d_$k, places(word, $ku) == own));
                     }
 #end
                 }
@@ -336,44 +240,16 @@ fn max_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
     }
 }
 
-// One invocation writes the cells of one window in four channels, the winner's dy and 0; windows do not overlap.
-@compute @workgroup_size(WG)
-fn max_grad_window_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < OH * OW * C * step.n {
-        let oh = i / (C * OW) % OH;
-        let ow = i / C % OW;
-        let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
-        let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
-        let image = i / (C * OW * OH) * (H * W);
-        let places = places4(argmax_in[i]);
-        let d = dy4[i];
-        for (var t = 0u; t < OWN_H * OWN_W; t += CHUNK) {
-#for u in 0..CHUNK
-            {
-                let h = rows.x + (t + $u) / OWN_W;
-                let w = columns.x + (t + $u) % OWN_W;
-                let own = place(h, w, oh, ow);
-                let at = (image + h * W + w) * C;
-                if EVEN || (h < rows.y && w < columns.y) {
-                    store_dx4(at + i % C, select(vec4<f32>(0.0), d, places == vec4<u32>(own)));
-                }
-            }
-#end
-        }
-    }
-}
-
 // One invocation computes one element of dx.
 @compute @workgroup_size(WG)
-fn avg_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
+fn avg_grad_input(id: Invocation) {
+    let raw = flat_index(id);
     let count = H * W * C * step.n;
     let i = min(raw, count - 1u);
     let rows = holders(i / (C * W) % H, STRIDE_H, PAD_H, R, OH);
     let columns = holders(i / C % W, STRIDE_W, PAD_W, S, OW);
     let image = i / (C * W * H) * (OH * OW * C) + i % C;
-    var sum = 0.0;
+    var sum = F();
     for (var oh = rows.x; oh < rows.y; oh += 1u) {
         for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
 #for u in 0..CHUNK
@@ -381,7 +257,7 @@ fn avg_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
                 let real = w0 + $u < columns.y;
                 let ow = min(w0 + $u, OW - 1u);
                 let at = image + (oh * OW + ow) * C;
-                sum += select(0.0, dy[at] / divisor(oh, ow), real);
+                sum += select(F(), dy[at] / divisor(oh, ow), real);
             }
 #end
         }
@@ -391,37 +267,10 @@ fn avg_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
     }
 }
 
-// One invocation computes one element of dx, four channels.
-@compute @workgroup_size(WG)
-fn avg_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = H * W * C * step.n;
-    let i = min(raw, count - 1u);
-    let rows = holders(i / (C * W) % H, STRIDE_H, PAD_H, R, OH);
-    let columns = holders(i / C % W, STRIDE_W, PAD_W, S, OW);
-    let image = i / (C * W * H) * (OH * OW * C) + i % C;
-    var sum = vec4<f32>(0.0);
-    for (var oh = rows.x; oh < rows.y; oh += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
-#for u in 0..CHUNK
-            {
-                let real = w0 + $u < columns.y;
-                let ow = min(w0 + $u, OW - 1u);
-                let at = image + (oh * OW + ow) * C;
-                sum += select(vec4<f32>(0.0), dy4[at] / divisor(oh, ow), real);
-            }
-#end
-        }
-    }
-    if raw < count {
-        store_dx4(i, sum);
-    }
-}
-
 // One invocation writes the cells of one window in one channel; windows do not overlap.
 @compute @workgroup_size(WG)
-fn avg_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn avg_grad_window(id: Invocation) {
+    let i = flat_index(id);
     if i < OH * OW * C * step.n {
         let oh = i / (C * OW) % OH;
         let ow = i / C % OW;
@@ -437,7 +286,7 @@ fn avg_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
                 let own = place(h, w, oh, ow);
                 let at = (image + h * W + w) * C;
                 if EVEN || (h < rows.y && w < columns.y) {
-                    store_dx(at + i % C, select(0.0, d, own < R * S));
+                    store_dx(at + i % C, select(F(), d, own < R * S));
                 }
             }
 #end
@@ -445,29 +294,3 @@ fn avg_grad_window(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
     }
 }
 
-// One invocation writes the cells of one window in four channels; windows do not overlap.
-@compute @workgroup_size(WG)
-fn avg_grad_window_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < OH * OW * C * step.n {
-        let oh = i / (C * OW) % OH;
-        let ow = i / C % OW;
-        let rows = owned(oh, STRIDE_H, PAD_H, OH, H);
-        let columns = owned(ow, STRIDE_W, PAD_W, OW, W);
-        let image = i / (C * OW * OH) * (H * W);
-        let d = dy4[i] / divisor(oh, ow);
-        for (var t = 0u; t < OWN_H * OWN_W; t += CHUNK) {
-#for u in 0..CHUNK
-            {
-                let h = rows.x + (t + $u) / OWN_W;
-                let w = columns.x + (t + $u) % OWN_W;
-                let own = place(h, w, oh, ow);
-                let at = (image + h * W + w) * C;
-                if EVEN || (h < rows.y && w < columns.y) {
-                    store_dx4(at + i % C, select(vec4<f32>(0.0), d, own < R * S));
-                }
-            }
-#end
-        }
-    }
-}

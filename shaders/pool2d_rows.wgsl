@@ -27,8 +27,8 @@ fn is_nan4(v: vec4<f32>) -> vec4<bool> {
 }
 
 @compute @workgroup_size(WG)
-fn max_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn max_forward(id: Invocation) {
+    let i = flat_index(id);
     if i < OH * RUNS * step.n {
 #for q in 0..Q
         var best_$q = vec4<f32>();
@@ -70,8 +70,8 @@ fn max_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
 @group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>; // without an activation before any other operand, ignored
 
 @compute @workgroup_size(WG)
-fn max_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn max_grad_input(id: Invocation) {
+    let i = flat_index(id);
     if i < OH * RUNS * step.n {
         let d = array<vec4<f32>, Q>(
 #for q in 0..Q

@@ -4,6 +4,7 @@
 //   dx of a cell = sum of dy times the cell's share in it over the cells of y that hold one.
 // C is in fours for the `…_vec4` entries. Steps of a loop past its end are read from inside without effect.
 #import step
+#import lanes
 
 override H: u32 = 1u;
 override W: u32 = 1u;
@@ -40,15 +41,13 @@ fn holders(i: u32, scale: u32, size: u32) -> vec2<u32> {
     return vec2<u32>(select(i * scale + scale / 2u - scale, 0u, i == 0u), min(end, size * scale));
 }
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<F>;
+@group(0) @binding(2) var<storage, read_write> y: array<F>;
 
 // One invocation computes one element of y.
 @compute @workgroup_size(WG)
-fn nearest(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn nearest(id: Invocation) {
+    let i = flat_index(id);
     if i < OH * OW * C * step.n {
         let at = (i / (C * OW * OH) * H + i / (C * OW) % OH / SCALE_H) * W + i / C % OW / SCALE_W;
         y[i] = x[at * C + i % C];
@@ -57,8 +56,8 @@ fn nearest(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 
 // One invocation computes one element of y.
 @compute @workgroup_size(WG)
-fn bilinear(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
+fn bilinear(id: Invocation) {
+    let i = flat_index(id);
     if i < OH * OW * C * step.n {
         let rows = sources(i / (C * OW) % OH, SCALE_H, H);
         let columns = sources(i / C % OW, SCALE_W, W);
@@ -70,40 +69,13 @@ fn bilinear(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     }
 }
 
-// One invocation computes one element of y, four channels.
-@compute @workgroup_size(WG)
-fn nearest_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < OH * OW * C * step.n {
-        let at = (i / (C * OW * OH) * H + i / (C * OW) % OH / SCALE_H) * W + i / C % OW / SCALE_W;
-        y4[i] = x4[at * C + i % C];
-    }
-}
-
-// One invocation computes one element of y, four channels.
-@compute @workgroup_size(WG)
-fn bilinear_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = group_index(group, groups) * WG + lane;
-    if i < OH * OW * C * step.n {
-        let rows = sources(i / (C * OW) % OH, SCALE_H, H);
-        let columns = sources(i / C % OW, SCALE_W, W);
-        let top = (i / (C * OW * OH) * H + rows.first) * W;
-        let bottom = (i / (C * OW * OH) * H + rows.second) * W;
-        let a = mix(x4[(top + columns.first) * C + i % C], x4[(top + columns.second) * C + i % C], columns.part);
-        let b = mix(x4[(bottom + columns.first) * C + i % C], x4[(bottom + columns.second) * C + i % C], columns.part);
-        y4[i] = mix(a, b, rows.part);
-    }
-}
-
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> dx4: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> dy: array<F>;
+@group(0) @binding(2) var<storage, read_write> dx: array<F>;
 
 // One invocation computes one element of dx.
 @compute @workgroup_size(WG)
-fn nearest_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
+fn nearest_grad_input(id: Invocation) {
+    let raw = flat_index(id);
     let count = H * W * C * step.n;
     let i = min(raw, count - 1u);
     let h = i / (C * W) % H;
@@ -111,13 +83,13 @@ fn nearest_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
     let rows = vec2<u32>(h, h + 1u) * SCALE_H;
     let columns = vec2<u32>(w, w + 1u) * SCALE_W;
     let image = i / (C * W * H) * (OH * OW * C) + i % C;
-    var sum = 0.0;
+    var sum = F();
     for (var oh = rows.x; oh < rows.y; oh += 1u) {
         for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
 #for u in 0..CHUNK
             {
                 let ow = min(w0 + $u, OW - 1u);
-                sum += select(0.0, dy[image + (oh * OW + ow) * C], w0 + $u < columns.y);
+                sum += select(F(), dy[image + (oh * OW + ow) * C], w0 + $u < columns.y);
             }
 #end
         }
@@ -129,8 +101,8 @@ fn nearest_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
 
 // One invocation computes one element of dx.
 @compute @workgroup_size(WG)
-fn bilinear_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
+fn bilinear_grad_input(id: Invocation) {
+    let raw = flat_index(id);
     let count = H * W * C * step.n;
     let i = min(raw, count - 1u);
     let h = i / (C * W) % H;
@@ -138,7 +110,7 @@ fn bilinear_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wor
     let rows = holders(h, SCALE_H, H);
     let columns = holders(w, SCALE_W, W);
     let image = i / (C * W * H) * (OH * OW * C) + i % C;
-    var sum = 0.0;
+    var sum = F();
     for (var oh = rows.x; oh < rows.y; oh += 1u) {
         let row = share(h, oh, SCALE_H, H);
         for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
@@ -156,58 +128,3 @@ fn bilinear_grad_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wor
     }
 }
 
-// One invocation computes one element of dx, four channels.
-@compute @workgroup_size(WG)
-fn nearest_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = H * W * C * step.n;
-    let i = min(raw, count - 1u);
-    let h = i / (C * W) % H;
-    let w = i / C % W;
-    let rows = vec2<u32>(h, h + 1u) * SCALE_H;
-    let columns = vec2<u32>(w, w + 1u) * SCALE_W;
-    let image = i / (C * W * H) * (OH * OW * C) + i % C;
-    var sum = vec4<f32>(0.0);
-    for (var oh = rows.x; oh < rows.y; oh += 1u) {
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
-#for u in 0..CHUNK
-            {
-                let ow = min(w0 + $u, OW - 1u);
-                sum += select(vec4<f32>(0.0), dy4[image + (oh * OW + ow) * C], w0 + $u < columns.y);
-            }
-#end
-        }
-    }
-    if raw < count {
-        dx4[i] = sum;
-    }
-}
-
-// One invocation computes one element of dx, four channels.
-@compute @workgroup_size(WG)
-fn bilinear_grad_input_vec4(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let raw = group_index(group, groups) * WG + lane;
-    let count = H * W * C * step.n;
-    let i = min(raw, count - 1u);
-    let h = i / (C * W) % H;
-    let w = i / C % W;
-    let rows = holders(h, SCALE_H, H);
-    let columns = holders(w, SCALE_W, W);
-    let image = i / (C * W * H) * (OH * OW * C) + i % C;
-    var sum = vec4<f32>(0.0);
-    for (var oh = rows.x; oh < rows.y; oh += 1u) {
-        let row = share(h, oh, SCALE_H, H);
-        for (var w0 = columns.x; w0 < columns.y; w0 += CHUNK) {
-#for u in 0..CHUNK
-            {
-                let ow = min(w0 + $u, OW - 1u);
-                let part = select(0.0, row * share(w, ow, SCALE_W, W), w0 + $u < columns.y);
-                sum += part * dy4[image + (oh * OW + ow) * C];
-            }
-#end
-        }
-    }
-    if raw < count {
-        dx4[i] = sum;
-    }
-}

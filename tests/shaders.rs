@@ -5,7 +5,7 @@ use pumice::compile::build::{Feed, Options};
 use pumice::compile::layout::Layout;
 use pumice::compile::program::{PipelineKey, Program};
 use pumice::compile::{lower, training_graph, unfused_training_graph, update_of};
-use pumice::gpu::shader;
+use pumice::gpu::{shader, words};
 use pumice::graph::{Caps, Family};
 use pumice::train::bench;
 use pumice::train::cases::cases;
@@ -36,7 +36,7 @@ fn programs() -> Vec<(String, Program)> {
 }
 
 fn module_of(key: &PipelineKey, source: &str) -> (naga::Module, naga::valid::ModuleInfo) {
-    let name = format!("{}.{}", key.shader, key.entry);
+    let name = key.to_string();
     let module =
         naga::front::wgsl::parse_str(source).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
     // The kernels for software adapters are the only ones that ask for more than WebGPU's core.
@@ -50,7 +50,7 @@ fn module_of(key: &PipelineKey, source: &str) -> (naga::Module, naga::valid::Mod
 }
 
 fn translate(key: &PipelineKey, module: &naga::Module, info: &naga::valid::ModuleInfo) {
-    let name = format!("{}.{}", key.shader, key.entry);
+    let name = key.to_string();
     let stage = naga::ShaderStage::Compute;
     let spirv = naga::back::spv::PipelineOptions { entry_point: key.entry.into(), shader_stage: stage };
     let options = naga::back::spv::Options { lang_version: (1, 3), ..Default::default() };
@@ -67,6 +67,23 @@ fn translate(key: &PipelineKey, module: &naga::Module, info: &naga::valid::Modul
         .write(module, info, None)
         .unwrap_or_else(|e| panic!("{name} to HLSL: {e}"));
     assert!(!text.is_empty());
+}
+
+/// What lavapipe gets instead ([`words::rewrite`]), which asks for 64-bit integers: valid, and translated for Vulkan.
+fn rewritten(key: &PipelineKey, source: &str) {
+    let name = format!("{key} in words");
+    let module =
+        naga::front::wgsl::parse_str(source).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
+    let capabilities = naga::valid::Capabilities::SHADER_INT64 | naga::valid::Capabilities::SUBGROUP;
+    let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
+    validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
+    validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
+    let info = validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
+    let options = naga::back::spv::Options { lang_version: (1, 3), ..Default::default() };
+    let pipeline =
+        naga::back::spv::PipelineOptions { entry_point: key.entry.into(), shader_stage: naga::ShaderStage::Compute };
+    naga::back::spv::write_vec(&module, &info, &options, Some(&pipeline))
+        .unwrap_or_else(|e| panic!("{name} to SPIR-V: {e}"));
 }
 
 #[test]
@@ -99,20 +116,37 @@ fn every_pipeline_is_valid_for_every_backend_and_binds_what_its_kernel_says() {
                 wrong.push(format!("{row}: {}.{}: {e}", key.shader, key.entry));
             }
             translate(key, &module, &info);
+            rewritten(key, &words::rewrite(&source));
         }
     }
     println!("{} distinct pipelines", seen.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let unused: Vec<String> = entry_points()
         .into_iter()
-        .filter(|(s, e)| !seen.iter().any(|k| k.shader == s && k.entry == e))
+        .filter(|(s, e)| !seen.iter().any(|k| k.shader == *s && k.entry == *e))
         .map(|(s, e)| format!("{s}.{e}"))
         .collect();
     assert!(unused.is_empty(), "no row reaches these entry points: {unused:?}");
 }
 
+/// An entry point that speaks of `F` is valid with one lane and with four: no text is meant for one of them alone.
+#[test]
+fn every_entry_point_is_valid_with_one_lane_and_with_four() {
+    let with = |shader: &'static str, constants| PipelineKey { shader, entry: "", constants };
+    let has_lanes = |shader| shader::expand(&with(shader, Vec::new())).contains("alias F = ");
+    let mut checked = 0;
+    for (shader, entry) in entry_points().into_iter().filter(|(shader, _)| has_lanes(shader)) {
+        for lanes in [1.0, 4.0] {
+            let key = PipelineKey { entry, ..with(shader, vec![("L", lanes)]) };
+            module_of(&key, &shader::expand(&key));
+            checked += 1;
+        }
+    }
+    assert!(checked >= 100, "only {checked} of the entry points speak of F");
+}
+
 /// Every entry point of every file, by the text.
-fn entry_points() -> Vec<(String, String)> {
+fn entry_points() -> Vec<(&'static str, &'static str)> {
     let mut list = Vec::new();
     for (file, text) in shader::FILES.iter().filter(|f| !f.0.starts_with("lib/")) {
         let mut after_compute = false;
@@ -120,7 +154,7 @@ fn entry_points() -> Vec<(String, String)> {
             after_compute |= line.trim_start().starts_with("@compute");
             if let (true, Some(rest)) = (after_compute, line.trim_start().strip_prefix("fn ")) {
                 let name = rest.split('(').next().unwrap_or(rest);
-                list.push((file.to_string(), name.to_string()));
+                list.push((*file, name));
                 after_compute = false;
             }
         }

@@ -1,5 +1,6 @@
 // Activations and their derivatives, as functions of their result y = f(x), which a fused op has at hand, or of x where y does not tell.
 // Comparisons and selects rather than min and max, which may swallow NaN.
+#import lanes
 
 override ACTIVATION: u32 = 0u; // 0 none, 1 relu, 2 leaky_relu, 3 sigmoid, 4 tanh, 5 softplus, 6 relu6, 7 elu, 8 gelu,
                                // 9 silu, 10 hard_sigmoid, 11 hard_swish
@@ -89,6 +90,15 @@ fn activate(x: f32) -> f32 {
     }
 }
 
+// All lanes of an element.
+fn activate_lanes(x: F) -> F {
+    return F(
+#for l in 0..L
+        activate(lane_of(x, $lu)),
+#end
+    );
+}
+
 fn activate4(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(activate(x.x), activate(x.y), activate(x.z), activate(x.w));
 }
@@ -110,6 +120,14 @@ fn activate_grad(y: f32) -> f32 {
         case 11u: { return select(select(y / 3.0 + 0.5, 1.0, y >= 3.0), 0.0, y <= -3.0); }
         default: { return 1.0; }
     }
+}
+
+fn activate_grad_lanes(y: F) -> F {
+    return F(
+#for l in 0..L
+        activate_grad(lane_of(y, $lu)),
+#end
+    );
 }
 
 fn activate_grad4(y: vec4<f32>) -> vec4<f32> {

@@ -1,4 +1,4 @@
-// The values that change from step to step (src/graph/step.rs), and the index of an invocation.
+// The values that change from step to step (src/graph/step.rs), and which invocation this is.
 
 struct Step {
     n: u32,           // samples in this batch
@@ -17,7 +17,19 @@ struct Step {
 // Invocations of one workgroup; set by the kernel's grid.
 override WG: u32 = 64u;
 
-// The flat number of a workgroup in a grid that may be folded into two dimensions.
-fn group_index(group: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return group.y * groups.x + group.x;
+// What an entry point is told.
+struct Invocation {
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32, // its number in the workgroup
+}
+
+// The number of its workgroup in a grid that may be folded into two dimensions.
+fn group_index(id: Invocation) -> u32 {
+    return id.group.y * id.groups.x + id.group.x;
+}
+
+// Its number in the whole grid.
+fn flat_index(id: Invocation) -> u32 {
+    return group_index(id) * WG + id.local;
 }

@@ -75,7 +75,7 @@ pub fn append_sums(graph: Graph) -> Graph {
     b.segment = Some(Segment::Backward);
     b.scope = "sums".into();
     let nodes = &b.graph.nodes;
-    let x = nodes.iter().find(|node| node.op().is_some_and(|op| op.any().is::<Dense>())).map(|node| node.inputs[0]);
+    let x = nodes.iter().find(|node| node.op().is_some_and(|op| op.is::<Dense>())).map(|node| node.inputs[0]);
     let x = x.expect("the model is a dense layer");
     let y = Value { node: b.graph.find("target").expect("the host feeds the target"), out: 0 };
     let sums = normal_equation::sums(&mut b, x, y);

@@ -117,6 +117,14 @@ impl Program {
     }
 }
 
+impl fmt::Display for PipelineKey {
+    /// `shader.entry`, with `/4` where it moves four numbers at once.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lanes = if self.constants.contains(&("L", 4.0)) { "/4" } else { "" };
+        write!(f, "{}.{}{lanes}", self.shader, self.entry)
+    }
+}
+
 impl fmt::Display for Program {
     /// One line a buffer and a dispatch, for golden tests.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,7 +141,7 @@ impl fmt::Display for Program {
             let key = &self.pipelines[d.pipeline];
             let operands: Vec<String> = d.bindings.iter().map(|(name, r)| format!("{name}={}", place(r))).collect();
             let groups = d.grid.workgroups(self.batch, 65_535);
-            let line = format!("{}.{} {}", key.shader, key.entry, operands.join(" "));
+            let line = format!("{key} {}", operands.join(" "));
             writeln!(f, "{:?} {}: {line} groups={}x{}", d.segment, d.label, groups[0], groups[1])?;
         }
         Ok(())

@@ -5,7 +5,7 @@ pub mod profile;
 pub mod read;
 pub mod session;
 pub mod shader;
-mod words;
+pub mod words;
 
 pub use device::{AdapterLine, Device, adapters};
 pub use profile::{Clock, Span};

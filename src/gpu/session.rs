@@ -432,7 +432,7 @@ fn pipeline(device: &Device, key: &PipelineKey) -> Result<Pipeline> {
     let caps = device.caps();
     // Kernels for GPUs stay as a GPU gets them, also where a software adapter runs them in tests.
     let source = if caps.words && caps.family == Family::Software { words::rewrite(&source) } else { source };
-    let name = format!("{}.{}", key.shader, key.entry);
+    let name = key.to_string();
     let refuse = |e: String| device.error(format!("shader {name} does not compile: {e}"), "report this with the spec");
     let bindings = shader::reflect(&source, key.entry).map_err(refuse)?;
     let scope = device.device.push_error_scope(wgpu::ErrorFilter::Validation);

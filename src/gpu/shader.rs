@@ -1,7 +1,8 @@
 //! WGSL: imports, constants, unrolled loops, and the names of bindings by reflection.
 //!
 //! Files in `shaders/` are valid WGSL with `override` constants, but for two directives: `#import NAME` takes in `shaders/lib/NAME.wgsl` once,
-//! and `#for i in 0..N` … `#end` repeats its lines with `$i` replaced, N being a number or a constant. Of a `switch` over a constant, with a line
+//! and `#for i in 0..N` … `#end` repeats its lines with `$i` replaced, N being a number or a constant. A name that ends in `_L` is imported
+//! with the kernel's lanes in the place of L (`lib/lanes.wgsl`). Of a `switch` over a constant, with a line
 //! for each case, only the one that is taken is left: drivers would look through all of them at every call.
 
 use crate::compile::program::PipelineKey;
@@ -34,7 +35,8 @@ pub struct BindingInfo {
 /// On an unknown file, import, constant or an unclosed `#for`: programmers' mistakes, which a test finds for every row.
 pub fn expand(key: &PipelineKey) -> String {
     let mut lines = Vec::new();
-    import(key.shader, &mut HashSet::new(), &mut lines);
+    let lanes = key.constants.iter().find(|c| c.0 == "L").map_or(1, |c| c.1 as u32);
+    import(key.shader, lanes, &mut HashSet::new(), &mut lines);
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     let mut unused: HashSet<&str> = key.constants.iter().map(|c| c.0).collect();
     let mut text = Vec::new();
@@ -60,13 +62,19 @@ pub fn expand(key: &PipelineKey) -> String {
     unroll(&text, &values).join("\n") + "\n"
 }
 
-fn import(name: &str, seen: &mut HashSet<String>, out: &mut Vec<String>) {
+fn import(name: &str, lanes: u32, seen: &mut HashSet<String>, out: &mut Vec<String>) {
     let text = file(name).unwrap_or_else(|| panic!("no shader file {name}.wgsl"));
     for line in text.lines() {
-        match line.trim().strip_prefix("#import ") {
-            Some(other) if seen.insert(other.trim().to_string()) => import(&format!("lib/{}", other.trim()), seen, out),
-            Some(_) => {}
-            None => out.push(line.to_string()),
+        let Some(other) = line.trim().strip_prefix("#import ") else {
+            out.push(line.to_string());
+            continue;
+        };
+        let other = match other.trim().strip_suffix("_L") {
+            Some(stem) => format!("lib/{stem}_{lanes}"),
+            None => format!("lib/{}", other.trim()),
+        };
+        if seen.insert(other.clone()) {
+            import(&other, lanes, seen, out);
         }
     }
 }

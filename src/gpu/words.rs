@@ -15,17 +15,20 @@ fn words_of(v: vec4<f32>) -> vec2<u64> {
 }
 ";
 
-/// Expanded WGSL in which every `array<vec4<f32>>` in a storage buffer is one of `vec2<u64>`, and converted where it is read and written.
+/// Expanded WGSL in which every `array<vec4<f32>>` in a storage buffer is one of `vec2<u64>`, and converted where it is read and written; `F` is a
+/// vec4 where the alias says so (`lib/lanes_4.wgsl`).
 pub fn rewrite(source: &str) -> String {
+    let of_lanes = source.lines().any(|line| line == "alias F = vec4<f32>;");
     let mut names = Vec::new();
     let mut text = String::new();
     for line in source.lines() {
         let code = line.split("//").next().unwrap_or(line).trim_end();
-        let name = code.strip_suffix(": array<vec4<f32>>;").and_then(|start| start.rsplit(' ').next());
-        match name.filter(|_| code.contains("var<storage")) {
-            Some(name) => {
-                text.push_str(&code.replace("array<vec4<f32>>", "array<vec2<u64>>"));
-                names.push(name.to_string());
+        let of_vec4 = code.strip_suffix(": array<vec4<f32>>;");
+        let start = of_vec4.or_else(|| code.strip_suffix(": array<F>;").filter(|_| of_lanes));
+        match start.filter(|start| start.contains("var<storage")) {
+            Some(start) => {
+                text.push_str(&format!("{start}: array<vec2<u64>>;"));
+                names.extend(start.rsplit(' ').next().map(str::to_string));
             }
             None => text.push_str(code),
         }

@@ -243,6 +243,11 @@ impl Kernel {
         self
     }
 
+    /// Sets how many numbers an element of the WGSL's type `F` has, 1 or 4 (`shaders/lib/lanes.wgsl`).
+    pub fn lanes(self, lanes: usize) -> Kernel {
+        self.set("L", lanes)
+    }
+
     /// Sets the grid.
     pub fn grid(mut self, grid: Grid) -> Kernel {
         self.grid = grid;

@@ -52,7 +52,7 @@ pub struct RefCx<'a> {
 }
 
 /// An operation. `inputs` and `outputs` follow the op's own documented order.
-pub trait Op: Debug + Send + Sync + 'static {
+pub trait Op: Any + Debug + Send + Sync {
     /// The op's name: the JSON word, the Rust stem and the WGSL stem where one exists.
     fn name(&self) -> &'static str;
 
@@ -60,14 +60,17 @@ pub trait Op: Debug + Send + Sync + 'static {
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError>;
 
     /// Inserts the nodes that compute the gradient by each input (None: not differentiable by it, or zero), given the
-    /// gradients by each output (None: zero). Autodiff calls this before fusing, and prunes what nobody needs.
+    /// gradients by each output (None: zero). Autodiff calls this before fusing, and prunes what nobody needs. By default no input has one.
     fn gradient(
         &self,
         b: &mut Builder,
         inputs: &[Value],
         outputs: &[Value],
         douts: &[Option<Value>],
-    ) -> Vec<Option<Value>>;
+    ) -> Vec<Option<Value>> {
+        let _ = (b, outputs, douts);
+        vec![None; inputs.len()]
+    }
 
     /// Pushes the dispatches that compute all outputs. Empty for an alias.
     fn kernels(&self, cx: &mut KernelCx);
@@ -112,9 +115,20 @@ pub trait Op: Debug + Send + Sync + 'static {
         let _ = other;
         None
     }
+}
 
-    /// For [`Op::absorb`] and [`Op::join`] to see what the other is.
-    fn any(&self) -> &dyn Any;
+/// How [`Op::absorb`] and [`Op::join`] see what the other op is.
+impl dyn Op {
+    /// This op as a `T`, if it is one.
+    pub fn downcast_ref<T: Op>(&self) -> Option<&T> {
+        let any: &dyn Any = self;
+        any.downcast_ref()
+    }
+
+    /// Whether this op is a `T`.
+    pub fn is<T: Op>(&self) -> bool {
+        self.downcast_ref::<T>().is_some()
+    }
 }
 
 impl RefCx<'_> {

@@ -6,13 +6,12 @@ mod function;
 
 pub use function::{Activation, ActivationKind};
 
-use super::elementwise::Width;
+use super::tile::lanes_of;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::spec::{Field, Kind, Node, NonNegative, Report, spec_struct};
 use crate::tensor::TensorType;
 use serde_json::{Map, Value as Json, json};
-use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<ActivationLayer>("activation", "Applies a function to every element.");
@@ -91,10 +90,6 @@ impl Layer for ActivationLayer {
         // Numbers that do not fit are refused when the layer is built.
         self.activation().unwrap_or(self.kind).keys()
     }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
-    }
 }
 
 /// Input x `[N, …]`; output y = f(x) of x's type. Never an activation that is an op of its own.
@@ -127,11 +122,11 @@ impl Op for ActivationOp {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].items());
-        let items = cx.inputs[0].items() / width.lanes();
-        let kernel = Kernel::new("activation", width.pick("forward", "forward_vec4"))
-            .read(width.pick("x", "x4"), cx.input(0))
-            .write(width.pick("y", "y4"), cx.output(0))
+        let lanes = lanes_of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / lanes;
+        let kernel = Kernel::new("activation", "forward").lanes(lanes)
+            .read("x", cx.input(0))
+            .write("y", cx.output(0))
             .set("ITEMS", items)
             .grid(Grid::per_sample(items));
         cx.push(self.activation.constants(kernel));
@@ -139,10 +134,6 @@ impl Op for ActivationOp {
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         indices.iter().map(|&i| self.activation.eval(cx.inputs[0].data[i])).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -157,7 +148,7 @@ pub struct ActivationGrad {
 impl ActivationGrad {
     /// The function of `next` where that is an [`ActivationGrad`] and reads the absorbing op's output as its dy.
     pub fn of(next: &dyn Op, position: usize) -> Option<Activation> {
-        next.any().downcast_ref::<ActivationGrad>().filter(|_| position == 1).map(|grad| grad.activation)
+        next.downcast_ref::<ActivationGrad>().filter(|_| position == 1).map(|grad| grad.activation)
     }
 }
 
@@ -185,17 +176,13 @@ impl Op for ActivationGrad {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].items());
-        let items = cx.inputs[0].items() / width.lanes();
-        let kernel = Kernel::new("activation", width.pick("grad", "grad_vec4"))
-            .read(width.pick("y_in", "y_in4"), cx.input(0))
-            .read(width.pick("dy", "dy4"), cx.input(1))
-            .write(width.pick("dx", "dx4"), cx.output(0))
+        let lanes = lanes_of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / lanes;
+        let kernel = Kernel::new("activation", "grad").lanes(lanes)
+            .read("y_in", cx.input(0))
+            .read("dy", cx.input(1))
+            .write("dx", cx.output(0))
             .set("ITEMS", items)
             .grid(Grid::per_sample(items));
         cx.push(self.activation.constants(kernel));
@@ -204,9 +191,5 @@ impl Op for ActivationGrad {
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let (y, dy) = (&cx.inputs[0].data, &cx.inputs[1].data);
         indices.iter().map(|&i| dy[i] * self.activation.derivative(y[i])).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -5,14 +5,12 @@ mod grad;
 pub use grad::BatchNormGrad;
 
 use super::activation::{Activation, ActivationOp};
-use super::elementwise::{Add, Width};
-use super::tile::even;
+use super::elementwise::Add;
+use super::tile::{even, lanes_of};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
-use crate::spec::{NonNegative, Positive, SpecStruct, spec_struct};
+use crate::spec::{NonNegative, Positive, spec_struct};
 use crate::tensor::{DType, TensorType};
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -46,14 +44,6 @@ impl Default for BatchNormKeys {
 impl Layer for BatchNormKeys {
     fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
         build(self, cx, "", inputs[0])
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }
 
@@ -99,7 +89,7 @@ const TILE: usize = 8;
 struct Plan {
     rows: usize,
     channels: usize,
-    width: Width,
+    lanes: usize,
     parts: usize,
 }
 
@@ -109,27 +99,28 @@ impl Plan {
         let rows = x.items() / channels;
         // Parts of 256 positions or more, and few enough to be added by one invocation.
         let parts = (rows * batch).div_ceil(256).clamp(1, 1024);
-        Plan { rows, channels, width: Width::of(channels), parts }
+        Plan { rows, channels, lanes: lanes_of(channels), parts }
     }
 
-    fn kernel(&self, one: &'static str, four: &'static str) -> Kernel {
-        Kernel::new("batch_norm", self.width.pick(one, four))
+    fn kernel(&self, entry: &'static str) -> Kernel {
+        Kernel::new("batch_norm", entry)
+            .lanes(self.lanes)
             .set("ROWS", self.rows)
-            .set("CV", self.channels / self.width.lanes())
+            .set("C", self.channels / self.lanes)
     }
 
     /// A kernel of PARTS invocations a channel.
-    fn partial(&self, one: &'static str, four: &'static str) -> Kernel {
-        let items = self.parts * self.channels / self.width.lanes();
-        self.kernel(one, four).set("PARTS", self.parts).grid(Grid::fixed(items))
+    fn partial(&self, entry: &'static str) -> Kernel {
+        let items = self.parts * self.channels / self.lanes;
+        self.kernel(entry).set("PARTS", self.parts).grid(Grid::fixed(items))
     }
 
     /// A kernel over all elements.
-    fn whole(&self, one: &'static str, four: &'static str, epsilon: f64) -> Kernel {
+    fn whole(&self, entry: &'static str, epsilon: f64) -> Kernel {
         let tile = even(self.rows, TILE);
         let tiles = self.rows.div_ceil(tile);
-        let items = tiles * self.channels / self.width.lanes();
-        self.kernel(one, four).set("TILE", tile).set("TILES", tiles).set_f("EPSILON", epsilon).grid(Grid::per_sample(items))
+        let items = tiles * self.channels / self.lanes;
+        self.kernel(entry).set("TILE", tile).set("TILES", tiles).set_f("EPSILON", epsilon).grid(Grid::per_sample(items))
     }
 
     /// A kernel of one invocation a channel.
@@ -156,10 +147,10 @@ impl Then {
         if self.activation.is_some() {
             return None;
         }
-        if let Some(next) = next.any().downcast_ref::<ActivationOp>().filter(|_| position == 0) {
+        if let Some(next) = next.downcast_ref::<ActivationOp>().filter(|_| position == 0) {
             return Some(Then { activation: Some(next.activation), ..self });
         }
-        let add = next.any().downcast_ref::<Add>().filter(|add| add.same && add.before.is_none() && !self.residual)?;
+        let add = next.downcast_ref::<Add>().filter(|add| add.same && add.before.is_none() && !self.residual)?;
         Some(Then { residual: true, activation: add.activation })
     }
 
@@ -176,14 +167,14 @@ impl Then {
 
 /// Pushes y = f((x - mean) · weight / sqrt(variance + ε) + bias), with x, mean, variance, weight, bias in `operands`.
 fn push_normalise(cx: &mut KernelCx, plan: Plan, epsilon: f64, then: Then, operands: [Target; 5]) {
-    let names = [["x", "x4"], ["mean", "mean4"], ["variance", "variance4"], ["weight", "weight4"], ["bias", "bias4"]];
+    let names = ["x", "mean", "variance", "weight", "bias"];
     let residual = if then.residual { cx.input(cx.inputs.len() - 1) } else { operands[0].clone() };
-    let kernel = plan.whole("normalise", "normalise_vec4", epsilon).set("RESIDUAL", usize::from(then.residual));
+    let kernel = plan.whole("normalise", epsilon).set("RESIDUAL", usize::from(then.residual));
     let kernel = then.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
     let kernel =
-        names.into_iter().zip(operands).fold(kernel, |k, (n, target)| k.read(plan.width.pick(n[0], n[1]), target));
-    let kernel = kernel.read(plan.width.pick("residual", "residual4"), residual);
-    cx.push(kernel.write(plan.width.pick("y", "y4"), cx.output(0)));
+        names.into_iter().zip(operands).fold(kernel, |k, (n, target)| k.read(n, target));
+    let kernel = kernel.read("residual", residual);
+    cx.push(kernel.write("y", cx.output(0)));
 }
 
 /// Pushes the kernel that folds the normalisation by running statistics into a convolution: of mean, variance, weight and bias `[C]` in
@@ -255,8 +246,8 @@ impl Op for BatchNorm {
     fn kernels(&self, cx: &mut KernelCx) {
         let plan = Plan::of(cx.inputs[0], cx.batch);
         let scratch = cx.scratch(3 * plan.parts * plan.channels);
-        let kernel = plan.partial("stats_partial", "stats_partial_vec4").read(plan.width.pick("x", "x4"), cx.input(0));
-        cx.push(kernel.write(plan.width.pick("parts", "parts4"), scratch.clone()));
+        let kernel = plan.partial("stats_partial").read("x", cx.input(0));
+        cx.push(kernel.write("parts", scratch.clone()));
         let kernel = plan.channel("stats").read("parts_in", scratch);
         cx.push(kernel.write("mean_out", cx.output(1)).write("variance_out", cx.output(2)));
         let operands = [cx.input(0), cx.output(1), cx.output(2), cx.input(1), cx.input(2)];
@@ -299,10 +290,6 @@ impl Op for BatchNorm {
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
         self.then.absorb(next, position).map(|then| Arc::new(BatchNorm { then, ..*self }) as Arc<dyn Op>)
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Inputs mean, variance of the batch and running_mean, running_var `[C]`, the latter two states that it overwrites:
@@ -336,10 +323,6 @@ impl Op for BatchNormUpdate {
         Ok(Vec::new())
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 4]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let channels = cx.inputs[0].items();
         cx.push(
@@ -366,10 +349,6 @@ impl Op for BatchNormUpdate {
 
     fn assigns(&self) -> &'static [usize] {
         &[2, 3]
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -427,9 +406,5 @@ impl Op for BatchNormInference {
 
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
         self.then.absorb(next, position).map(|then| Arc::new(BatchNormInference { then, ..*self }) as Arc<dyn Op>)
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

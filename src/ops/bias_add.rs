@@ -3,7 +3,6 @@
 use super::Registry;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::tensor::TensorType;
-use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.ops(&["bias_add", "bias_add_grad_bias"]);
@@ -60,10 +59,6 @@ impl Op for BiasAdd {
         let (x, b) = (&cx.inputs[0].data, &cx.inputs[1].data);
         indices.iter().map(|&i| x[i] + b[i % b.len()]).collect()
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Input dy `[N, …, C]`; output db `[C]`: db[c] = Σ dy[…, c], in at most two stages so that the order of the sum is fixed.
@@ -115,10 +110,6 @@ impl Op for BiasAddGradBias {
         Ok(vec![TensorType::f32(&[self.channels])])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let (rows, db) = (cx.inputs[0].items() / self.channels, cx.output(0));
         push_grad_bias(cx, rows, self.channels, db);
@@ -131,9 +122,5 @@ impl Op for BiasAddGradBias {
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(cx.abs(|cx| self.reference(cx, output, indices)))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -1,12 +1,9 @@
 //! Concatenation along channels, the last dimension, and slices of channels, which are its gradient.
 
-use super::elementwise::Width;
 use super::{Arity, Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{SpecStruct, spec_struct};
+use crate::spec::{spec_struct};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<ConcatLayer>("concat", "Puts the channels of its inputs one behind the other.");
@@ -23,16 +20,8 @@ impl Layer for ConcatLayer {
         Ok(cx.b.op(Concat, inputs)?[0])
     }
 
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
     fn arity(&self) -> Arity {
         Arity::Many
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }
 
@@ -41,22 +30,21 @@ impl Layer for ConcatLayer {
 pub struct Concat;
 
 /// Four lanes where channels and the first channel allow them.
-fn width(channels: [usize; 3]) -> Width {
+fn lanes(channels: [usize; 3]) -> usize {
     let fits = channels.iter().all(|c| c.is_multiple_of(4));
-    Width::of(if fits { 4 } else { 1 })
+    if fits { 4 } else { 1 }
 }
 
 /// A kernel that copies between `cx` channels of x and `cy` channels of y, `start` being the first in the longer one.
-fn copy(entries: [&'static str; 2], rows: usize, [cx, cy, start]: [usize; 3]) -> (Kernel, Width) {
-    let width = width([cx, cy, start]);
-    let lanes = width.lanes();
-    let kernel = Kernel::new("concat", width.pick(entries[0], entries[1]))
+fn copy(entry: &'static str, rows: usize, [cx, cy, start]: [usize; 3]) -> Kernel {
+    let lanes = lanes([cx, cy, start]);
+    Kernel::new("concat", entry)
+        .lanes(lanes)
         .set("ROWS", rows)
         .set("CX", cx / lanes)
         .set("CY", cy / lanes)
         .set("START", start / lanes)
-        .grid(Grid::per_sample(rows * cx.min(cy) / lanes));
-    (kernel, width)
+        .grid(Grid::per_sample(rows * cx.min(cy) / lanes))
 }
 
 impl Op for Concat {
@@ -96,8 +84,8 @@ impl Op for Concat {
         let mut start = 0;
         for i in 0..cx.inputs.len() {
             let own = cx.inputs[i].channels();
-            let (kernel, width) = copy(["forward", "forward_vec4"], rows, [own, channels, start]);
-            let kernel = kernel.read(width.pick("x", "x4"), cx.input(i)).write(width.pick("y", "y4"), cx.output(0));
+            let kernel = copy("forward", rows, [own, channels, start]);
+            let kernel = kernel.read("x", cx.input(i)).write("y", cx.output(0));
             cx.push(kernel);
             start += own;
         }
@@ -116,10 +104,6 @@ impl Op for Concat {
             cx.inputs[k].data[row * own(k) + c]
         };
         indices.iter().map(one).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -144,15 +128,11 @@ impl Op for SliceChannels {
         Ok(vec![y])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let channels = cx.inputs[0].channels();
         let rows = cx.inputs[0].items() / channels;
-        let (kernel, width) = copy(["slice", "slice_vec4"], rows, [channels, self.len, self.start]);
-        let kernel = kernel.read(width.pick("x", "x4"), cx.input(0)).write(width.pick("y", "y4"), cx.output(0));
+        let kernel = copy("slice", rows, [channels, self.len, self.start]);
+        let kernel = kernel.read("x", cx.input(0)).write("y", cx.output(0));
         cx.push(kernel);
     }
 
@@ -161,9 +141,5 @@ impl Op for SliceChannels {
         let channels = *x.shape.last().expect("tensors have channels");
         let one = |&i: &usize| x.data[i / self.len * channels + self.start + i % self.len];
         indices.iter().map(one).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -8,16 +8,13 @@ pub use grad::{Conv2dGradInput, Conv2dGradWeight};
 use super::activation::{Activation, ActivationOp};
 use super::batch_norm::{self, BatchNormInference, BatchNormKeys};
 use super::bias_add::BiasAdd;
-use super::elementwise::Width;
+use super::tile::{chunk, grouped, lanes_of, tile};
 use super::gemm::Forward;
-use super::tile::{chunk, grouped, tile};
 use super::window::{Padding, Window, picture, times};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
-use crate::spec::{Count, Pair, SpecStruct, spec_struct, spec_words};
+use crate::spec::{Count, Pair, spec_struct, spec_words};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -95,14 +92,6 @@ impl Layer for Conv2dKeys {
             None => Ok(y),
         }
     }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
-    }
 }
 
 /// All sizes of a convolution.
@@ -160,8 +149,8 @@ impl Geometry {
     }
 
     /// Whether kernels move four channels at once.
-    fn width(&self) -> Width {
-        Width::of(self.group_channels())
+    fn lanes(&self) -> usize {
+        lanes_of(self.group_channels())
     }
 
     /// Twice the multiply-adds of one sample, forward and for each gradient alike.
@@ -173,7 +162,7 @@ impl Geometry {
     fn constants(&self, kernel: Kernel) -> Kernel {
         let dilation = (self.window.h.dilation, self.window.w.dilation);
         let kernel = self.window.constants(kernel).set("DILATION_H", dilation.0).set("DILATION_W", dilation.1);
-        let fours = self.group_channels() / self.width().lanes();
+        let fours = self.group_channels() / self.lanes();
         kernel.set("GROUPS", self.groups).set("CG", fours).set("KG", self.group_filters())
     }
 
@@ -314,19 +303,19 @@ impl Op for Conv2d {
         if job.push(cx) {
             return;
         }
-        let (pixels, width) = (g.pixels(), g.width());
+        let (pixels, lanes) = (g.pixels(), g.lanes());
         let [tp, tk] = tile(pixels * cx.batch, g.group_filters(), [8, 8], cx.caps);
         let items = pixels.div_ceil(tp) * g.groups * g.group_filters().div_ceil(tk);
         let outer = g.window.h.kernel * g.window.w.kernel;
-        let kernel = Kernel::new("conv2d", width.pick("forward", "forward_vec4"))
-            .read(width.pick("x", "x4"), cx.input(0))
-            .read(width.pick("w", "w4"), cx.input(1))
+        let kernel = Kernel::new("conv2d", "forward").lanes(lanes)
+            .read("x", cx.input(0))
+            .read("w", cx.input(1))
             .read("b", b.unwrap_or(cx.input(1)))
             .write("y", cx.output(0))
             .set("BIAS", bias)
             .set("TP", tp)
             .set("TK", tk)
-            .set("CHUNK", chunk(outer, g.group_channels() / width.lanes()))
+            .set("CHUNK", chunk(outer, g.group_channels() / lanes))
             .grid(grouped(Grid::per_sample(items), cx.batch, cx.caps));
         let kernel = self.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
         cx.push(g.constants(kernel));
@@ -349,20 +338,16 @@ impl Op for Conv2d {
         if self.activation.is_some() || position != 0 {
             return None;
         }
-        if next.any().is::<BiasAdd>() && !self.bias && self.norm.is_none() {
+        if next.is::<BiasAdd>() && !self.bias && self.norm.is_none() {
             return Some(Arc::new(Conv2d { bias: true, ..self.clone() }));
         }
-        if let Some(norm) = next.any().downcast_ref::<BatchNormInference>().filter(|_| self.norm.is_none()) {
+        if let Some(norm) = next.downcast_ref::<BatchNormInference>().filter(|_| self.norm.is_none()) {
             let activation = norm.then.activation;
             let fused = Conv2d { norm: Some(norm.epsilon), activation, ..self.clone() };
             return (!norm.then.residual).then(|| Arc::new(fused) as Arc<dyn Op>);
         }
-        let activation = next.any().downcast_ref::<ActivationOp>()?.activation;
+        let activation = next.downcast_ref::<ActivationOp>()?.activation;
         Some(Arc::new(Conv2d { activation: Some(activation), ..self.clone() }))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -7,9 +7,8 @@ use super::conv2d::{Conv2dGradInput, Geometry, MAX_TAPS, Norm};
 use super::window::{Axis, Cells, Padding, Window, picture, times};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Fill, ShapeError, Value, pytorch_default};
-use crate::spec::{Count, Pair, SpecStruct, spec_struct};
+use crate::spec::{Count, Pair, spec_struct};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<ConvTranspose2dKeys>("conv_transpose2d", "Enlarges pictures with learnt filters.");
@@ -110,13 +109,5 @@ impl Layer for ConvTranspose2dKeys {
             Some(Norm::Batch) => batch_norm::build(&BatchNormKeys::default(), cx, "norm.", y),
             None => Ok(y),
         }
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }

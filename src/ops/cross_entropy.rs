@@ -1,14 +1,12 @@
 //! Cross-entropy of logits with class labels, as PyTorch's: log-softmax, then the negative log-likelihood of the label.
 
-use super::elementwise::Width;
+use super::tile::lanes_of;
 use super::loss::DLoss;
 use super::softmax::{LogSoftmax, LogSoftmaxGrad, by_row, log_sum_exp};
 use super::{Loss, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{Fraction, SpecStruct, spec_struct};
+use crate::spec::{Fraction, spec_struct};
 use crate::tensor::{DType, TensorType};
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -33,10 +31,6 @@ impl Loss for CrossEntropy {
 
     fn target_is_class(&self) -> bool {
         true
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
     }
 }
 
@@ -113,10 +107,6 @@ impl Op for NllLoss {
         let one = |&n: &usize| -expected(&logp.data[n * classes..][..classes], label(labels, n, classes), self.smoothing);
         indices.iter().map(one).collect()
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Inputs labels i32 `[N]`, dloss `[N]`; output dlogp `[N, C]` = -dloss · target: smoothing / C, and 1 - smoothing more at the label.
@@ -135,10 +125,6 @@ impl Op for NllLossGrad {
 
     fn shape(&self, _: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
         Ok(vec![TensorType::batch(&[self.classes])])
-    }
-
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
@@ -161,13 +147,9 @@ impl Op for NllLossGrad {
     }
 
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
-        let softmax = next.any().is::<LogSoftmaxGrad>() && position == 1;
+        let softmax = next.is::<LogSoftmaxGrad>() && position == 1;
         let fused = SoftmaxCrossEntropyGrad { dloss: DLoss::Input, smoothing: self.smoothing };
         softmax.then(|| Arc::new(fused) as Arc<dyn Op>)
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -195,11 +177,11 @@ impl Op for SoftmaxCrossEntropy {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let classes = cx.inputs[0].channels();
-        let width = Width::of(classes);
-        let kernel = Kernel::new("cross_entropy", width.pick("softmax_nll", "softmax_nll_vec4"))
-            .read(width.pick("x", "x4"), cx.input(0))
+        let lanes = lanes_of(classes);
+        let kernel = Kernel::new("cross_entropy", "softmax_nll").lanes(lanes)
+            .read("x", cx.input(0))
             .read("labels", cx.input(1));
-        let kernel = kernel.write("loss", cx.output(0)).set("C", classes).set_f("SMOOTHING", self.smoothing);
+        let kernel = kernel.write("loss", cx.output(0)).set("C", classes / lanes).set_f("SMOOTHING", self.smoothing);
         cx.push(kernel.grid(Grid::per_sample(1)));
     }
 
@@ -221,10 +203,6 @@ impl Op for SoftmaxCrossEntropy {
             1.0 + log_sum_exp(row).abs() + row[label(labels, n, classes)].abs()
         };
         Some(indices.iter().map(one).collect())
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -269,15 +247,14 @@ impl Op for SoftmaxCrossEntropyGrad {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let classes = cx.outputs[0].channels();
-        let width = Width::of(classes);
-        let entries = [["softmax_nll_grad", "softmax_nll_grad_vec4"], ["softmax_nll_grad_mean", "softmax_nll_grad_mean_vec4"]];
-        let [input, mean] = entries.map(|[one, four]| width.pick(one, four));
-        let kernel = Kernel::new("cross_entropy", self.dloss.pick(input, mean))
+        let lanes = lanes_of(classes);
+        let kernel = Kernel::new("cross_entropy", self.dloss.pick("softmax_nll_grad", "softmax_nll_grad_mean"))
+            .lanes(lanes)
             .read("labels_in", cx.input(0))
-            .read(width.pick("x", "x4"), cx.input(cx.inputs.len() - 1))
-            .write(width.pick("dx", "dx4"), cx.output(0));
+            .read("x", cx.input(cx.inputs.len() - 1))
+            .write("dx", cx.output(0));
         let kernel = self.dloss.bind(kernel, cx, 1);
-        let kernel = kernel.set("C", classes).set_f("SMOOTHING", self.smoothing);
+        let kernel = kernel.set("C", classes / lanes).set_f("SMOOTHING", self.smoothing);
         cx.push(kernel.grid(Grid::per_sample(1)));
     }
 
@@ -287,9 +264,5 @@ impl Op for SoftmaxCrossEntropyGrad {
 
     fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(self.elements(cx, indices, |soft, hot| soft.abs() + hot.abs()))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -3,15 +3,13 @@
 use super::activation::{self, Activation, ActivationGrad, ActivationOp};
 use super::bias_add::{BiasAdd, BiasAddGradBias, push_grad_bias};
 use super::conv2d::Geometry;
-use super::elementwise::Width;
+use super::tile::{chunk, grouped, lanes_of, tile};
 use super::gemm::{Forward, GradInput, GradWeight};
-use super::tile::{chunk, grouped, tile};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{Count, Field, Kind, Node, Report, SpecStruct, spec_struct};
+use crate::spec::{Count, Field, Kind, Node, Report, spec_struct};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json, json};
-use std::any::Any;
+use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -91,19 +89,11 @@ impl Layer for DenseKeys {
             None => Ok(y),
         }
     }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
-    }
 }
 
 /// Rows (samples or units) and inputs of the tiles of both gradients.
-fn gradient_tile(width: Width) -> [usize; 2] {
-    [8, if width.lanes() == 4 { 2 } else { 8 }]
+fn gradient_tile(lanes: usize) -> [usize; 2] {
+    [8, if lanes == 4 { 2 } else { 8 }]
 }
 
 /// Inputs x `[N, in]`, w `[units, in]`, with `bias` b `[units]`; output y `[N, units]`.
@@ -152,7 +142,7 @@ impl Op for Dense {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let (units, features) = (cx.inputs[1].dims[0], cx.inputs[1].dims[1]);
-        let width = Width::of(features);
+        let lanes = lanes_of(features);
         for window in cx.row_windows(units, features) {
             let w = cx.input_range(1, window.start * features, window.len() * features);
             let job = Forward {
@@ -171,19 +161,19 @@ impl Op for Dense {
             let [tn, tu] = tile(cx.batch, window.len(), [8, 8], cx.caps);
             // For the planned batch, as a tile covers several samples: a short batch leaves some invocations idle.
             let items = window.len().div_ceil(tu) * cx.batch.div_ceil(tn);
-            let kernel = Kernel::new("dense", width.pick("forward", "forward_vec4"))
-                .read(width.pick("x", "x4"), cx.input(0))
-                .read(width.pick("w", "w4"), w.clone())
+            let kernel = Kernel::new("dense", "forward").lanes(lanes)
+                .read("x", cx.input(0))
+                .read("w", w.clone())
                 .read("b", if self.bias { cx.input(2) } else { w })
                 .write("y", cx.output(0))
-                .set("IN", features / width.lanes())
+                .set("IN", features / lanes)
                 .set("UNITS", units)
                 .set("FIRST", window.start)
                 .set("COUNT", window.len())
                 .set("BIAS", usize::from(self.bias))
                 .set("TN", tn)
                 .set("TU", tu)
-                .set("CHUNK", chunk(1, features / width.lanes()))
+                .set("CHUNK", chunk(1, features / lanes))
                 .grid(grouped(Grid::fixed(items), cx.batch, cx.caps));
             cx.push(self.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel)));
         }
@@ -206,15 +196,11 @@ impl Op for Dense {
         if self.activation.is_some() || position != 0 {
             return None;
         }
-        if next.any().is::<BiasAdd>() && !self.bias {
+        if next.is::<BiasAdd>() && !self.bias {
             return Some(Arc::new(Dense { bias: true, ..self.clone() }));
         }
-        let activation = next.any().downcast_ref::<ActivationOp>()?.activation;
+        let activation = next.downcast_ref::<ActivationOp>()?.activation;
         Some(Arc::new(Dense { activation: Some(activation), ..self.clone() }))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -245,15 +231,11 @@ impl Op for DenseGradInput {
         Ok(vec![TensorType::batch(&inputs[1].dims[1..])])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let (units, features) = (cx.inputs[1].dims[0], cx.inputs[1].dims[1]);
-        let width = Width::of(features);
-        let inputs = features / width.lanes();
-        let [tn, ti] = tile(cx.batch, inputs, gradient_tile(width), cx.caps);
+        let lanes = lanes_of(features);
+        let inputs = features / lanes;
+        let [tn, ti] = tile(cx.batch, inputs, gradient_tile(lanes), cx.caps);
         let items = inputs.div_ceil(ti) * cx.batch.div_ceil(tn);
         let before = self.activation.map(|activation| (activation, cx.input(2)));
         for window in cx.row_windows(units, features) {
@@ -271,11 +253,11 @@ impl Op for DenseGradInput {
             if job.push(cx) {
                 continue;
             }
-            let kernel = Kernel::new("dense", width.pick("grad_input", "grad_input_vec4"))
+            let kernel = Kernel::new("dense", "grad_input").lanes(lanes)
                 .read("dy", cx.input(0))
-                .read(width.pick("w", "w4"), w.clone());
-            let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), job.before.as_ref(), &w);
-            let name = width.pick("dx", "dx4");
+                .read("w", w.clone());
+            let kernel = activation::scale(kernel, "y_in", job.before.as_ref(), &w);
+            let name = "dx";
             let kernel = if first { kernel.write(name, cx.output(0)) } else { kernel.read_write(name, cx.output(0)) };
             let kernel = kernel
                 .set("IN", inputs)
@@ -307,10 +289,6 @@ impl Op for DenseGradInput {
         let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
         Some(Arc::new(DenseGradInput { activation: Some(activation) }))
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Inputs dy `[N, units]`, x `[N, in]`; output dw `[units, in]`: dw[u, i] = Σ dy[n, u] · x[n, i].
@@ -330,14 +308,10 @@ impl Op for DenseGradWeight {
         Ok(std::iter::once(TensorType::f32(&[inputs[0].items(), inputs[1].items()])).chain(db).collect())
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let (units, features) = (cx.inputs[0].items(), cx.inputs[1].items());
-        let width = Width::of(features);
-        let inputs = features / width.lanes();
+        let lanes = lanes_of(features);
+        let inputs = features / lanes;
         let windows = cx.row_windows(units, features);
         // The kernels that multiply the one window there is may sum dy besides.
         let mut db = self.bias.then(|| cx.output(1));
@@ -355,11 +329,11 @@ impl Op for DenseGradWeight {
                 db = db.filter(|_| windows.len() > 1);
                 continue;
             }
-            let [tu, ti] = tile(window.len(), inputs, gradient_tile(width), cx.caps);
-            let kernel = Kernel::new("dense", width.pick("grad_weight", "grad_weight_vec4"))
+            let [tu, ti] = tile(window.len(), inputs, gradient_tile(lanes), cx.caps);
+            let kernel = Kernel::new("dense", "grad_weight").lanes(lanes)
                 .read("dy", cx.input(0))
-                .read(width.pick("x_in", "x_in4"), cx.input(1))
-                .write(width.pick("dw", "dw4"), dw)
+                .read("x_in", cx.input(1))
+                .write("dw", dw)
                 .set("IN", inputs)
                 .set("UNITS", units)
                 .set("FIRST", window.start)
@@ -394,11 +368,7 @@ impl Op for DenseGradWeight {
     }
 
     fn join(&self, other: &dyn Op) -> Option<Arc<dyn Op>> {
-        let fits = !self.bias && other.any().is::<BiasAddGradBias>();
+        let fits = !self.bias && other.is::<BiasAddGradBias>();
         fits.then(|| Arc::new(DenseGradWeight { bias: true }) as Arc<dyn Op>)
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

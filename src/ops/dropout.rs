@@ -2,13 +2,11 @@
 //! step, batch, layer and element, so it is never stored: forward and gradient compute the same one.
 
 use super::activation::{self, Activation, ActivationGrad};
-use super::elementwise::Width;
+use super::tile::lanes_of;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Step, Value, name_salt};
-use crate::spec::{Fraction, SpecStruct, spec_struct};
+use crate::spec::{Fraction, spec_struct};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -31,14 +29,6 @@ impl Layer for DropoutLayer {
         }
         let mask = Mask { rate: self.rate.get(), salt: name_salt(&cx.name) };
         Ok(cx.b.op(Dropout { mask }, inputs)?[0])
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }
 
@@ -85,18 +75,18 @@ impl Mask {
 
     /// The kernel that computes output 0 from input 0, times the derivative of `activation`, whose output is input 1.
     fn kernel(&self, cx: &mut KernelCx, activation: Option<Activation>) {
-        let width = Width::of(cx.inputs[0].items());
-        let items = cx.inputs[0].items() / width.lanes();
-        let kernel = Kernel::new("dropout", width.pick("forward", "forward_vec4"))
-            .read(width.pick("x", "x4"), cx.input(0))
-            .write(width.pick("y", "y4"), cx.output(0))
+        let lanes = lanes_of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / lanes;
+        let kernel = Kernel::new("dropout", "forward").lanes(lanes)
+            .read("x", cx.input(0))
+            .write("y", cx.output(0))
             .set("ITEMS", items)
             .set("SALT", self.salt as usize)
             .set("BELOW", self.below() as usize)
             .set_f("SCALE", self.scale())
             .grid(Grid::per_sample(items));
         let before = activation.map(|activation| (activation, cx.input(1)));
-        cx.push(activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0)));
+        cx.push(activation::scale(kernel, "y_in", before.as_ref(), &cx.input(0)));
     }
 
     fn reference(&self, cx: &RefCx, i: usize) -> f64 {
@@ -131,10 +121,6 @@ impl Op for Dropout {
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         indices.iter().map(|&i| self.mask.reference(cx, i)).collect()
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Input dy `[N, …]`, with `activation` y_in; output dx = dy · mask / (1 - rate), with the mask of the forward op, times the activation's
@@ -156,10 +142,6 @@ impl Op for DropoutGrad {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         self.mask.kernel(cx, self.activation);
     }
@@ -171,10 +153,6 @@ impl Op for DropoutGrad {
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
         let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
         Some(Arc::new(DropoutGrad { activation: Some(activation), ..*self }))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -3,11 +3,10 @@
 
 use super::activation::{self, Activation, ActivationGrad, ActivationOp};
 use super::{Arity, Layer, LayerCx, Registry};
+use super::tile::lanes_of;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{SpecStruct, spec_struct};
+use crate::spec::{spec_struct};
 use crate::tensor::{DType, TensorType};
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -35,16 +34,8 @@ impl Layer for AddLayer {
         inputs[1..].iter().try_fold(inputs[0], add)
     }
 
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
     fn arity(&self) -> Arity {
         Arity::Many
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }
 
@@ -53,37 +44,8 @@ impl Layer for MulLayer {
         inputs[1..].iter().try_fold(inputs[0], |product, &x| Ok(cx.b.op(Mul, &[product, x])?[0]))
     }
 
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
     fn arity(&self) -> Arity {
         Arity::Many
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
-    }
-}
-
-/// How many elements an invocation handles: four where the count allows, which is another entry point with operands of vec4s.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Width(usize);
-
-impl Width {
-    /// Four elements where `count` (elements of a sample, or channels) is a multiple of four.
-    pub(super) fn of(count: usize) -> Width {
-        Width(if count.is_multiple_of(4) { 4 } else { 1 })
-    }
-
-    /// Elements of one invocation.
-    pub(super) fn lanes(self) -> usize {
-        self.0
-    }
-
-    /// The name for one element or for four.
-    pub(super) fn pick(self, one: &'static str, four: &'static str) -> &'static str {
-        if self.0 == 4 { four } else { one }
     }
 }
 
@@ -150,11 +112,11 @@ impl Groups {
     }
 
     /// Four lanes where the innermost group allows them for both operands.
-    fn width(&self, y: &TensorType) -> Width {
+    fn lanes(&self, y: &TensorType) -> usize {
         match self.0.as_slice() {
-            [(_, [1, 1])] => Width::of(y.items()),
-            [.., (size, [1, 1])] => Width::of(*size),
-            _ => Width::of(1),
+            [(_, [1, 1])] => lanes_of(y.items()),
+            [.., (size, [1, 1])] => lanes_of(*size),
+            _ => 1,
         }
     }
 
@@ -177,19 +139,20 @@ impl Groups {
 }
 
 /// The dispatch of add or mul, for the caller to push.
-fn binary(cx: &KernelCx, one: &'static str, four: &'static str) -> (Kernel, Width) {
+fn binary(cx: &KernelCx, entry: &'static str) -> Kernel {
     let y = cx.outputs[0];
     let groups = Groups::of(y, [cx.inputs[0], cx.inputs[1]]);
-    let width = groups.width(y);
-    let items = y.items() / width.lanes();
-    let kernel = Kernel::new("elementwise", width.pick(one, four))
-        .read(width.pick("a", "a4"), cx.input(0))
-        .read(width.pick("b", "b4"), cx.input(1))
-        .write(width.pick("y", "y4"), cx.output(0))
+    let lanes = groups.lanes(y);
+    let items = y.items() / lanes;
+    let kernel = Kernel::new("elementwise", entry)
+        .lanes(lanes)
+        .read("a", cx.input(0))
+        .read("b", cx.input(1))
+        .write("y", cx.output(0))
         .set("ITEMS", items)
         .set("BATCHED", usize::from(y.batched))
         .grid(grid(y, items));
-    (groups.constants(kernel, width.lanes()), width)
+    groups.constants(kernel, lanes)
 }
 
 /// Elements of both operands under element `index` of y.
@@ -251,13 +214,13 @@ impl Op for Add {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let Some(before) = self.before else {
-            let (kernel, _) = binary(cx, "add", "add_vec4");
+            let kernel = binary(cx, "add");
             let kernel = self.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
             return cx.push(kernel);
         };
-        let (kernel, width) = binary(cx, "add_gradients", "add_gradients_vec4");
+        let kernel = binary(cx, "add_gradients");
         let before = (before, cx.input(2));
-        cx.push(activation::scale(kernel, width.pick("y_in", "y_in4"), Some(&before), &cx.input(0)));
+        cx.push(activation::scale(kernel, "y_in", Some(&before), &cx.input(0)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -272,15 +235,11 @@ impl Op for Add {
         if self.activation.is_some() || self.before.is_some() {
             return None;
         }
-        if let Some(next) = next.any().downcast_ref::<ActivationOp>() {
+        if let Some(next) = next.downcast_ref::<ActivationOp>() {
             return Some(Arc::new(Add { activation: Some(next.activation), ..*self }));
         }
         let before = ActivationGrad::of(next, position)?;
         Some(Arc::new(Add { before: Some(before), ..*self }))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -307,16 +266,11 @@ impl Op for Mul {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let (kernel, _) = binary(cx, "mul", "mul_vec4");
-        cx.push(kernel);
+        cx.push(binary(cx, "mul"));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         indices.iter().map(|&i| pair(cx, i)).map(|(a, b)| a * b).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -339,12 +293,12 @@ impl Op for Copy {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let y = cx.outputs[0];
-        let width = Width::of(y.items());
-        let items = y.items() / width.lanes();
+        let lanes = lanes_of(y.items());
+        let items = y.items() / lanes;
         cx.push(
-            Kernel::new("elementwise", width.pick("copy", "copy_vec4"))
-                .read(width.pick("a", "a4"), cx.input(0))
-                .write(width.pick("y", "y4"), cx.output(0))
+            Kernel::new("elementwise", "copy").lanes(lanes)
+                .read("a", cx.input(0))
+                .write("y", cx.output(0))
                 .set("ITEMS", items)
                 .set("BATCHED", usize::from(y.batched))
                 .grid(grid(y, items)),
@@ -353,10 +307,6 @@ impl Op for Copy {
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         indices.iter().map(|&i| cx.inputs[0].data[i]).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -441,10 +391,6 @@ impl Op for ReduceSum {
         Ok(vec![self.to.clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let (x, y) = (cx.inputs[0], cx.outputs[0]);
         let terms = x.len(cx.batch) / y.len(cx.batch);
@@ -478,9 +424,5 @@ impl Op for ReduceSum {
     fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
         let sums = self.sums(cx, f64::abs);
         Some(indices.iter().map(|&o| sums[o]).collect())
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -1,14 +1,12 @@
 //! Losses that compare an output with its target element by element, the mean over the elements of each sample: mse, mae, huber and
 //! binary_cross_entropy. They differ in one function of a pair and its derivative.
 
-use super::elementwise::Width;
+use super::tile::lanes_of;
 use super::loss::DLoss;
 use super::{Loss, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::spec::{Positive, SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 use std::fmt::Debug;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -151,10 +149,6 @@ impl<T: Word> Loss for T {
     fn target_may_be_class(&self) -> bool {
         self.criterion() == Criterion::BinaryCrossEntropy
     }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
 }
 
 /// Terms that one invocation adds; longer sums are split.
@@ -197,17 +191,18 @@ impl Op for ElementwiseLoss {
             let kernel = kernel("forward", 1).read("y", cx.input(0)).read("t", cx.input(1));
             return cx.push(kernel.write("loss", cx.output(0)));
         }
-        let width = Width::of(items);
-        // Eights of invocations share a span where they load vec4s.
-        let parts = if width.lanes() == 4 { parts.next_multiple_of(8) } else { parts };
+        let lanes = lanes_of(items);
+        // Where they load vec4s, eight invocations share a span; else all do.
+        let parts = if lanes == 4 { parts.next_multiple_of(8) } else { parts };
+        let side = if lanes == 4 { 8 } else { parts };
+        let span = (items / lanes).div_ceil(parts / side);
         let scratch = cx.scratch(parts * cx.batch);
-        let sums = Kernel::new("elementwise_loss", width.pick("partial_sums", "partial_sums_vec4"))
-            .read(width.pick("y", "y4"), cx.input(0))
-            .read(width.pick("t", "t4"), cx.input(1))
+        let sums = Kernel::new("elementwise_loss", "partial_sums").lanes(lanes)
+            .read("y", cx.input(0))
+            .read("t", cx.input(1))
             .write("parts", scratch.clone());
-        let sums = self.criterion.constants(sums).set("ITEMS", items / width.lanes()).set("PARTS", parts);
-        let sums = if width.lanes() == 4 { sums.set("SPAN", (items / 4).div_ceil(parts / 8)) } else { sums };
-        cx.push(sums.grid(Grid::per_sample(parts)));
+        let sums = sums.set("ITEMS", items / lanes).set("PARTS", parts).set("SPAN", span).set("SIDE", side);
+        cx.push(self.criterion.constants(sums).grid(Grid::per_sample(parts)));
         let mean = Kernel::new("elementwise_loss", "mean").set("ITEMS", items).set("PARTS", parts);
         cx.push(mean.read("parts_in", scratch).write("loss", cx.output(0)).grid(Grid::per_sample(1)));
     }
@@ -220,10 +215,6 @@ impl Op for ElementwiseLoss {
             rows.map(|(&y, &t)| self.criterion.loss(y, t)).sum::<f64>() / items as f64
         };
         indices.iter().map(one).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -250,13 +241,13 @@ impl Op for ElementwiseLossGrad {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].items());
-        let items = cx.inputs[0].items() / width.lanes();
-        let entries = [["grad", "grad_vec4"], ["grad_mean", "grad_mean_vec4"]].map(|[one, four]| width.pick(one, four));
-        let kernel = Kernel::new("elementwise_loss", self.dloss.pick(entries[0], entries[1]))
-            .read(width.pick("y", "y4"), cx.input(0))
-            .read(width.pick("t", "t4"), cx.input(1))
-            .write(width.pick("dy", "dy4"), cx.output(0))
+        let lanes = lanes_of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / lanes;
+        let kernel = Kernel::new("elementwise_loss", self.dloss.pick("grad", "grad_mean"))
+            .lanes(lanes)
+            .read("y", cx.input(0))
+            .read("t", cx.input(1))
+            .write("dy", cx.output(0))
             .set("ITEMS", items)
             .set_f("SCALE", 1.0 / cx.inputs[0].items() as f64)
             .grid(Grid::per_sample(items));
@@ -268,10 +259,6 @@ impl Op for ElementwiseLossGrad {
         let dloss = self.dloss.values(cx, 2);
         let items = y.len() / cx.n;
         indices.iter().map(|&i| self.criterion.slope(y[i], t[i]) / items as f64 * dloss[i / items]).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -289,10 +276,6 @@ impl Op for LabelValues {
         Ok(vec![TensorType::batch(&[1])])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let kernel = Kernel::new("elementwise_loss", "label_values").read("labels", cx.input(0));
         cx.push(kernel.write("values", cx.output(0)).grid(Grid::per_sample(1)));
@@ -300,9 +283,5 @@ impl Op for LabelValues {
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         indices.iter().map(|&n| cx.inputs[0].data[n]).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -2,10 +2,9 @@
 
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{Count, Field, Kind, Node, Report, SpecStruct, spec_struct};
+use crate::spec::{Count, Field, Kind, Node, Report, spec_struct};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json, json};
-use std::any::Any;
+use serde_json::{Value as Json, json};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<Flatten>("flatten", "Joins height, width and channels, in that order, to one dimension.");
@@ -69,14 +68,6 @@ impl Layer for ReshapeKeys {
         let dims = self.shape.0.iter().map(|d| d.unwrap_or(x.items() / known)).collect();
         Ok(cx.b.op(Reshape { dims }, inputs)?[0])
     }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
-    }
 }
 
 spec_struct! {
@@ -88,14 +79,6 @@ impl Layer for Flatten {
     fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
         let items = cx.b.ty(inputs[0]).items();
         Ok(cx.b.op(Reshape { dims: vec![items] }, inputs)?[0])
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }
 
@@ -133,9 +116,5 @@ impl Op for Reshape {
 
     fn alias(&self) -> Option<usize> {
         Some(0)
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -2,10 +2,9 @@
 //! graph in place of its inputs.
 
 use super::Registry;
-use super::elementwise::Width;
+use super::tile::lanes_of;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::tensor::{DType, TensorType};
-use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.ops(&["gather", "gather_rows"]);
@@ -74,21 +73,19 @@ impl Op for Gather {
         const NAMES: [[&str; 2]; 4] =
             [["MEAN_0", "STD_0"], ["MEAN_1", "STD_1"], ["MEAN_2", "STD_2"], ["MEAN_3", "STD_3"]];
         let y = cx.outputs[0];
-        let width = Width::of(y.items());
+        let lanes = lanes_of(y.items());
         let labelled = cx.inputs.len() == 3;
-        let entry = match labelled {
-            true => width.pick("gather_labelled", "gather_labelled_vec4"),
-            false => width.pick("gather", "gather_vec4"),
-        };
+        let entry = if labelled { "gather_labelled" } else { "gather" };
         let mut kernel = Kernel::new("gather", entry)
+            .lanes(lanes)
             .read("images", cx.input(0))
             .read("order", cx.input(1))
-            .write(width.pick("y", "y4"), cx.output(0))
+            .write("y", cx.output(0))
             .set("COUNT", cx.inputs[0].dims[0])
             .set("ORDERED", cx.inputs[1].items())
-            .set("ITEMS", y.items())
+            .set("ITEMS", y.items() / lanes)
             .set("C", y.channels())
-            .grid(Grid::per_sample(y.items() / width.lanes()));
+            .grid(Grid::per_sample(y.items() / lanes));
         for (c, [mean, std]) in NAMES.into_iter().enumerate() {
             let channel = self.channel(c);
             kernel = kernel.set_f(mean, channel.0).set_f(std, channel.1);
@@ -124,10 +121,6 @@ impl Op for Gather {
             value.abs() + 2.0 * (mean / std).abs()
         };
         Some(values.map(one).collect())
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -168,9 +161,5 @@ impl Op for GatherRows {
         let rows = &cx.inputs[0];
         let items: usize = rows.shape[1..].iter().product();
         indices.iter().map(|&i| rows.data[sample(cx, i / items) * items + i % items]).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -1,15 +1,12 @@
 //! Global average pooling: y[n, c] = mean of x[n, h, w, c] over all pixels, and its gradient.
 
 use super::activation::{self, Activation, ActivationGrad};
-use super::elementwise::Width;
-use super::tile::{even, parts};
+use super::tile::{even, lanes_of, parts};
 use super::window::picture;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
-use crate::spec::{SpecStruct, spec_struct};
+use crate::spec::{spec_struct};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -25,14 +22,6 @@ spec_struct! {
 impl Layer for GlobalAvgPool2dKeys {
     fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
         Ok(cx.b.op(GlobalAvgPool2d, inputs)?[0])
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }
 
@@ -60,13 +49,13 @@ impl Op for GlobalAvgPool2d {
     fn kernels(&self, cx: &mut KernelCx) {
         let channels = cx.outputs[0].items();
         let pixels = cx.inputs[0].items() / channels;
-        let width = Width::of(channels);
-        let c = channels / width.lanes();
+        let lanes = lanes_of(channels);
+        let c = channels / lanes;
         let parts = parts(pixels, c * cx.batch, cx.caps);
         let sum = |x: Target, sums: Target, rows: usize, parts: usize, scale: f64| {
-            Kernel::new("global_avg_pool2d", width.pick("sum_rows", "sum_rows_vec4"))
-                .read(width.pick("x", "x4"), x)
-                .write(width.pick("sums", "sums4"), sums)
+            Kernel::new("global_avg_pool2d", "sum_rows").lanes(lanes)
+                .read("x", x)
+                .write("sums", sums)
                 .set("ROWS", rows)
                 .set("C", c)
                 .set("PARTS", parts)
@@ -91,10 +80,6 @@ impl Op for GlobalAvgPool2d {
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(cx.abs(|cx| self.reference(cx, output, indices)))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -121,19 +106,15 @@ impl Op for GlobalAvgPool2dGradInput {
         Ok(vec![TensorType::batch(&[self.height, self.width, inputs[0].items()])])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let (pixels, channels) = (self.height * self.width, cx.inputs[0].items());
-        let width = Width::of(channels);
-        let c = channels / width.lanes();
+        let lanes = lanes_of(channels);
+        let c = channels / lanes;
         let tile = even(pixels, TILE);
         let tiles = pixels.div_ceil(tile);
-        let kernel = Kernel::new("global_avg_pool2d", width.pick("grad_input", "grad_input_vec4"))
-            .read(width.pick("dy", "dy4"), cx.input(0))
-            .write(width.pick("dx", "dx4"), cx.output(0))
+        let kernel = Kernel::new("global_avg_pool2d", "grad_input").lanes(lanes)
+            .read("dy", cx.input(0))
+            .write("dx", cx.output(0))
             .set("ROWS", pixels)
             .set("C", c)
             .set_f("SCALE", 1.0 / pixels as f64)
@@ -141,7 +122,7 @@ impl Op for GlobalAvgPool2dGradInput {
             .set("TILES", tiles)
             .grid(Grid::per_sample(tiles * c));
         let before = self.activation.map(|activation| (activation, cx.input(1)));
-        cx.push(activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0)));
+        cx.push(activation::scale(kernel, "y_in", before.as_ref(), &cx.input(0)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -154,9 +135,5 @@ impl Op for GlobalAvgPool2dGradInput {
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
         let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
         Some(Arc::new(GlobalAvgPool2dGradInput { activation: Some(activation), ..*self }))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -5,8 +5,7 @@ use super::pool2d::MaxPool2d;
 use super::window::{Padding, Window, picture};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{ShapeError, Value};
-use crate::spec::{Pair, SpecStruct, spec_struct};
-use serde_json::{Map, Value as Json};
+use crate::spec::{Pair, spec_struct};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<GlobalMaxPool2dKeys>("global_max_pool2d", "Keeps the largest cell of each channel.");
@@ -25,13 +24,5 @@ impl Layer for GlobalMaxPool2dKeys {
         let window = Window::new("global_max_pool2d", x, size, [size, one], Padding::Valid, false)?;
         let y = cx.b.op(MaxPool2d { window }, inputs)?[0];
         Ok(cx.b.op(Reshape { dims: vec![channels] }, &[y])?[0])
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }

@@ -5,10 +5,8 @@ use super::loss::DLoss;
 use super::softmax::by_row;
 use super::{Loss, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{SpecStruct, spec_struct};
+use crate::spec::{spec_struct};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 use std::ops::Range;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -31,10 +29,6 @@ impl Loss for HingeLoss {
 
     fn target_is_class(&self) -> bool {
         true
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
     }
 }
 
@@ -87,10 +81,6 @@ impl Op for Hinge {
         };
         Some(indices.iter().map(one).collect())
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Inputs s `[N, C]`, labels i32 `[N]`, dloss `[N]` unless it is constant; output ds `[N, C]`. Where a margin is exactly 0 its gradient is 0,
@@ -139,9 +129,5 @@ impl Op for HingeGrad {
             factor * dloss[n]
         };
         by_row(classes, indices, count, one)
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -4,10 +4,9 @@
 use super::dense::Units;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, RefTensor, ShapeError, Value};
-use crate::spec::{Count, Field, Kind, Node, Report, SpecStruct, spec_struct, spec_words};
+use crate::spec::{Count, Field, Kind, Node, Report, spec_struct, spec_words};
 use crate::tensor::{DType, TensorType};
-use serde_json::{Map, Value as Json, json};
-use std::any::Any;
+use serde_json::{Value as Json, json};
 use std::ops::Range;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -100,16 +99,8 @@ impl Layer for KnnKeys {
         Ok(cx.b.op(Vote { classes }, &[found[1], labels])?[0])
     }
 
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
     fn knn(&self) -> Option<&KnnKeys> {
         Some(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }
 
@@ -270,10 +261,6 @@ impl Op for Knn {
     fn flops(&self, inputs: &[&TensorType], _: &[&TensorType]) -> u64 {
         2 * inputs[1].items() as u64
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Inputs indices u32 `[N, k]` and labels i32 `[M]`; output `[N, classes]`, the share of each class among the k. The lowest of the largest shares
@@ -319,9 +306,5 @@ impl Op for Vote {
             shares(row.iter().map(label), self.classes)[i % self.classes]
         };
         indices.iter().map(one).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

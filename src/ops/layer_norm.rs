@@ -1,13 +1,11 @@
 //! Layer normalisation over the last dimension (Ba, Kiros and Hinton 2016; ONNX LayerNormalization with axis -1).
 
-use super::elementwise::Width;
+use super::tile::lanes_of;
 use super::softmax::by_row;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{Positive, SpecStruct, spec_struct};
+use crate::spec::{Positive, spec_struct};
 use crate::tensor::{DType, TensorType};
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 use std::ops::Range;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -43,24 +41,16 @@ impl Layer for LayerNormKeys {
         let bias = cx.parameter("bias", &dims, Fill::Constant(0.0));
         Ok(cx.b.op(LayerNorm { epsilon: self.epsilon.get() }, &[inputs[0], weight, bias])?[0])
     }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
-    }
 }
 
 /// A kernel over rows of `x`, one invocation each.
-fn row_kernel(one: &'static str, four: &'static str, x: &TensorType, epsilon: f64) -> Kernel {
-    let (channels, width) = (x.channels(), Width::of(x.channels()));
+fn row_kernel(entry: &'static str, x: &TensorType, epsilon: f64) -> Kernel {
+    let (channels, lanes) = (x.channels(), lanes_of(x.channels()));
     let rows = x.items() / channels;
-    Kernel::new("layer_norm", width.pick(one, four))
+    Kernel::new("layer_norm", entry)
+        .lanes(lanes)
         .set("ROWS", rows)
-        .set("C", channels)
-        .set("CV", channels / width.lanes())
+        .set("C", channels / lanes)
         .set_f("EPSILON", epsilon)
         .grid(Grid::per_sample(rows))
 }
@@ -106,13 +96,12 @@ impl Op for LayerNorm {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].channels());
         cx.push(
-            row_kernel("forward", "forward_vec4", cx.inputs[0], self.epsilon)
-                .read(width.pick("x", "x4"), cx.input(0))
-                .read(width.pick("weight", "weight4"), cx.input(1))
-                .read(width.pick("bias", "bias4"), cx.input(2))
-                .write(width.pick("y", "y4"), cx.output(0))
+            row_kernel("forward", cx.inputs[0], self.epsilon)
+                .read("x", cx.input(0))
+                .read("weight", cx.input(1))
+                .read("bias", cx.input(2))
+                .write("y", cx.output(0))
                 .write("mean_out", cx.output(1))
                 .write("variance_out", cx.output(2)),
         );
@@ -149,10 +138,6 @@ impl Op for LayerNorm {
             if output == 1 { largest } else { variance + 2.0 * variance.sqrt() * largest }
         };
         Some(indices.iter().map(one).collect())
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -199,29 +184,25 @@ impl Op for LayerNormGrad {
         Ok(vec![inputs[1].clone(), inputs[4].clone(), inputs[4].clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 5]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let x = cx.inputs[1];
-        let (channels, width) = (x.channels(), Width::of(x.channels()));
+        let channels = x.channels();
         let operands = |kernel: Kernel, cx: &KernelCx| {
             kernel
-                .read(width.pick("dy", "dy4"), cx.input(0))
-                .read(width.pick("x", "x4"), cx.input(1))
+                .read("dy", cx.input(0))
+                .read("x", cx.input(1))
                 .read("mean", cx.input(2))
                 .read("variance", cx.input(3))
         };
-        let kernel = operands(row_kernel("grad_input", "grad_input_vec4", x, self.epsilon), cx);
-        let kernel = kernel.read(width.pick("weight", "weight4"), cx.input(4));
-        cx.push(kernel.write(width.pick("dx", "dx4"), cx.output(0)));
+        let kernel = operands(row_kernel("grad_input", x, self.epsilon), cx);
+        let kernel = kernel.read("weight", cx.input(4));
+        cx.push(kernel.write("dx", cx.output(0)));
         // Parts of 256 rows or more, and few enough to be added by one invocation.
         let parts = (x.items() / channels * cx.batch).div_ceil(256).clamp(1, 1024);
         let scratch = cx.scratch(2 * parts * channels);
-        let kernel = operands(row_kernel("grad_partial", "grad_partial_vec4", x, self.epsilon), cx);
-        let kernel = kernel.set("PARTS", parts).grid(Grid::fixed(parts * channels / width.lanes()));
-        cx.push(kernel.write(width.pick("sums", "sums4"), scratch.clone()));
+        let kernel = operands(row_kernel("grad_partial", x, self.epsilon), cx);
+        let kernel = kernel.set("PARTS", parts).grid(Grid::fixed(parts * channels / lanes_of(channels)));
+        cx.push(kernel.write("sums", scratch.clone()));
         cx.push(
             Kernel::new("layer_norm", "grad_params")
                 .read("sums_in", scratch)
@@ -239,9 +220,5 @@ impl Op for LayerNormGrad {
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(self.compute(cx, output, indices, true))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

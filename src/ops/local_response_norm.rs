@@ -1,13 +1,11 @@
 //! Local response normalisation over neighbouring channels (Krizhevsky, Sutskever and Hinton 2012) with PyTorch's constants: alpha is
 //! divided by the size of the window, also where the window is clipped to the channels.
 
-use super::elementwise::Width;
+use super::tile::lanes_of;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{Count, NonNegative, Positive, SpecStruct, spec_struct};
+use crate::spec::{Count, NonNegative, Positive, spec_struct};
 use crate::tensor::{DType, TensorType};
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
     let doc = "Divides each number by a power of what its neighbouring channels' squares sum to.";
@@ -47,14 +45,6 @@ impl Layer for LocalResponseNormKeys {
         let norm = Norm { size, alpha: self.alpha.get(), beta: self.beta.get(), k: self.k.get() };
         Ok(cx.b.op(LocalResponseNorm(norm), inputs)?[0])
     }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
-    }
 }
 
 /// The constants of s[c] = k + alpha / size · Σ x[j]² over the window and y = x · s^-beta.
@@ -88,16 +78,17 @@ impl Norm {
     }
 
     /// A kernel over all elements of `x`, or fours of channels.
-    fn kernel(self, one: &'static str, four: &'static str, x: &TensorType, [before, after]: [usize; 2]) -> Kernel {
-        let (width, channels) = (Width::of(x.channels()), x.channels());
-        Kernel::new("local_response_norm", width.pick(one, four))
+    fn kernel(self, entry: &'static str, x: &TensorType, [before, after]: [usize; 2]) -> Kernel {
+        let (lanes, channels) = (lanes_of(x.channels()), x.channels());
+        Kernel::new("local_response_norm", entry)
+            .lanes(lanes)
             .set("ROWS", x.items() / channels)
-            .set("CV", channels / width.lanes())
+            .set("C", channels / lanes)
             .set("BEFORE", before.min(channels))
             .set("AFTER", after.min(channels))
             .set_f("SCALE", self.scale())
             .set_f("BETA", self.beta)
-            .grid(Grid::per_sample(x.items() / width.lanes()))
+            .grid(Grid::per_sample(x.items() / lanes))
     }
 }
 
@@ -138,13 +129,12 @@ impl Op for LocalResponseNorm {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let x = cx.inputs[0];
-        let width = Width::of(x.channels());
-        let kernel = self.0.kernel("forward", "forward_vec4", x, self.0.window()).set_f("K", self.0.k);
+        let kernel = self.0.kernel("forward", x, self.0.window()).set_f("K", self.0.k);
         cx.push(
             kernel
-                .read(width.pick("x", "x4"), cx.input(0))
-                .write(width.pick("y", "y4"), cx.output(0))
-                .write(width.pick("s", "s4"), cx.output(1)),
+                .read("x", cx.input(0))
+                .write("y", cx.output(0))
+                .write("s", cx.output(1)),
         );
     }
 
@@ -160,10 +150,6 @@ impl Op for LocalResponseNorm {
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         // Nothing cancels: all terms of s are positive.
         Some(self.reference(cx, output, indices).iter().map(|v| v.abs()).collect())
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -192,20 +178,15 @@ impl Op for LocalResponseNormGrad {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 3]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let x = cx.inputs[0];
-        let width = Width::of(x.channels());
-        let kernel = self.0.kernel("grad", "grad_vec4", x, self.0.mirrored());
+        let kernel = self.0.kernel("grad", x, self.0.mirrored());
         cx.push(
             kernel
-                .read(width.pick("x", "x4"), cx.input(0))
-                .read(width.pick("s_in", "s_in4"), cx.input(1))
-                .read(width.pick("dy", "dy4"), cx.input(2))
-                .write(width.pick("dx", "dx4"), cx.output(0)),
+                .read("x", cx.input(0))
+                .read("s_in", cx.input(1))
+                .read("dy", cx.input(2))
+                .write("dx", cx.output(0)),
         );
     }
 
@@ -215,9 +196,5 @@ impl Op for LocalResponseNormGrad {
 
     fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(indices.iter().map(|&i| self.terms(cx, i, f64::abs)).map(|[a, b]| a.abs() + b.abs()).collect())
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -6,7 +6,6 @@ use super::elementwise_loss::ElementwiseLossGrad;
 use super::hinge::HingeGrad;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RING, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
-use std::any::Any;
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -90,10 +89,6 @@ impl Op for MeanLoss {
         let sums = cx.abs(|cx| self.reference(cx, output, indices));
         Some(sums.into_iter().map(f64::abs).collect())
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Input the scalar dtotal; output dloss `[N]` = weight · dtotal / samples that share the update.
@@ -113,10 +108,6 @@ impl Op for Spread {
         Ok(vec![TensorType::batch(&[])])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let kernel = Kernel::new("loss", "spread").read("dtotal", cx.input(0)).write("dloss", cx.output(0));
         cx.push(kernel.set_f("SCALE", self.weight).grid(Grid::per_sample(1)));
@@ -124,10 +115,6 @@ impl Op for Spread {
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         vec![self.weight * f64::from(cx.step.inv_n) * cx.inputs[0].data[0]; indices.len()]
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -164,7 +151,6 @@ impl Op for Fill {
     }
 
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
-        let next = next.any();
         if !self.spread {
             let spread = next.downcast_ref::<Spread>()?;
             return Some(Arc::new(Fill { value: self.value * spread.weight, spread: true }));
@@ -182,10 +168,6 @@ impl Op for Fill {
             }
             _ => None,
         }
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -265,9 +247,5 @@ impl Op for Record {
 
     fn assigns(&self) -> &'static [usize] {
         &[1]
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

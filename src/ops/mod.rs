@@ -79,12 +79,38 @@ impl LayerCx<'_> {
     }
 }
 
+/// A word of the spec with its keys: what every struct of [`spec_struct!`](crate::spec_struct) is.
+pub trait Word: Debug + Send + Sync {
+    /// All keys with their values.
+    fn keys_written(&self) -> Map<String, Json>;
+}
+
+impl<T: SpecStruct + Debug + Send + Sync> Word for T {
+    fn keys_written(&self) -> Map<String, Json> {
+        self.write()
+    }
+}
+
+/// A layer that can be copied: every one that is [`Clone`].
+pub trait CloneLayer {
+    /// A copy.
+    fn clone_box(&self) -> Box<dyn Layer>;
+}
+
+impl<T: Layer + Clone + 'static> CloneLayer for T {
+    fn clone_box(&self) -> Box<dyn Layer> {
+        Box::new(self.clone())
+    }
+}
+
 /// A layer of the spec: a plain struct of its keys that knows how to build its nodes.
-pub trait Layer: Debug + Send + Sync {
+pub trait Layer: Word + CloneLayer {
     /// Inserts the layer's nodes, without the common `activation`, and returns its output.
     fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError>;
-    /// All keys with their values.
-    fn write(&self) -> Map<String, Json>;
+    /// All keys with their values, those that follow from others too.
+    fn write(&self) -> Map<String, Json> {
+        self.keys_written()
+    }
     /// How many inputs it takes.
     fn arity(&self) -> Arity {
         Arity::One
@@ -93,12 +119,10 @@ pub trait Layer: Debug + Send + Sync {
     fn knn(&self) -> Option<&knn::KnnKeys> {
         None
     }
-    /// A copy.
-    fn clone_box(&self) -> Box<dyn Layer>;
 }
 
 /// A loss of the spec.
-pub trait Loss: Debug + Send + Sync {
+pub trait Loss: Word {
     /// Inserts the nodes that compute one loss a sample, `[N]`, from the output it judges and the target.
     fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError>;
     /// Whether the target is one class index a sample (i32 `[N]`) rather than values of the output's shape.
@@ -108,11 +132,13 @@ pub trait Loss: Debug + Send + Sync {
         self.target_is_class()
     }
     /// All keys with their values.
-    fn write(&self) -> Map<String, Json>;
+    fn write(&self) -> Map<String, Json> {
+        self.keys_written()
+    }
 }
 
 /// An optimizer of the spec.
-pub trait Optimizer: Debug + Send + Sync {
+pub trait Optimizer: Word {
     /// Moments it keeps a parameter, by name: each is an arena of the parameters' layout.
     fn moments(&self) -> Vec<&'static str>;
     /// The op that updates all windows, with gradients from `gradients` to which `l1` · sign(parameter) is added. None where the parameters are
@@ -129,7 +155,9 @@ pub trait Optimizer: Debug + Send + Sync {
     /// updates from 1; `lr` is the scheduled rate.
     fn reference(&self, p: f64, g: f64, moments: &mut [f64], t: u64, lr: f64) -> f64;
     /// All keys with their values.
-    fn write(&self) -> Map<String, Json>;
+    fn write(&self) -> Map<String, Json> {
+        self.keys_written()
+    }
 }
 
 /// A word of the spec: its name, what it does, its keys and how they are read.

@@ -4,8 +4,7 @@
 use super::dense::DenseGradWeight;
 use super::{Optimizer, Registry};
 use crate::graph::{Arena, Builder, Op, Value};
-use crate::spec::{SpecStruct, spec_struct};
-use serde_json::{Map, Value as Json};
+use crate::spec::spec_struct;
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -41,9 +40,5 @@ impl Optimizer for NormalEquation {
     /// Nothing changes from step to step.
     fn reference(&self, p: f64, _: f64, _: &mut [f64], _: u64, _: f64) -> f64 {
         p
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
     }
 }

@@ -2,10 +2,8 @@
 
 use super::{Optimizer, Registry};
 use crate::graph::{Arena, Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
-use crate::spec::{Fraction, NonNegative, Positive, SpecStruct, spec_struct};
+use crate::spec::{Fraction, NonNegative, Positive, spec_struct};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 use std::sync::Arc;
 
 pub(super) fn register(registry: &mut Registry) {
@@ -123,10 +121,6 @@ impl Optimizer for Sgd {
         *b = self.momentum.get() * *b + g;
         p - lr * if self.nesterov { g + self.momentum.get() * *b } else { *b }
     }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
 }
 
 impl Optimizer for Adam {
@@ -150,10 +144,6 @@ impl Optimizer for Adam {
 
     fn reference(&self, p: f64, g: f64, moments: &mut [f64], t: u64, lr: f64) -> f64 {
         self.without_decay().reference(p, g + self.weight_decay.get() * p, moments, t, lr)
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
     }
 }
 
@@ -206,10 +196,6 @@ impl Optimizer for AdamW {
         let (c1, c2) = self.corrections(t);
         p - lr * (c1 * *m / ((c2 * *v).sqrt() + self.epsilon.get()) + self.weight_decay.get() * p)
     }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
 }
 
 impl Optimizer for Adagrad {
@@ -231,10 +217,6 @@ impl Optimizer for Adagrad {
         let g = g + self.weight_decay.get() * p;
         moments[0] += g * g;
         p - lr * g / (moments[0].sqrt() + self.epsilon.get())
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
     }
 }
 
@@ -276,10 +258,6 @@ impl Optimizer for Rmsprop {
         let Some(b) = moments.get_mut(1) else { return p - lr * update };
         *b = self.momentum.get() * *b + update;
         p - lr * *b
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
     }
 }
 
@@ -328,10 +306,6 @@ impl Op for Update {
     fn reference(&self, _: &RefCx, _: usize, _: &[usize]) -> Vec<f64> {
         Vec::new()
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Accumulated = Gradients for the first batch of an update, else Accumulated + Gradients. No inputs or outputs.
@@ -361,10 +335,6 @@ impl Op for Accumulate {
 
     fn reference(&self, _: &RefCx, _: usize, _: &[usize]) -> Vec<f64> {
         Vec::new()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -429,10 +399,6 @@ impl Op for Clip {
 
     fn reference(&self, _: &RefCx, _: usize, _: &[usize]) -> Vec<f64> {
         Vec::new()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 

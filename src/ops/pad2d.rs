@@ -1,14 +1,12 @@
 //! Padding pictures by constant zeros, reflected or repeated cells, and cropping, which is padding by less than nothing (as ONNX Pad has it).
 
-use super::elementwise::Width;
-use super::tile::chunk;
+use super::tile::{chunk, lanes_of};
 use super::window::{picture, position};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{Field, Kind, Node, Report, SpecStruct, spec_struct, spec_words};
+use crate::spec::{Field, Kind, Node, Report, spec_struct, spec_words};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json, json};
-use std::any::Any;
+use serde_json::{Value as Json, json};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<Pad2dKeys>("pad2d", "Adds cells around pictures.");
@@ -117,14 +115,6 @@ impl Layer for Pad2dKeys {
         let sides = [axis(height, self.padding.h), axis(width, self.padding.w)];
         Ok(cx.b.op(Pad2d { sides, mode: self.mode }, inputs)?[0])
     }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
-    }
 }
 
 impl Layer for Crop2dKeys {
@@ -140,14 +130,6 @@ impl Layer for Crop2dKeys {
             return Err(ShapeError::new(what, "cut off fewer cells"));
         };
         Ok(cx.b.op(Pad2d { sides: [h, w], mode: PadMode::Constant }, inputs)?[0])
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }
 
@@ -227,12 +209,12 @@ impl Op for Pad2d {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let y = cx.outputs[0];
-        let width = Width::of(y.channels());
-        let kernel = Kernel::new("pad2d", width.pick("forward", "forward_vec4"))
-            .read(width.pick("x", "x4"), cx.input(0))
-            .write(width.pick("y", "y4"), cx.output(0))
-            .grid(Grid::per_sample(y.items() / width.lanes()));
-        cx.push(constants(kernel, &self.sides, self.mode, y.channels() / width.lanes()));
+        let lanes = lanes_of(y.channels());
+        let kernel = Kernel::new("pad2d", "forward").lanes(lanes)
+            .read("x", cx.input(0))
+            .write("y", cx.output(0))
+            .grid(Grid::per_sample(y.items() / lanes));
+        cx.push(constants(kernel, &self.sides, self.mode, y.channels() / lanes));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -244,10 +226,6 @@ impl Op for Pad2d {
             x.data[((n * h.input + ih) * w.input + iw) * channels + c]
         };
         indices.iter().map(one).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -271,20 +249,16 @@ impl Op for Pad2dGradInput {
         Ok(vec![TensorType::batch(&[h.input, w.input, inputs[0].channels()])])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let dx = cx.outputs[0];
-        let width = Width::of(dx.channels());
+        let lanes = lanes_of(dx.channels());
         let [h, w] = &self.sides;
-        let kernel = Kernel::new("pad2d", width.pick("grad_input", "grad_input_vec4"))
-            .read(width.pick("dy", "dy4"), cx.input(0))
-            .write(width.pick("dx", "dx4"), cx.output(0))
+        let kernel = Kernel::new("pad2d", "grad_input").lanes(lanes)
+            .read("dy", cx.input(0))
+            .write("dx", cx.output(0))
             .set("CHUNK", chunk(h.spread(), w.spread()))
-            .grid(Grid::per_sample(dx.items() / width.lanes()));
-        cx.push(constants(kernel, &self.sides, self.mode, dx.channels() / width.lanes()));
+            .grid(Grid::per_sample(dx.items() / lanes));
+        cx.push(constants(kernel, &self.sides, self.mode, dx.channels() / lanes));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -305,9 +279,5 @@ impl Op for Pad2dGradInput {
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(cx.abs(|cx| self.reference(cx, output, indices)))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -5,15 +5,13 @@ mod grad;
 
 pub use grad::{AvgPool2dGradInput, MaxPool2dGradInput};
 
-use super::elementwise::Width;
-use super::tile::chunk;
+use super::tile::{chunk, lanes_of};
 use super::window::{Padding, Window, picture, position, times};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::spec::{Pair, SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
-use std::any::Any;
 
 mod winners;
 use winners::{Winners, place, rows};
@@ -81,10 +79,6 @@ impl Layer for MaxPool2dKeys {
     fn write(&self) -> Map<String, Json> {
         SpecStruct::write(&MaxPool2dKeys { stride: self.stride.or(Some(self.size)), ..self.clone() })
     }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
-    }
 }
 
 impl Layer for AvgPool2dKeys {
@@ -96,10 +90,6 @@ impl Layer for AvgPool2dKeys {
 
     fn write(&self) -> Map<String, Json> {
         SpecStruct::write(&AvgPool2dKeys { stride: self.stride.or(Some(self.size)), ..self.clone() })
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }
 
@@ -218,10 +208,9 @@ impl Op for MaxPool2d {
             let kernel = rows(kernel.write("argmax", cx.output(1)), &self.window, y.channels(), cells);
             return cx.push(kernel);
         }
-        let width = winners.width();
-        let kernel = Kernel::new("pool2d", width.pick("max_forward", "max_forward_vec4"))
-            .read(width.pick("x", "x4"), cx.input(0))
-            .write(width.pick("y", "y4"), cx.output(0))
+        let kernel = Kernel::new("pool2d", "max_forward")
+            .read("x", cx.input(0))
+            .write("y", cx.output(0))
             .write("argmax", cx.output(1));
         cx.push(winners.constants(kernel, &self.window, Loop::Taps, y.dims[0] * y.dims[1]));
     }
@@ -247,10 +236,6 @@ impl Op for MaxPool2d {
             winners.of_word(i).into_iter().enumerate().map(lane).sum::<usize>() as f64
         };
         indices.iter().map(word).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -299,13 +284,13 @@ impl Op for AvgPool2d {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].channels());
-        let kernel = Kernel::new("pool2d", width.pick("avg_forward", "avg_forward_vec4"))
-            .read(width.pick("x", "x4"), cx.input(0))
-            .write(width.pick("y", "y4"), cx.output(0));
+        let lanes = lanes_of(cx.inputs[0].channels());
+        let kernel = Kernel::new("pool2d", "avg_forward").lanes(lanes)
+            .read("x", cx.input(0))
+            .write("y", cx.output(0));
         let kernel = mean_constants(kernel, &self.window, self.include_pad);
         let y = cx.outputs[0];
-        let (channels, items) = (y.channels() / width.lanes(), y.items() / width.lanes());
+        let (channels, items) = (y.channels() / lanes, y.items() / lanes);
         cx.push(constants(kernel, &self.window, channels, Loop::Taps, items));
     }
 
@@ -321,10 +306,6 @@ impl Op for AvgPool2d {
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(cx.abs(|cx| self.reference(cx, output, indices)))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,10 +1,9 @@
 //! prelu (He et al. 2015): leaky_relu with a learned slope, one number a layer as PyTorch's default.
 
 use super::Registry;
-use super::elementwise::Width;
+use super::tile::lanes_of;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
-use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.ops(&["prelu", "prelu_grad"]);
@@ -40,13 +39,13 @@ impl Op for Prelu {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].items());
-        let items = cx.inputs[0].items() / width.lanes();
+        let lanes = lanes_of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / lanes;
         cx.push(
-            Kernel::new("prelu", width.pick("forward", "forward_vec4"))
-                .read(width.pick("x", "x4"), cx.input(0))
+            Kernel::new("prelu", "forward").lanes(lanes)
+                .read("x", cx.input(0))
                 .read("weight", cx.input(1))
-                .write(width.pick("y", "y4"), cx.output(0))
+                .write("y", cx.output(0))
                 .set("ITEMS", items)
                 .grid(Grid::per_sample(items)),
         );
@@ -55,10 +54,6 @@ impl Op for Prelu {
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let (x, weight) = (&cx.inputs[0].data, cx.inputs[1].data[0]);
         indices.iter().map(|&i| if x[i] > 0.0 { x[i] } else { weight * x[i] }).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -77,22 +72,18 @@ impl Op for PreluGrad {
         Ok(vec![inputs[0].clone(), inputs[1].clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 3]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].items());
-        let items = cx.inputs[0].items() / width.lanes();
+        let lanes = lanes_of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / lanes;
         // Whole groups of eight, which share a stretch of memory.
         let parts = (items * cx.batch).div_ceil(TERMS).next_multiple_of(8).min(PARTS);
         let scratch = cx.scratch(parts);
         cx.push(
-            Kernel::new("prelu", width.pick("grad_partial", "grad_partial_vec4"))
-                .read(width.pick("x", "x4"), cx.input(0))
+            Kernel::new("prelu", "grad_partial").lanes(lanes)
+                .read("x", cx.input(0))
                 .read("weight", cx.input(1))
-                .read(width.pick("dy", "dy4"), cx.input(2))
-                .write(width.pick("dx", "dx4"), cx.output(0))
+                .read("dy", cx.input(2))
+                .write("dx", cx.output(0))
                 .write("parts", scratch.clone())
                 .set("ITEMS", items)
                 .set("PARTS", parts)
@@ -120,9 +111,5 @@ impl Op for PreluGrad {
         }
         let (x, dy) = (&cx.inputs[0].data, &cx.inputs[2].data);
         Some(vec![x.iter().zip(dy).filter(|(x, _)| **x <= 0.0).map(|(x, dy)| (x * dy).abs()).sum()])
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

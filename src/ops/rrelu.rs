@@ -3,10 +3,9 @@
 
 use super::Registry;
 use super::dropout::pcg4d;
-use super::elementwise::Width;
+use super::tile::lanes_of;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Step, Target, Value};
 use crate::tensor::TensorType;
-use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.ops(&["rrelu", "rrelu_grad"]);
@@ -36,13 +35,13 @@ impl Slopes {
 
     /// The kernel that computes output 0 from `x`, times the slope where `sign` is not positive.
     fn kernel(&self, cx: &mut KernelCx, x: Target, sign: Target) {
-        let width = Width::of(cx.inputs[0].items());
-        let items = cx.inputs[0].items() / width.lanes();
+        let lanes = lanes_of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / lanes;
         cx.push(
-            Kernel::new("rrelu", width.pick("forward", "forward_vec4"))
-                .read(width.pick("x", "x4"), x)
-                .read(width.pick("sign_of", "sign_of4"), sign)
-                .write(width.pick("y", "y4"), cx.output(0))
+            Kernel::new("rrelu", "forward").lanes(lanes)
+                .read("x", x)
+                .read("sign_of", sign)
+                .write("y", cx.output(0))
                 .set("ITEMS", items)
                 .set("SALT", self.salt as usize)
                 .set_f("LOWER", self.lower)
@@ -86,10 +85,6 @@ impl Op for Rrelu {
         let x = &cx.inputs[0].data;
         indices.iter().map(|&i| x[i] * self.slopes.factor(cx.step, i, x[i])).collect()
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Inputs x, dy `[N, …]`; output dx = dy where x is positive, else slope · dy, with the slopes of the forward op.
@@ -109,10 +104,6 @@ impl Op for RreluGrad {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         self.slopes.kernel(cx, cx.input(1), cx.input(0));
     }
@@ -120,10 +111,6 @@ impl Op for RreluGrad {
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let (x, dy) = (&cx.inputs[0].data, &cx.inputs[1].data);
         indices.iter().map(|&i| dy[i] * self.slopes.factor(cx.step, i, x[i])).collect()
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,11 +1,10 @@
 //! Softmax and log-softmax over the last dimension (ONNX Softmax and LogSoftmax with axis -1).
 
 use super::Registry;
-use super::elementwise::Width;
+use super::tile::lanes_of;
 use super::cross_entropy::{NllLoss, SoftmaxCrossEntropy};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
-use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,9 +26,10 @@ fn like(x: &TensorType) -> Result<Vec<TensorType>, ShapeError> {
 }
 
 /// A kernel with one invocation a row of `x`.
-fn rows(entry: &'static str, x: &TensorType) -> Kernel {
+fn rows(entry: &'static str, x: &TensorType, lanes: usize) -> Kernel {
     let rows = x.items() / x.channels();
-    Kernel::new("softmax", entry).set("ROWS", rows).set("C", x.channels()).grid(Grid::per_sample(rows))
+    let kernel = Kernel::new("softmax", entry).lanes(lanes);
+    kernel.set("ROWS", rows).set("C", x.channels() / lanes).grid(Grid::per_sample(rows))
 }
 
 /// `one` of every element of `indices` and what `of_row` says of its row of `c`, asked once a row.
@@ -80,18 +80,14 @@ impl Op for Softmax {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].channels());
-        let kernel = rows(width.pick("forward", "forward_vec4"), cx.inputs[0]);
-        cx.push(kernel.read(width.pick("x", "x4"), cx.input(0)).write(width.pick("y", "y4"), cx.output(0)));
+        let lanes = lanes_of(cx.inputs[0].channels());
+        let kernel = rows("forward", cx.inputs[0], lanes);
+        cx.push(kernel.read("x", cx.input(0)).write("y", cx.output(0)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let x = &cx.inputs[0].data;
         by_row(channels(cx), indices, |row| log_sum_exp(&x[row]), |i, sum| (x[i] - sum).exp())
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -109,16 +105,12 @@ impl Op for SoftmaxGrad {
         like(inputs[0])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].channels());
-        let kernel = rows(width.pick("grad", "grad_vec4"), cx.inputs[0])
-            .read(width.pick("y_in", "y_in4"), cx.input(0))
-            .read(width.pick("dy", "dy4"), cx.input(1));
-        cx.push(kernel.write(width.pick("dx", "dx4"), cx.output(0)));
+        let lanes = lanes_of(cx.inputs[0].channels());
+        let kernel = rows("grad", cx.inputs[0], lanes)
+            .read("y_in", cx.input(0))
+            .read("dy", cx.input(1));
+        cx.push(kernel.write("dx", cx.output(0)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -131,10 +123,6 @@ impl Op for SoftmaxGrad {
         let (y, dy) = (&cx.inputs[0].data, &cx.inputs[1].data);
         let dot = |row: Range<usize>| row.map(|i| (y[i] * dy[i]).abs()).sum::<f64>();
         Some(by_row(channels(cx), indices, dot, |i, dot| y[i].abs() * (dy[i].abs() + dot)))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -157,7 +145,7 @@ impl Op for LogSoftmax {
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        cx.push(rows("log_forward", cx.inputs[0]).read("x", cx.input(0)).write("y", cx.output(0)));
+        cx.push(rows("log_forward", cx.inputs[0], 1).read("x", cx.input(0)).write("y", cx.output(0)));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -172,12 +160,8 @@ impl Op for LogSoftmax {
     }
 
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
-        let loss = next.any().downcast_ref::<NllLoss>().filter(|_| position == 0)?;
+        let loss = next.downcast_ref::<NllLoss>().filter(|_| position == 0)?;
         Some(Arc::new(SoftmaxCrossEntropy { smoothing: loss.smoothing }))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -195,12 +179,8 @@ impl Op for LogSoftmaxGrad {
         like(inputs[0])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
-        let kernel = rows("log_grad", cx.inputs[0]).read("x", cx.input(0)).read("dy", cx.input(1));
+        let kernel = rows("log_grad", cx.inputs[0], 1).read("x", cx.input(0)).read("dy", cx.input(1));
         cx.push(kernel.write("dx", cx.output(0)));
     }
 
@@ -214,9 +194,5 @@ impl Op for LogSoftmaxGrad {
         let (x, dy) = (&cx.inputs[0].data, &cx.inputs[1].data);
         let sums = |row: Range<usize>| (log_sum_exp(&x[row.clone()]), dy[row].iter().map(|v| v.abs()).sum::<f64>());
         Some(by_row(channels(cx), indices, sums, |i, (log, sum)| dy[i].abs() + (x[i] - log).exp() * sum))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

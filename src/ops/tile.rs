@@ -16,6 +16,12 @@ pub fn tile(rows: usize, columns: usize, most: [usize; 2], caps: &Caps) -> [usiz
     [even(rows, a), even(columns, b)]
 }
 
+/// How many numbers an invocation moves at once ([`crate::graph::Kernel::lanes`]): four where `count`, the elements of a sample or the channels of a
+/// position, is a multiple of four.
+pub fn lanes_of(count: usize) -> usize {
+    if count.is_multiple_of(4) { 4 } else { 1 }
+}
+
 /// The size of equal parts of at most `most` of `n`.
 pub fn even(n: usize, most: usize) -> usize {
     n.div_ceil(n.div_ceil(most))

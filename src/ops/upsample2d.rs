@@ -1,15 +1,12 @@
 //! Enlarging pictures by whole factors: each cell repeated (nearest), or weighted means of the four cells around (bilinear, as PyTorch's
 //! Upsample with align_corners = False and ONNX Resize with half_pixel), and the gradients.
 
-use super::elementwise::Width;
-use super::tile::chunk;
+use super::tile::{chunk, lanes_of};
 use super::window::{picture, position};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{Pair, SpecStruct, spec_struct, spec_words};
+use crate::spec::{Pair, spec_struct, spec_words};
 use crate::tensor::TensorType;
-use serde_json::{Map, Value as Json};
-use std::any::Any;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.layer::<Upsample2dKeys>("upsample2d", "Enlarges pictures by whole factors.");
@@ -46,14 +43,6 @@ impl Layer for Upsample2dKeys {
             return Err(ShapeError::new(what, "use a smaller one, or two layers"));
         }
         Ok(cx.b.op(Upsample2d { scale: self.scale, mode: self.mode }, inputs)?[0])
-    }
-
-    fn write(&self) -> Map<String, Json> {
-        SpecStruct::write(self)
-    }
-
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
     }
 }
 
@@ -101,16 +90,17 @@ impl Op for Upsample2d {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let (x, y) = (cx.inputs[0], cx.outputs[0]);
-        let width = Width::of(x.channels());
+        let lanes = lanes_of(x.channels());
         let entry = match self.mode {
-            UpsampleMode::Nearest => width.pick("nearest", "nearest_vec4"),
-            UpsampleMode::Bilinear => width.pick("bilinear", "bilinear_vec4"),
+            UpsampleMode::Nearest => "nearest",
+            UpsampleMode::Bilinear => "bilinear",
         };
         let kernel = Kernel::new("upsample2d", entry)
-            .read(width.pick("x", "x4"), cx.input(0))
-            .write(width.pick("y", "y4"), cx.output(0))
-            .grid(Grid::per_sample(y.items() / width.lanes()));
-        cx.push(constants(kernel, [x.dims[0], x.dims[1]], self.scale, x.channels() / width.lanes()));
+            .lanes(lanes)
+            .read("x", cx.input(0))
+            .write("y", cx.output(0))
+            .grid(Grid::per_sample(y.items() / lanes));
+        cx.push(constants(kernel, [x.dims[0], x.dims[1]], self.scale, x.channels() / lanes));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -128,10 +118,6 @@ impl Op for Upsample2d {
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(cx.abs(|cx| self.reference(cx, output, indices)))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -161,23 +147,20 @@ impl Op for Upsample2dGradInput {
         Ok(vec![TensorType::batch(&[h, w, inputs[0].channels()])])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let dx = cx.outputs[0];
-        let width = Width::of(dx.channels());
+        let lanes = lanes_of(dx.channels());
         let (entry, reach) = match self.mode {
-            UpsampleMode::Nearest => (width.pick("nearest_grad_input", "nearest_grad_input_vec4"), 1),
-            UpsampleMode::Bilinear => (width.pick("bilinear_grad_input", "bilinear_grad_input_vec4"), 2),
+            UpsampleMode::Nearest => ("nearest_grad_input", 1),
+            UpsampleMode::Bilinear => ("bilinear_grad_input", 2),
         };
         let kernel = Kernel::new("upsample2d", entry)
-            .read(width.pick("dy", "dy4"), cx.input(0))
-            .write(width.pick("dx", "dx4"), cx.output(0))
+            .lanes(lanes)
+            .read("dy", cx.input(0))
+            .write("dx", cx.output(0))
             .set("CHUNK", chunk(reach * self.scale.h, reach * self.scale.w))
-            .grid(Grid::per_sample(dx.items() / width.lanes()));
-        cx.push(constants(kernel, self.size(cx.inputs[0]), self.scale, dx.channels() / width.lanes()));
+            .grid(Grid::per_sample(dx.items() / lanes));
+        cx.push(constants(kernel, self.size(cx.inputs[0]), self.scale, dx.channels() / lanes));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
@@ -205,9 +188,5 @@ impl Op for Upsample2dGradInput {
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(cx.abs(|cx| self.reference(cx, output, indices)))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -36,6 +36,14 @@ pub struct Checked {
     pub max_error: f64,
     /// Whether that is within the tolerance.
     pub ok: bool,
+    /// A hash of the adapter's values, by which two programs are compared bit by bit.
+    pub bits: u64,
+}
+
+/// A 64-bit FNV-1a hash of values, NaN's bits included.
+fn bits(values: &[f64]) -> u64 {
+    let bytes = values.iter().flat_map(|v| v.to_bits().to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The result of a verification.
@@ -58,9 +66,9 @@ impl Verified {
         json!({ "ok": self.ok(), "nodes": self.nodes.iter().map(node).collect::<Vec<Json>>() })
     }
 
-    fn add(&mut self, name: &str, op: &str, max_error: f64, tolerance: f64) {
+    fn add(&mut self, name: &str, op: &str, (max_error, tolerance): (f64, f64), bits: u64) {
         let ok = max_error <= tolerance;
-        self.nodes.push(Checked { name: name.into(), op: op.into(), max_error, ok });
+        self.nodes.push(Checked { name: name.into(), op: op.into(), max_error, ok, bits });
     }
 }
 
@@ -250,16 +258,19 @@ impl<'a> Check<'a> {
             let cx = RefCx { inputs: &inputs, n: step.n as usize, step: &step, salt: name_salt(&node.name) };
             let types: Vec<TensorType> = node.inputs.iter().map(|&v| self.graph.ty(v).clone()).collect();
             let mut worst = (0.0, TOLERANCE);
+            let mut all = Vec::new();
             for out in 0..node.outputs.len() {
                 let got = self.value(Value { node: i, out })?;
+                all.extend_from_slice(&got.data);
                 worst = worse(worst, compare(op.as_ref(), &cx, &types, &node.outputs, out, &got.data));
             }
             for (k, &position) in op.assigns().iter().enumerate() {
                 let name = self.graph.nodes[node.inputs[position].node].name.clone();
                 let got = self.session.read_tensor(&name, None)?.data.to_f64();
+                all.extend_from_slice(&got);
                 worst = worse(worst, compare(op.as_ref(), &cx, &types, &node.outputs, node.outputs.len() + k, &got));
             }
-            self.found.add(&node.name, op.name(), worst.0, worst.1);
+            self.found.add(&node.name, op.name(), worst, bits(&all));
         }
         Ok(())
     }
@@ -275,14 +286,14 @@ impl<'a> Check<'a> {
         for (name, gradient) in trained.iter().zip(&gradients) {
             let after = self.session.read_tensor(name, None)?.data.to_f64();
             let mut worst: f64 = 0.0;
-            for ((p, g), got) in self.before[name].iter().zip(gradient).zip(after) {
+            for ((p, g), got) in self.before[name].iter().zip(gradient).zip(&after) {
                 let mut moments = vec![0.0; optimizer.moments().len()];
                 let g = g * scale + if *p == 0.0 { 0.0 } else { train.l1.0 * p.signum() };
                 let want = optimizer.reference(*p, g, &mut moments, 1, optimizer.lr());
                 // Judged by the step that was made: most of a parameter is what it was before.
                 worst = nan_max(worst, (got - want).abs() / (want.abs() + (want - p).abs() + 1e-6));
             }
-            self.found.add(&format!("optimizer/{name}"), train.optimizer.op, worst, TOLERANCE);
+            self.found.add(&format!("optimizer/{name}"), train.optimizer.op, (worst, TOLERANCE), bits(&after));
         }
         Ok(())
     }
@@ -320,7 +331,12 @@ impl<'a> Check<'a> {
                 let difference = (at(delta) - at(-delta)) / (2.0 * delta);
                 worst = nan_max(worst, (difference - gradient[index]).abs() / largest);
             }
-            self.found.add(&format!("numeric/{name}"), "finite differences", worst, NUMERIC_TOLERANCE);
+            self.found.add(
+                &format!("numeric/{name}"),
+                "finite differences",
+                (worst, NUMERIC_TOLERANCE),
+                bits(&gradient),
+            );
         }
         Ok(())
     }
@@ -359,7 +375,8 @@ impl<'a> Check<'a> {
                 false => self.session.read_output(&bound, &name, train.batch.0)?,
             };
             let equal = want.data.bytes() == got.data.bytes();
-            self.found.add(&format!("production/{name}"), "same bits", f64::from(u8::from(!equal)), 0.0);
+            let error = (f64::from(u8::from(!equal)), 0.0);
+            self.found.add(&format!("production/{name}"), "same bits", error, bits(&got.data.to_f64()));
         }
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! The gradient of batch normalisation, by batch statistics and by running ones.
 
 use super::Plan;
-use crate::graph::{Builder, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::graph::{KernelCx, Op, RefCx, ShapeError};
 use crate::tensor::TensorType;
-use std::any::Any;
 
 /// Inputs dy, x `[N, …, C]`, mean, variance, weight `[C]`; outputs dx of x's type, dweight `[C]`, dbias `[C]`.
 #[derive(Debug)]
@@ -38,20 +37,15 @@ impl Op for BatchNormGrad {
         Ok(vec![inputs[1].clone(), inputs[4].clone(), inputs[4].clone()])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 5]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let plan = Plan::of(cx.inputs[0], cx.batch);
-        let width = plan.width;
         let scratch = cx.scratch(2 * plan.parts * plan.channels);
         cx.push(
-            plan.partial("grad_partial", "grad_partial_vec4")
-                .read(width.pick("dy", "dy4"), cx.input(0))
-                .read(width.pick("x", "x4"), cx.input(1))
-                .read(width.pick("mean", "mean4"), cx.input(2))
-                .write(width.pick("sums", "sums4"), scratch.clone()),
+            plan.partial("grad_partial")
+                .read("dy", cx.input(0))
+                .read("x", cx.input(1))
+                .read("mean", cx.input(2))
+                .write("sums", scratch.clone()),
         );
         cx.push(
             plan.channel("grad_params")
@@ -61,21 +55,20 @@ impl Op for BatchNormGrad {
                 .write("dbias", cx.output(2))
                 .set_f("EPSILON", self.epsilon),
         );
-        let entries = [["grad_input", "grad_input_vec4"], ["inference_grad_input", "inference_grad_input_vec4"]];
-        let [one, four] = entries[usize::from(self.running)];
+        let entry = if self.running { "inference_grad_input" } else { "grad_input" };
         let mut kernel = plan
-            .whole(one, four, self.epsilon)
-            .read(width.pick("dy", "dy4"), cx.input(0))
-            .read(width.pick("variance", "variance4"), cx.input(3))
-            .read(width.pick("weight", "weight4"), cx.input(4));
+            .whole(entry, self.epsilon)
+            .read("dy", cx.input(0))
+            .read("variance", cx.input(3))
+            .read("weight", cx.input(4));
         if !self.running {
             kernel = kernel
-                .read(width.pick("x", "x4"), cx.input(1))
-                .read(width.pick("mean", "mean4"), cx.input(2))
-                .read(width.pick("dweight_in", "dweight_in4"), cx.output(1))
-                .read(width.pick("dbias_in", "dbias_in4"), cx.output(2));
+                .read("x", cx.input(1))
+                .read("mean", cx.input(2))
+                .read("dweight_in", cx.output(1))
+                .read("dbias_in", cx.output(2));
         }
-        cx.push(kernel.write(width.pick("dx", "dx4"), cx.output(0)));
+        cx.push(kernel.write("dx", cx.output(0)));
     }
 
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
@@ -111,9 +104,5 @@ impl Op for BatchNormGrad {
             _ => dbias[i],
         };
         Some(indices.iter().map(one).collect())
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

@@ -7,7 +7,6 @@ use super::super::tile::{chunk, even, grouped, parts, tile};
 use super::{Conv2d, Geometry, position};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
-use std::any::Any;
 use std::sync::Arc;
 
 /// Inputs dy `[N, OH, OW, K]`, w `[K, R, S, C / groups]`; with `activation`
@@ -74,19 +73,19 @@ impl Op for Conv2dGradInput {
         if job.push(cx) {
             return;
         }
-        let (h, w, width) = (&g.window.h, &g.window.w, g.width());
+        let (h, w, lanes) = (&g.window.h, &g.window.w, g.lanes());
         // Cells of equal remainders by the strides form a phase and meet the same taps.
         let phases = h.stride * w.stride;
         let cells = h.input.div_ceil(h.stride) * w.input.div_ceil(w.stride);
-        let channels = g.group_channels() / width.lanes();
-        let most = [8, if width.lanes() == 4 { 2 } else { 8 }];
+        let channels = g.group_channels() / lanes;
+        let most = [8, if lanes == 4 { 2 } else { 8 }];
         let [tp, tc] = tile(cells * cx.batch, channels, most, cx.caps);
         let items = cells.div_ceil(tp) * phases * g.groups * channels.div_ceil(tc);
-        let kernel = Kernel::new("conv2d", width.pick("grad_input", "grad_input_vec4"))
+        let kernel = Kernel::new("conv2d", "grad_input").lanes(lanes)
             .read("dy", job.dy)
-            .read(width.pick("w", "w4"), job.w.clone())
-            .write(width.pick("dx", "dx4"), job.dx);
-        let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), job.before.as_ref(), &job.w)
+            .read("w", job.w.clone())
+            .write("dx", job.dx);
+        let kernel = activation::scale(kernel, "y_in", job.before.as_ref(), &job.w)
             .set("TP", tp)
             .set("TC", tc)
             .set("STEP_H", h.tap_step())
@@ -112,10 +111,6 @@ impl Op for Conv2dGradInput {
         let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
         Some(Arc::new(Conv2dGradInput { activation: Some(activation), ..self.clone() }))
     }
-
-    fn any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// Inputs dy `[N, OH, OW, K]`, x `[N, H, W, C]`; output dw `[K, R, S, C / groups]`: sums dy · x over all output pixels, in two stages of
@@ -140,10 +135,6 @@ impl Op for Conv2dGradWeight {
         Ok(std::iter::once(TensorType::f32(&self.geometry.w_dims())).chain(db).collect())
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let g = &self.geometry;
         let job = GradWeight {
@@ -161,16 +152,16 @@ impl Op for Conv2dGradWeight {
             let db = cx.output(1);
             push_grad_bias(cx, g.pixels(), g.filters, db);
         }
-        let (width, taps) = (g.width(), g.taps());
-        let columns = taps / width.lanes();
-        let (tk, tj) = (even(g.group_filters(), 8), even(columns, if width.lanes() == 4 { 2 } else { 8 }));
+        let (lanes, taps) = (g.lanes(), g.taps());
+        let columns = taps / lanes;
+        let (tk, tj) = (even(g.group_filters(), 8), even(columns, if lanes == 4 { 2 } else { 8 }));
         let tiles = g.groups * g.group_filters().div_ceil(tk) * columns.div_ceil(tj);
         let parts = parts(g.pixels() * cx.batch, tiles, cx.caps);
         let sums = if parts == 1 { cx.output(0) } else { cx.scratch(parts * g.filters * taps) };
-        let kernel = Kernel::new("conv2d", width.pick("grad_weight", "grad_weight_vec4"))
+        let kernel = Kernel::new("conv2d", "grad_weight").lanes(lanes)
             .read("dy", cx.input(0))
-            .read(width.pick("x_in", "x_in4"), cx.input(1))
-            .write(width.pick("partial", "partial4"), sums.clone())
+            .read("x_in", cx.input(1))
+            .write("partial", sums.clone())
             .set("TK", tk)
             .set("TJ", tj)
             .set("PARTS", parts)
@@ -219,11 +210,7 @@ impl Op for Conv2dGradWeight {
     }
 
     fn join(&self, other: &dyn Op) -> Option<Arc<dyn Op>> {
-        let fits = !self.bias && other.any().is::<BiasAddGradBias>();
+        let fits = !self.bias && other.is::<BiasAddGradBias>();
         fits.then(|| Arc::new(Conv2dGradWeight { bias: true, ..self.clone() }) as Arc<dyn Op>)
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }

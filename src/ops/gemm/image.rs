@@ -1,16 +1,15 @@
-//! Kernels of `conv2d_image.wgsl`: operands from textures, shared by the 8 lanes of a subgroup. Operands whose channels do not come in
+//! Kernels of `conv2d_image.wgsl`: operands from textures, shared by the lanes of a subgroup. Operands whose channels do not come in
 //! fours are packed first.
 
-use super::variant::ImageTile;
+use super::variant::{ImageTile, SUBGROUP};
 use super::{Forward, GradInput, GradWeight};
 use crate::graph::{Grid, Kernel, KernelCx, Target};
 use crate::ops::activation;
 use crate::ops::conv2d::Geometry;
+use crate::ops::tile::lanes_of;
 use crate::ops::window::{Axis, Window};
 use std::ops::Range;
 
-/// Lanes of a subgroup.
-const LANES: u32 = 8;
 /// Most pixels of an image for a tile to take the same pixels of several: taps that all of them have over padding are left out.
 const SPREAD: usize = 16;
 
@@ -18,6 +17,7 @@ fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: ImageTile)
     let dilation = (g.window.h.dilation, g.window.w.dilation);
     let kernel = g.window.constants(kernel).set("DILATION_H", dilation.0).set("DILATION_W", dilation.1);
     kernel
+        .set("LANES", SUBGROUP)
         .set("GROUPS", g.groups)
         .set("CG", g.group_channels())
         .set("KG", span.len() / g.groups)
@@ -106,22 +106,22 @@ fn pack_w(cx: &mut KernelCx, w: &Target, g: &Geometry) -> Target {
 /// Pushes the forward kernel.
 pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
     let g = &folded(&job.geometry);
-    let columns = (job.span.len() / g.groups).div_ceil(8 * tile.columns) * g.groups;
+    let columns = (job.span.len() / g.groups).div_ceil(SUBGROUP * tile.columns) * g.groups;
     let x = pack_x(cx, &job.x, &job.geometry);
     let w = pack_w(cx, &job.w, g);
     let filters = [job.span.len() / g.groups, job.span.start, g.filters, tile.columns];
-    let fours = filters.iter().all(|n| n.is_multiple_of(4));
+    let lanes = if filters.iter().all(|n| n.is_multiple_of(4)) { 4 } else { 1 };
     let kernel = Kernel::new("conv2d_image", "forward")
         .texture("x", x)
         .texture("w", w)
         .read("b", job.b.clone().unwrap_or(job.x.clone()))
-        .write(if fours { "y4" } else { "y" }, job.y.clone())
-        .set("FOURS", usize::from(fours))
-        .set("QUADS", tile.columns.div_ceil(4))
+        .write("y", job.y.clone())
+        .lanes(lanes)
+        .set("STORES", tile.columns / lanes)
         .set("BIAS", job.bias())
         .set("SPREAD", usize::from(g.pixels() <= SPREAD))
-        .set("UNROLL", unroll(g.group_channels().div_ceil(4), 8 * tile.loads * tile.columns))
-        .grid(Grid::tiles(g.pixels(), 8 * tile.loads, columns, LANES));
+        .set("UNROLL", unroll(g.group_channels().div_ceil(4), SUBGROUP * tile.loads * tile.columns))
+        .grid(Grid::tiles(g.pixels(), SUBGROUP * tile.loads, columns, SUBGROUP as u32));
     let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
     cx.push(constants(kernel, g, &job.span, tile));
 }
@@ -136,18 +136,16 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
     let dy = pack_pixels(cx, &job.dy, g.pixels(), g.filters);
     let weights = pack_w(cx, &job.w, g);
     let kernel = Kernel::new("conv2d_image", "grad_input").texture("dy", dy).texture("w", weights);
-    let fours = g.group_channels().is_multiple_of(4);
-    let (dx, y_in) = if fours { ("dx4", "y_in4") } else { ("dx", "y_in") };
-    let kernel = if job.add { kernel.read_write(dx, job.dx.clone()) } else { kernel.write(dx, job.dx.clone()) };
-    let kernel = activation::scale(kernel, y_in, job.before.as_ref(), &job.dy)
-        .set("FOURS", usize::from(fours))
+    let kernel = if job.add { kernel.read_write("dx", job.dx.clone()) } else { kernel.write("dx", job.dx.clone()) };
+    let kernel = activation::scale(kernel, "y_in", job.before.as_ref(), &job.dy)
+        .lanes(lanes_of(g.group_channels()))
         .set("ADD", usize::from(job.add))
         .set("CL", tile.lanes)
         .set("SPREAD", usize::from(cells <= SPREAD))
         .set("STEP_H", h.tap_step())
         .set("STEP_W", w.tap_step())
         .set("UNROLL", unroll((job.span.len() / g.groups).div_ceil(4), 4 * tile.loads * tile.lanes * tile.columns))
-        .grid(Grid::tiles(cells, 8 * tile.loads, times, LANES));
+        .grid(Grid::tiles(cells, SUBGROUP * tile.loads, times, SUBGROUP as u32));
     cx.push(constants(kernel, g, &job.span, tile));
 }
 
@@ -157,24 +155,23 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
     let texels = g.window.h.kernel * g.window.w.kernel * g.group_channels().div_ceil(4);
     let weights = job.span.len() * g.taps();
     let rows = (job.span.len() / g.groups).div_ceil(4 * tile.lanes * tile.loads);
-    let tiles = texels.div_ceil(8 * tile.columns) * rows * g.groups;
+    let tiles = texels.div_ceil(SUBGROUP * tile.columns) * rows * g.groups;
     let pixels = g.pixels() * cx.batch;
     let parts = 16usize.div_ceil(tiles).min(pixels.div_ceil(64)).max(pixels.div_ceil(50_000));
     let dy = pack_pixels(cx, &job.dy, g.pixels(), g.filters);
     let x = pack_x(cx, &job.x, &job.geometry);
-    let fours = g.group_channels().is_multiple_of(4);
     weight_parts(cx, job, parts, weights, |sums, bias_sums| {
         let kernel = Kernel::new("conv2d_image", "grad_weight")
             .texture("dy", dy)
             .texture("x_in", x)
-            .write(if fours { "partial4" } else { "partial" }, sums)
-            .set("FOURS", usize::from(fours))
+            .write("partial", sums)
+            .lanes(lanes_of(g.group_channels()))
             .write("bias_partial", bias_sums)
             .set("BIAS", usize::from(job.db.is_some()))
             .set("ML", tile.lanes)
             .set("PARTS", parts)
             .set("UNROLL", 2)
-            .grid(Grid::fixed(tiles * parts * LANES as usize).group(LANES));
+            .grid(Grid::fixed(tiles * parts * SUBGROUP).group(SUBGROUP as u32));
         constants(kernel, g, &job.span, tile)
     });
 }

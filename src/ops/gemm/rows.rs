@@ -1,5 +1,6 @@
 //! Kernels of `conv2d_rows.wgsl` and `conv2d_rows_weight.wgsl`: convolutions of few channels, by stretches of a row that one lane takes, or all do.
 
+use super::variant::SUBGROUP;
 use super::{Forward, GradInput, GradWeight};
 use crate::graph::{Grid, Kernel, KernelCx};
 use crate::ops::activation;
@@ -9,13 +10,11 @@ use crate::ops::window::{Axis, Window};
 
 /// Channels that are few.
 const FEW: usize = 16;
-/// Lanes of a subgroup.
-const LANES: u32 = 8;
 /// Least and most cells of a row that a lane takes: fewer share too little of what is loaded.
 const LEAST_CELLS: usize = 4;
 const MOST_CELLS: usize = 16;
 /// Most filters of a tile: one for each lane that loads weights.
-const MOST_FILTERS: usize = 8;
+const MOST_FILTERS: usize = SUBGROUP;
 /// Most multiply-adds that are unrolled, and most sums of a lane.
 const MOST_PRODUCTS: usize = 4096;
 const MOST_SUMS: usize = 224;
@@ -120,7 +119,7 @@ impl RowTile {
     fn of_lanes(g: &Geometry) -> Option<RowTile> {
         let w = &g.window.w;
         let step = step(w.input, g.channels).filter(|_| suits(g))?;
-        let filters = 4 * LANES as usize;
+        let filters = 4 * SUBGROUP;
         let filled = g.filters.is_multiple_of(4) && 4 * g.filters >= 3 * g.filters.next_multiple_of(filters);
         let terms = w.kernel * step;
         let taps = if g.window.h.kernel * terms <= MOST_WIDE { g.window.h.kernel } else { 1 };
@@ -146,44 +145,46 @@ impl RowTile {
 
     /// Whether each lane has filters of its own.
     fn wide(&self) -> bool {
-        self.filters == 4 * LANES as usize
+        self.filters == 4 * SUBGROUP
     }
 
-    /// Those of `lib/rows.wgsl`.
-    fn constants(&self, kernel: Kernel, g: &Geometry) -> Kernel {
+    /// Those of `lib/rows.wgsl`, for a kernel that moves `lanes` outputs, or elements of dy, at once.
+    fn constants(&self, kernel: Kernel, g: &Geometry, lanes: usize) -> Kernel {
         let w = &g.window.w;
         let kernel = g.window.constants(kernel).set("C", g.channels).set("K", g.filters).set("CC", self.step);
         kernel
+            .lanes(lanes)
+            .set("LANES", SUBGROUP)
             .set("TP", self.cells)
             .set("KT", self.filters)
             .set("LEAD", (w.before * self.step).div_ceil(4))
             .set("T", texels(w, self.step, self.cells))
             .set("TERMS", w.kernel * self.step)
-            .set("DT", (self.cells * self.filters).div_ceil(4))
+            .set("DT", (self.cells * self.filters).div_ceil(lanes))
             .set("XT", self.taps * texels(w, self.step, self.cells))
-            .set("XL", (self.taps * texels(w, self.step, self.cells)).div_ceil(8))
+            .set("XL", (self.taps * texels(w, self.step, self.cells)).div_ceil(SUBGROUP))
     }
 
     /// Those of `conv2d_rows.wgsl`.
-    fn products_constants(&self, kernel: Kernel, g: &Geometry) -> Kernel {
+    fn products_constants(&self, kernel: Kernel, g: &Geometry, lanes: usize) -> Kernel {
         let (h, w) = (&g.window.h, &g.window.w);
         let (rows, weights) = match self.held {
             true => (h.kernel, self.filters * g.taps()),
             false => (1, w.kernel * self.step),
         };
-        self.constants(kernel, g)
+        self.constants(kernel, g, lanes)
             .set("SPREAD", usize::from(over_padding(h)))
             .set("HT", rows * texels(w, self.step, self.cells))
             .set("TAPS", g.taps())
             .set("WT", weights.div_ceil(4))
-            .set("LW", weights.div_ceil(4).div_ceil(8))
+            .set("LW", weights.div_ceil(4).div_ceil(SUBGROUP))
     }
 
-    /// A workgroup for 8 stretches, times tiles of the filters.
+    /// A workgroup for a stretch of each lane, times tiles of the filters.
     fn grid(&self, g: &Geometry) -> Grid {
         let filters = if self.held { 1 } else { g.filters.div_ceil(self.filters) };
         let stretches = g.window.h.output * (g.window.w.output / self.cells);
-        Grid::tiles(stretches, LANES as usize, filters, LANES)
+        Grid::tiles(stretches, SUBGROUP, filters, SUBGROUP as u32)
     }
 }
 
@@ -216,7 +217,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
     let (entry, grid) = match (tile.held, tile.filters) {
         (true, 1) => ("forward_each", tile.grid(g)),
         (true, 4) => ("forward_held", tile.grid(g)),
-        (true, _) => ("forward_wide", Grid::tiles(stretches, run, 1, LANES)),
+        (true, _) => ("forward_wide", Grid::tiles(stretches, run, 1, SUBGROUP as u32)),
         (false, _) => ("products", tile.grid(g)),
     };
     // Rows of weights that are loaded from a texel on, and elements of each.
@@ -228,23 +229,22 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
         _ if tile.wide() => {
             let items = g.filters * g.taps();
             let kernel = Kernel::new("conv2d_rows", "transpose").read("w_in", job.w.clone()).grid(Grid::fixed(items));
-            cx.share(tile.products_constants(kernel, g), "turned", items)
+            cx.share(tile.products_constants(kernel, g, 1), "turned", items)
         }
         true => job.w.clone(),
         false => super::image::pack(cx, job.w.clone(), rows, true, &Axis::POINT, row),
     };
-    let fours = tile.held || in_fours(g, &tile);
+    let lanes = if tile.held || in_fours(g, &tile) { 4 } else { 1 };
     let kernel = Kernel::new("conv2d_rows", entry)
         .texture("x", job.x.clone())
         .texture("w", w)
         .read("b", job.b.clone().unwrap_or(job.x.clone()))
-        .write(if fours { "y4" } else { "y" }, job.y.clone())
+        .write(if tile.held { "y4" } else { "y" }, job.y.clone())
         .set("BIAS", job.bias())
-        .set("OUT", usize::from(fours))
         .set("RUN", run)
         .grid(grid);
     let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
-    cx.push(tile.products_constants(kernel, g));
+    cx.push(tile.products_constants(kernel, g, lanes));
 }
 
 /// Pushes dx.
@@ -253,16 +253,15 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: RowTile) {
     let row = (g.window.w.kernel * g.channels).next_multiple_of(4);
     let items = g.filters * g.window.h.kernel * row;
     let kernel = Kernel::new("conv2d_rows", "turn").read("w_in", job.w.clone()).grid(Grid::fixed(items));
-    let w = cx.share(tile.products_constants(kernel, g), "turned", items);
-    let fours = in_fours(g, &tile);
+    let w = cx.share(tile.products_constants(kernel, g, 1), "turned", items);
+    let lanes = if in_fours(g, &tile) { 4 } else { 1 };
     let kernel = Kernel::new("conv2d_rows", "products")
         .texture("x", job.dy.clone())
         .texture("w", w)
-        .write(if fours { "dx4" } else { "dx" }, job.dx.clone())
-        .set("OUT", 2 + usize::from(fours));
-    let kernel = activation::scale(kernel, if fours { "y_in4" } else { "y_in" }, job.before.as_ref(), &job.dy)
-        .grid(tile.grid(g));
-    cx.push(tile.products_constants(kernel, g));
+        .write("dx", job.dx.clone())
+        .set("OUT", 1);
+    let kernel = activation::scale(kernel, "y_in", job.before.as_ref(), &job.dy).grid(tile.grid(g));
+    cx.push(tile.products_constants(kernel, g, lanes));
 }
 
 /// Pushes dw: partial sums, and their sum in order.
@@ -270,7 +269,7 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
     let g = &job.geometry;
     let tiles = g.filters.div_ceil(tile.filters) * (g.channels / tile.step) * (g.window.h.kernel / tile.taps);
     let stretches = g.window.h.output * (g.window.w.output / tile.cells) * cx.batch;
-    let blocks = if tile.wide() { stretches } else { stretches.div_ceil(LANES as usize) };
+    let blocks = if tile.wide() { stretches } else { stretches.div_ceil(SUBGROUP) };
     let parts = 16usize.div_ceil(tiles).min(blocks).max(blocks.div_ceil(50_000));
     let (weights, terms) = (g.filters * g.taps(), g.window.w.kernel * tile.step);
     super::image::weight_parts(cx, job, parts, weights, |sums, bias_sums| {
@@ -283,8 +282,10 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
             .set("BIAS", usize::from(job.db.is_some()))
             .set("PARTS", parts)
             .set("RT", tile.taps)
-            .set("EIGHTS", terms.div_ceil(8))
-            .grid(Grid::fixed(tiles * parts * LANES as usize).group(LANES));
-        tile.constants(kernel, g)
+            .set("QUADS", SUBGROUP / 4)
+            .set("SHARES", terms.div_ceil(SUBGROUP))
+            .grid(Grid::fixed(tiles * parts * SUBGROUP).group(SUBGROUP as u32));
+        // dy comes in texels.
+        tile.constants(kernel, g, 4)
     });
 }

@@ -1,17 +1,16 @@
-//! The products on GPUs: `conv2d_tiled.wgsl` and `conv2d_tiled_vec4.wgsl`, tiles in workgroup memory.
+//! The products on GPUs: `conv2d_tiled.wgsl`, tiles in workgroup memory.
 
 use super::super::activation;
 use super::super::conv2d::Geometry;
 use super::variant::{Direction, Shape, Tile};
 use super::{Forward, GradInput, GradWeight, in_fours};
 use crate::graph::{Grid, Kernel, KernelCx, Target};
+use crate::ops::tile::lanes_of;
 use std::ops::Range;
 
 /// Pushes y: a workgroup a tile of pixels by filters.
 pub fn forward(cx: &mut KernelCx, job: &Forward, tile: Tile) {
     let g = &job.geometry;
-    let fours = g.group_channels().is_multiple_of(4);
-    let (shader, [x, w]) = if fours { ("conv2d_tiled_vec4", ["x4", "w4"]) } else { ("conv2d_tiled", ["x", "w"]) };
     let shape = job.shape(cx.batch);
     let parts = if whole(g, &job.span) { tile.parts(Direction::Forward, &shape) } else { 1 };
     let items = g.pixels() * g.filters;
@@ -22,9 +21,10 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: Tile) {
         job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel))
     };
     let b = job.b.clone().unwrap_or_else(|| job.w.clone());
-    let kernel = Kernel::new(shader, "forward")
-        .read(x, job.x.clone())
-        .read(w, job.w.clone())
+    let kernel = Kernel::new("conv2d_tiled", "forward")
+        .lanes(lanes_of(g.group_channels()))
+        .read("x", job.x.clone())
+        .read("w", job.w.clone())
         .read("b", b.clone())
         .write("y", sums.clone());
     let kernel = if parts == 1 { finish(kernel) } else { kernel };
@@ -40,20 +40,16 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: Tile) {
 /// Pushes dx: a workgroup a tile of the cells of one phase of the strides by channels.
 pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: Tile) {
     let g = &job.geometry;
-    let fours = in_fours(g, &job.span);
-    let (shader, [dy, w, y, dx]) = match fours {
-        true => ("conv2d_tiled_vec4", ["dy4", "w4", "y_in4", "dx4"]),
-        false => ("conv2d_tiled", ["dy", "w", "y_in", "dx"]),
-    };
     let shape = job.shape(cx.batch);
     let parts = if whole(g, &job.span) { tile.parts(Direction::GradInput, &shape) } else { 1 };
     let items = g.x_dims().iter().product();
     let sums = if parts == 1 { job.dx.clone() } else { cx.scratch(parts * items * cx.batch) };
-    let kernel = Kernel::new(shader, "grad_input").read(dy, job.dy.clone()).read(w, job.w.clone());
+    let kernel = Kernel::new("conv2d_tiled", "grad_input").lanes(lanes(g, &job.span));
+    let kernel = kernel.read("dy", job.dy.clone()).read("w", job.w.clone());
     // Of several parts, the sum multiplies by the derivative.
     let before = job.before.as_ref().filter(|_| parts == 1);
-    let kernel = activation::scale(kernel, y, before, &job.dy);
-    let kernel = if job.add { kernel.read_write(dx, sums.clone()) } else { kernel.write(dx, sums.clone()) };
+    let kernel = activation::scale(kernel, "y_in", before, &job.dy);
+    let kernel = if job.add { kernel.read_write("dx", sums.clone()) } else { kernel.write("dx", sums.clone()) };
     let kernel = kernel
         .set("ADD", usize::from(job.add))
         .set("STEP_H", g.window.h.tap_step())
@@ -64,6 +60,11 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: Tile) {
         let kernel = sum("sum_dx", sums, parts, items, cx.batch).write("dx", job.dx.clone());
         cx.push(activation::scale(kernel, "y_in", job.before.as_ref(), &job.dy));
     }
+}
+
+/// Four where channels and filters of dy and w come in fours.
+fn lanes(g: &Geometry, span: &Range<usize>) -> usize {
+    if in_fours(g, span) { 4 } else { 1 }
 }
 
 /// Whether weights are bound whole, so that one product computes all of its output.
@@ -94,13 +95,11 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: Tile) {
     let parts = tile.parts(Direction::GradWeight, &shape);
     let weights = job.span.len() * g.taps();
     let sums = if parts == 1 { job.dw.clone() } else { cx.scratch(parts * weights) };
-    let fours = in_fours(g, &job.span);
-    let (shader, [dy, x, partial]) =
-        if fours { ("conv2d_tiled_vec4", ["dy4", "x4", "partial4"]) } else { ("conv2d_tiled", ["dy", "x", "partial"]) };
-    let kernel = Kernel::new(shader, "grad_weight")
-        .read(dy, job.dy.clone())
-        .read(x, job.x.clone())
-        .write(partial, sums.clone())
+    let kernel = Kernel::new("conv2d_tiled", "grad_weight")
+        .lanes(lanes(g, &job.span))
+        .read("dy", job.dy.clone())
+        .read("x", job.x.clone())
+        .write("partial", sums.clone())
         .set("PARTS", parts);
     cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(&shape)));
     if parts > 1 {

@@ -127,7 +127,10 @@ const TILES: [Tile; 6] = [
     Tile { lanes: [4, 16], rows: 4 },  // 16 x 64, for few rows
 ];
 
-/// A tile that a subgroup of 8 lanes computes from textures.
+/// Lanes of the subgroups that the kernels for software adapters are made for, which is a constant of their WGSL (`LANES`).
+pub const SUBGROUP: usize = 8;
+
+/// A tile that a subgroup computes from textures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ImageTile {
     /// Loads of rows.
@@ -175,7 +178,7 @@ pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
 
 /// Whether kernels read operands from textures (`shaders/lib/texel.wgsl`): software adapters of subgroups of 8, as lavapipe is.
 pub fn reads_textures(caps: &Caps) -> bool {
-    caps.family == Family::Software && caps.subgroup == 8
+    caps.family == Family::Software && caps.subgroup as usize == SUBGROUP
 }
 
 fn image_suits(shape: &Shape, caps: &Caps) -> bool {
@@ -195,18 +198,20 @@ const SMALL: usize = 1 << 15;
 /// the code outgrow the first cache of instructions.
 fn image_tile(direction: Direction, shape: &Shape) -> ImageTile {
     let most = if shape.products * shape.rows * shape.columns <= SMALL { 2 } else { 4 };
-    let rows = even(shape.rows.div_ceil(8), most);
+    let rows = even(shape.rows.div_ceil(SUBGROUP), most);
     match direction {
-        Direction::Forward => ImageTile { loads: rows, lanes: 8, columns: even(shape.columns.div_ceil(8), 8) },
+        Direction::Forward => {
+            ImageTile { loads: rows, lanes: SUBGROUP, columns: even(shape.columns.div_ceil(SUBGROUP), 8) }
+        }
         Direction::GradInput => {
             // Lanes without a column of their own take rows.
-            let lanes = shape.columns.div_ceil(4).next_power_of_two().min(8);
-            let loads = even(shape.rows.div_ceil(8), most * 8 / lanes);
-            ImageTile { loads, lanes, columns: even(shape.columns.div_ceil(32), 2) }
+            let lanes = shape.columns.div_ceil(4).next_power_of_two().min(SUBGROUP);
+            let loads = even(shape.rows.div_ceil(SUBGROUP), most * SUBGROUP / lanes);
+            ImageTile { loads, lanes, columns: even(shape.columns.div_ceil(4 * SUBGROUP), 2) }
         }
         Direction::GradWeight => {
-            let lanes = even(shape.rows.div_ceil(4), 8);
-            ImageTile { loads: 1, lanes, columns: even(shape.columns.div_ceil(32), 2) }
+            let lanes = even(shape.rows.div_ceil(4), SUBGROUP);
+            ImageTile { loads: 1, lanes, columns: even(shape.columns.div_ceil(4 * SUBGROUP), 2) }
         }
     }
 }

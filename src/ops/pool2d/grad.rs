@@ -1,12 +1,11 @@
 //! The gradients of pooling by its input.
 
 use super::super::activation::{self, Activation, ActivationGrad};
-use super::super::elementwise::Width;
+use super::super::tile::lanes_of;
 use super::super::window::Window;
 use super::{Loop, Winners, constants, disjoint, divisor, mean_constants, place, rows, unpooled};
-use crate::graph::{Builder, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::graph::{Kernel, KernelCx, Op, RefCx, ShapeError};
 use crate::tensor::TensorType;
-use std::any::Any;
 use std::sync::Arc;
 
 /// Inputs dy `[N, OH, OW, C]` and the argmax of [`MaxPool2d`], with `activation` y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell
@@ -40,10 +39,6 @@ impl Op for MaxPool2dGradInput {
         Ok(vec![unpooled(&self.window, inputs[0])])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None; 2]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
         let (window, dy, dx) = (&self.window, cx.inputs[0], cx.outputs[0]);
         let winners = Winners::of(window, dy.channels());
@@ -53,18 +48,14 @@ impl Op for MaxPool2dGradInput {
             let kernel = activation::scale(kernel.write("dx4", cx.output(0)), "y_in4", before.as_ref(), &cx.input(0));
             return cx.push(rows(kernel, window, dy.channels(), cells));
         }
-        let width = winners.width();
         let disjoint = disjoint(window);
-        let entry = match disjoint {
-            true => width.pick("max_grad_window", "max_grad_window_vec4"),
-            false => width.pick("max_grad_input", "max_grad_input_vec4"),
-        };
+        let entry = if disjoint { "max_grad_window" } else { "max_grad_input" };
         let kernel = Kernel::new("pool2d", entry)
-            .read(width.pick("dy", "dy4"), cx.input(0))
+            .read("dy", cx.input(0))
             .read("argmax_in", cx.input(1))
-            .write(width.pick("dx", "dx4"), cx.output(0));
+            .write("dx", cx.output(0));
         let before = self.activation.map(|activation| (activation, cx.input(2)));
-        let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0));
+        let kernel = activation::scale(kernel, "y_in", before.as_ref(), &cx.input(0));
         let (over, grid) = if disjoint { (Loop::Owned, dy) } else { (Loop::Holders, dx) };
         cx.push(winners.constants(kernel, window, over, grid.dims[0] * grid.dims[1]));
     }
@@ -80,10 +71,6 @@ impl Op for MaxPool2dGradInput {
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
         let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
         Some(Arc::new(MaxPool2dGradInput { window: self.window, activation: Some(activation) }))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -118,26 +105,20 @@ impl Op for AvgPool2dGradInput {
         Ok(vec![unpooled(&self.window, inputs[0])])
     }
 
-    fn gradient(&self, _: &mut Builder, _: &[Value], _: &[Value], _: &[Option<Value>]) -> Vec<Option<Value>> {
-        vec![None]
-    }
-
     fn kernels(&self, cx: &mut KernelCx) {
-        let width = Width::of(cx.inputs[0].channels());
+        let lanes = lanes_of(cx.inputs[0].channels());
         let (window, dy, dx) = (&self.window, cx.inputs[0], cx.outputs[0]);
         let disjoint = disjoint(window);
-        let entry = match disjoint {
-            true => width.pick("avg_grad_window", "avg_grad_window_vec4"),
-            false => width.pick("avg_grad_input", "avg_grad_input_vec4"),
-        };
+        let entry = if disjoint { "avg_grad_window" } else { "avg_grad_input" };
         let kernel = Kernel::new("pool2d", entry)
-            .read(width.pick("dy", "dy4"), cx.input(0))
-            .write(width.pick("dx", "dx4"), cx.output(0));
+            .lanes(lanes)
+            .read("dy", cx.input(0))
+            .write("dx", cx.output(0));
         let before = self.activation.map(|activation| (activation, cx.input(1)));
-        let kernel = activation::scale(kernel, width.pick("y_in", "y_in4"), before.as_ref(), &cx.input(0));
+        let kernel = activation::scale(kernel, "y_in", before.as_ref(), &cx.input(0));
         let kernel = mean_constants(kernel, window, self.include_pad);
         let (over, grid) = if disjoint { (Loop::Owned, dy) } else { (Loop::Holders, dx) };
-        let (channels, items) = (dy.channels() / width.lanes(), grid.items() / width.lanes());
+        let (channels, items) = (dy.channels() / lanes, grid.items() / lanes);
         cx.push(constants(kernel, window, channels, over, items));
     }
 
@@ -152,10 +133,6 @@ impl Op for AvgPool2dGradInput {
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
         let activation = ActivationGrad::of(next, position).filter(|_| self.activation.is_none())?;
         Some(Arc::new(AvgPool2dGradInput { activation: Some(activation), ..*self }))
-    }
-
-    fn any(&self) -> &dyn Any {
-        self
     }
 }
 

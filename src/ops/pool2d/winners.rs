@@ -2,7 +2,7 @@
 
 use super::{Loop, Window, constants};
 use crate::graph::{Grid, Kernel};
-use crate::ops::elementwise::Width;
+use crate::ops::tile::lanes_of;
 use crate::ops::window::{Axis, position};
 
 /// Most channels whose runs are unrolled.
@@ -46,9 +46,9 @@ impl Winners {
         (first..self.channels.min(first + self.lanes)).map(|c| (i / self.words, c)).collect()
     }
 
-    /// Four channels at once where all words are full.
-    pub(super) fn width(&self) -> Width {
-        Width::of(if self.lanes == 4 { self.channels } else { 1 })
+    /// Numbers that kernels move at once: the four channels of a word where all words are full.
+    fn vector(&self) -> usize {
+        if self.lanes == 4 { lanes_of(self.channels) } else { 1 }
     }
 
     /// The winner of channel `c` at a position, whose words start at `at`.
@@ -64,12 +64,10 @@ impl Winners {
     /// Sets the constants of a kernel over `positions` a sample; see [`constants`].
     pub(super) fn constants(&self, kernel: Kernel, window: &Window, over: Loop, positions: usize) -> Kernel {
         let items = positions * self.words;
-        if self.width().lanes() == 4 {
-            return constants(kernel, window, self.words, over, items);
-        }
+        let vector = self.vector();
         let mask = if self.lanes == 1 { u32::MAX as usize } else { 255 };
-        let kernel = kernel.set("UNITS", self.words).set("LANES", self.lanes).set("MASK", mask);
-        constants(kernel, window, self.channels, over, items)
+        let kernel = kernel.lanes(vector).set("UNITS", self.words).set("LOADS", self.lanes / vector).set("MASK", mask);
+        constants(kernel, window, self.channels / vector, over, items)
     }
 }
 

@@ -1,0 +1,23 @@
+// What softmax.wgsl and cross_entropy.wgsl share: sums over a row of x without overflow.
+#import reduce
+
+@group(0) @binding(4) var<storage, read> x: array<F>;
+
+// The largest number m of the row that starts at element `row`, and Σ exp(x - m), in one pass: the sum so far is scaled down where a larger one
+// comes (Milakov and Gimelshein 2018). Differences of equal numbers are taken as 0, infinite ones too.
+fn row_sum(row: u32) -> vec2<f32> {
+    var m = lane_of(x[row], 0u);
+    var sum = 0.0;
+    for (var c = 0u; c < C; c += BLOCK) {
+        let before = m;
+        #for i in 0..BLOCK
+        let v$i = x[row + column(c + $iu)];
+        m = max_lanes(m, v$i);
+        #end
+        sum *= lane_of(power(F(before), m), 0u);
+        #for i in 0..BLOCK
+        sum += sum_lanes(counted(c + $iu, power(v$i, m)));
+        #end
+    }
+    return vec2<f32>(m, sum);
+}
