@@ -2,9 +2,9 @@
 //!
 //!     cargo run --release --example softmax_regression
 
-use pumice::compile::model::load;
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Device, Session};
+use pumice::model::load;
 use pumice::spec::Source;
 use pumice::train::{Control, Event, Opening, Problem, Run, Trainer, problem};
 use std::error::Error;

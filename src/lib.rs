@@ -6,7 +6,8 @@
 //! - [`spec`]: JSON with comments → a tree with source positions → typed structs, with diagnostics
 //! - [`graph`]: nodes, the op contract, kernels as data, the f64 reference walk
 //! - [`ops`]: one file per op family: JSON keys, shape, gradient, kernels, reference
-//! - [`compile`]: expand → build → autodiff → optimizer → prune → fuse → lower → memory → [`compile::program::Program`]
+//! - [`model`]: the typed spec: sections, names, sugar (`repeat`, `residual`, …), JSON Schema
+//! - [`compile`]: build → autodiff → optimizer → prune → fuse → lower → memory → [`compile::program::Program`]
 //! - [`gpu`]: the device, the store of persistent tensors, the executor. Nothing before it knows wgpu
 //! - [`data`], [`task`]: data sets and what a kind of problem adds
 //! - [`train`]: the trainer, evaluation, run folders, verification
@@ -18,6 +19,7 @@ pub mod data;
 pub mod error;
 pub mod gpu;
 pub mod graph;
+pub mod model;
 pub mod ops;
 pub mod report;
 pub mod spec;

@@ -4,11 +4,11 @@ mod common;
 
 use pumice::compile::build::{Feed, Options, build};
 use pumice::compile::layout::Layout;
-use pumice::compile::model::{self, Model};
 use pumice::compile::{inference_graph, lower, prune};
 use pumice::gpu::Session;
 use pumice::gpu::device::Limits;
 use pumice::graph::{Family, Fill, Graph, Kind, Segment, Step};
+use pumice::model::{self, Model};
 use pumice::spec::Source;
 use pumice::tensor::{Data, HostTensor};
 use pumice::train::parameters;

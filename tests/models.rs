@@ -4,12 +4,12 @@
 
 mod common;
 
-use pumice::compile::model::{self, Model, TrainSpec};
 use pumice::compile::{Samples, plan, training};
 use pumice::data::tensors::Tensors;
 use pumice::gpu::Session;
 use pumice::gpu::device::Limits;
 use pumice::graph::{Caps, Fill};
+use pumice::model::{self, Model, TrainSpec};
 use pumice::spec::Source;
 use pumice::tensor::{Data, HostTensor};
 use pumice::train::{parameters, problem, trace, verify};

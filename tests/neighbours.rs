@@ -2,10 +2,10 @@
 
 mod common;
 
-use pumice::compile::model::{self, Model};
 use pumice::error::Error;
 use pumice::gpu::Session;
 use pumice::gpu::device::Limits;
+use pumice::model::{self, Model};
 use pumice::spec::Source;
 use pumice::task::classify::argmax;
 use pumice::train::neighbours;

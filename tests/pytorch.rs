@@ -4,10 +4,10 @@
 mod common;
 
 use pumice::compile::build::{self, Feed, Options};
-use pumice::compile::model::{Model, load};
 use pumice::data::tensors::{Tensors, read_tensors};
 use pumice::gpu::device::Limits;
 use pumice::graph::Kind;
+use pumice::model::{Model, load};
 use pumice::spec::Source;
 use pumice::tensor::HostTensor;
 use pumice::train::trace::trace;

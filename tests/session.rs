@@ -5,13 +5,13 @@ mod common;
 
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::layout::Layout;
-use pumice::compile::model::{self, Model, TrainSpec};
 use pumice::compile::{
     Training, fuse, lower, plan, program::Program, prune, training, training_graph, unfused_training_graph, update_of,
 };
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Bound, Clock, Session};
 use pumice::graph::{Arena, Builder, Caps, Family, Fill, Graph, Op, RING, RefCx, RefTensor, Segment, Step, Value};
+use pumice::model::{self, Model, TrainSpec};
 use pumice::ops::loss::Record;
 use pumice::spec::Source;
 use pumice::task::classify::{argmax, softmax};

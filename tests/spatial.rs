@@ -1,7 +1,7 @@
 //! Without an adapter: what the layers that move cells about say to keys that do not fit.
 
 use pumice::compile::build::{Feed, Options, build};
-use pumice::compile::model;
+use pumice::model;
 use pumice::spec::Source;
 
 /// What is said of a picture of 5 x 5 x 3 through these layers; nothing where they fit.

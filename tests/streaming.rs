@@ -2,8 +2,8 @@
 
 mod common;
 
-use pumice::compile::model;
 use pumice::gpu::device::Limits;
+use pumice::model;
 use pumice::spec::Source;
 use pumice::train::problem::Opening;
 use pumice::train::{Control, Problem, Run, Trainer};

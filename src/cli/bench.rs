@@ -2,7 +2,7 @@
 
 use super::args::{DeviceArgs, assignment};
 use super::{Outcome, numbers, output};
-use crate::compile::model;
+use crate::model;
 use crate::report::table::{Align, Table};
 use crate::spec::Source;
 use crate::train::bench::{Bench, CaseTime, Earlier, Plan, Ratio, Times};

@@ -2,10 +2,10 @@
 
 use super::args::DeviceArgs;
 use super::{Outcome, numbers, output, progress};
-use crate::compile::model::{self, Model};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
+use crate::model::{self, Model};
 use crate::report::table;
 use crate::spec::Source;
 use crate::task::Report;

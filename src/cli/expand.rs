@@ -2,7 +2,7 @@
 
 use super::args::SpecArgs;
 use super::{Outcome, output};
-use crate::compile::model::Model;
+use crate::model::Model;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]

@@ -2,8 +2,8 @@
 
 use super::train::{Args, folder, open, print_report, settle};
 use super::{Outcome, expand, neighbours, numbers, output};
-use crate::compile::model::{Model, TrainSpec};
 use crate::gpu::Session;
+use crate::model::{Model, TrainSpec};
 use crate::spec::Field;
 use crate::task::Report;
 use crate::train::least_squares::LeastSquares;

@@ -2,9 +2,9 @@
 
 use super::train::{Args, folder, open, print_report, settle};
 use super::{Outcome, expand, numbers, output};
-use crate::compile::model::Model;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
+use crate::model::Model;
 use crate::report::table::{Align, Table};
 use crate::train::neighbours::{self, Tried};
 use crate::train::{Inference, Run, problem};

@@ -2,10 +2,10 @@
 
 use super::args::{DeviceArgs, count};
 use super::{Outcome, eval, fail, numbers, output};
-use crate::compile::model::{InputShape, Model};
 use crate::data::{picture, table};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
+use crate::model::{InputShape, Model};
 use crate::ops::activation::ActivationKind;
 use crate::spec::Count;
 use crate::task::classify;

@@ -1,8 +1,8 @@
 //! Whether a spec is that of a run, so that training may go on.
 
 use super::eval;
-use crate::compile::model::{Model, Normalize};
 use crate::error::{Error, Result};
+use crate::model::{Model, Normalize};
 use crate::train::Run;
 use serde_json::{Map, Value as Json};
 

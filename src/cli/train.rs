@@ -3,10 +3,10 @@
 use super::args::{DeviceArgs, SpecArgs, count};
 use super::progress::{self, Progress};
 use super::{Outcome, eval, expand, least_squares, neighbours, numbers, output, profile, resume};
-use crate::compile::model::{Model, TrainSpec};
 use crate::data::tensors::{self, Tensors};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
+use crate::model::{Model, TrainSpec};
 use crate::report::table::{Align, Table};
 use crate::spec::Count;
 use crate::task::Report;

@@ -1,8 +1,8 @@
 //! From the typed spec to the forward graph: layers, losses, metrics, and where the batch comes from.
 
-use super::model::{LayerNode, LossNode, Model, Normalize};
 use crate::error::{Diagnostic, Error, Result};
 use crate::graph::{Builder, Graph, RING, ShapeError, Value};
+use crate::model::{LayerNode, LossNode, Model, Normalize};
 use crate::ops::LayerCx;
 use crate::ops::elementwise::{Add, Mul};
 use crate::ops::gather::{Gather, GatherRows};

@@ -1,13 +1,11 @@
-//! From the spec to programs, one pass a file: expand, build, autodiff, optimizer, prune, fuse, lower, memory, stage.
+//! From a model to programs, one pass a file: build, autodiff, optimizer, prune, fuse, lower, memory, stage.
 
 pub mod autodiff;
 pub mod build;
-pub mod expand;
 pub mod fuse;
 pub mod layout;
 pub mod lower;
 pub mod memory;
-pub mod model;
 pub mod optimizer;
 pub mod plan;
 pub mod program;
@@ -16,9 +14,9 @@ pub mod stage;
 
 use crate::error::Result;
 use crate::graph::{Arena, Caps, Graph, Value};
+use crate::model::{Model, TrainSpec};
 use build::{Feed, Options};
 use layout::Layout;
-use model::{Model, TrainSpec};
 use optimizer::Update;
 use program::Program;
 

@@ -1,10 +1,10 @@
 //! What a run will allocate and dispatch, before it does.
 
-use super::model::{Model, TrainSpec};
 use super::program::Program;
 use super::{Samples, Training, build, inference_graph, layout::Layout, lower, training};
 use crate::error::{Error, Result};
 use crate::graph::{Arena, Caps, Graph, Kind, Step};
+use crate::model::{Model, TrainSpec};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
 

@@ -1,8 +1,8 @@
 //! The case table `assets/cases.json`: rows that speak model JSON. Tests verify every row, and benchmarks can time them. Rows of the
 //! sizes that benchmarks are about are in a table of their own, `assets/bench.json`.
 
-use crate::compile::model::{self, Model, TrainSpec};
 use crate::error::{Error, Result};
+use crate::model::{self, Model, TrainSpec};
 use crate::spec::{Node, Report, Source, SpecStruct};
 use serde_json::{Value as Json, json};
 

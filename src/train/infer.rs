@@ -3,12 +3,12 @@
 use super::{parameters, pass::Pass, problem::Problem};
 use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
-use crate::compile::model::{InputSpec, Model, Normalize};
 use crate::compile::{inference_graph, lower};
 use crate::data::tensors::Tensors;
 use crate::error::Result;
 use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Segment, Step};
+use crate::model::{InputSpec, Model, Normalize};
 use crate::task::classify::{self, Confusion};
 use crate::task::regress::Regression;
 use crate::task::{Report, Tally};

@@ -3,13 +3,13 @@
 
 use super::problem::Problem;
 use super::{infer, parameters};
-use crate::compile::model::{Model, TrainSpec};
 use crate::compile::optimizer::SUMS;
 use crate::compile::{self, Training};
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Session};
 use crate::graph::{Segment, Step};
+use crate::model::{Model, TrainSpec};
 use crate::task::Report;
 use crate::tensor::{Data, HostTensor};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};

@@ -1,7 +1,7 @@
 //! The validation metric that decides which parameters are the best.
 
-use crate::compile::model::{Metric, TrainSpec};
 use crate::error::{Error, Result};
+use crate::model::{Metric, TrainSpec};
 use crate::task::Report;
 
 /// A metric as a number of which more is better.

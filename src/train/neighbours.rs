@@ -2,11 +2,11 @@
 
 use super::infer::{Inference, input_data};
 use super::problem::{Opening, Problem};
-use crate::compile::model::Model;
 use crate::data::Split;
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
+use crate::model::Model;
 use crate::ops::knn::{Metric, shares};
 use crate::spec::Count;
 use crate::task::Report;

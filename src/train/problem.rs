@@ -2,7 +2,6 @@
 
 use crate::compile::Samples;
 use crate::compile::build::{self, Feed, Options};
-use crate::compile::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
 use crate::compile::plan::free_memory;
 use crate::data::store::{Store, picked};
 use crate::data::table::{self, Columns};
@@ -10,6 +9,7 @@ use crate::data::{self, Dataset, Kind, Split, Want, order};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
+use crate::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
 use crate::tensor::{DType, Data, HostTensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

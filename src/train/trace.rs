@@ -3,12 +3,12 @@
 use super::parameters;
 use crate::compile::build::{Feed, Options};
 use crate::compile::layout::Layout;
-use crate::compile::model::{Model, TrainSpec};
 use crate::compile::{lower, prune, unfused_training_graph, update_of};
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::{Arena, Graph, Kind, Segment, Step};
+use crate::model::{Model, TrainSpec};
 use crate::tensor::{DType, Data, HostTensor};
 use std::path::Path;
 

@@ -4,12 +4,12 @@
 use super::parameters;
 use crate::compile::build::{self, Feed};
 use crate::compile::layout::Layout;
-use crate::compile::model::{Model, TrainSpec};
 use crate::compile::program::Program;
 use crate::compile::{lower, training_graph, update_of};
 use crate::error::Result;
 use crate::gpu::{Bound, Session};
 use crate::graph::{Arena, Graph, Kind, Op, RefCx, RefTensor, Segment, Step, Value, name_salt, walk};
+use crate::model::{Model, TrainSpec};
 use crate::tensor::{DType, Data, HostTensor, TensorType};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, HashMap};

@@ -12,9 +12,9 @@ pub use roof::{Limit, Roof, program as roof_program};
 pub use rows::CaseTime;
 pub use workload::{WORKLOADS, WorkloadTime};
 
-use crate::compile::model::Model;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
+use crate::model::Model;
 use crate::train::cases;
 use measure::ROUNDS;
 use rows::Row;

@@ -3,12 +3,12 @@
 use super::measure::{Times, measure, measure_longer};
 use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
-use crate::compile::model::{self, Model, TrainSpec};
 use crate::compile::{inference_graph, lower, plan};
 use crate::data::store::Store;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
+use crate::model::{self, Model, TrainSpec};
 use crate::spec::Source;
 use crate::tensor::{Data, HostTensor};
 use crate::train::{Problem, Trainer, parameters, problem, verify};

@@ -180,7 +180,7 @@ impl Field for Schedule {
             OneCycleSchedule::keys(),
         ];
         let variants = SCHEDULES.into_iter().zip(docs.map(String::from)).zip(keys).map(|((n, d), k)| (n, d, k));
-        crate::compile::expand::schema::word_or_object(variants.collect())
+        crate::model::schema::word_or_object(variants.collect())
     }
 }
 

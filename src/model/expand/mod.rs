@@ -2,19 +2,17 @@
 
 mod blocks;
 mod names;
-pub(super) mod schema;
 mod shortcut;
-mod sugar;
+pub(super) mod sugar;
 mod vars;
 
-use super::model::{InputSpec, LayerNode, only, op_object};
+use super::{InputSpec, LayerNode, only, op_object};
 use crate::graph::Init;
 use crate::ops::activation::Activation;
 use crate::ops::{Arity, Layer, registry};
 use crate::spec::{Field, Kind, Node, Place, Report, SpecStruct, spec_struct};
 pub(super) use blocks::Blocks;
 use names::{Names, Pending};
-pub use schema::schema;
 use serde_json::json;
 use shortcut::Flow;
 use std::collections::HashMap;
@@ -290,7 +288,7 @@ impl Expander<'_> {
         let object = op_object(node, "layer", self.report)?;
         let layers = &registry().layers;
         let words: Vec<&str> = layers.iter().map(|entry| entry.name).chain(SUGAR).collect();
-        let index = super::model::find_op(&object, "op", &words, self.report)?;
+        let index = super::find_op(&object, "op", &words, self.report)?;
         layers.get(index)
     }
 

@@ -105,7 +105,7 @@ impl Field for OptimizerSpec {
 
     fn schema() -> Json {
         let variants = registry().optimizers.iter().map(|e| (e.name, e.doc.to_string(), (e.keys)()));
-        crate::compile::expand::schema::word_or_object(variants.collect())
+        crate::model::schema::word_or_object(variants.collect())
     }
 }
 

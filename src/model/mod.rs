@@ -1,14 +1,15 @@
 //! The typed spec: sugar expanded, names resolved, every default filled in.
 
 mod data;
+mod expand;
 mod input;
 mod knn;
 mod normal_equation;
 mod schedule;
+pub mod schema;
 mod set;
 mod train;
 
-use super::expand::{self, Blocks, Substitution};
 use crate::error::{Diagnostic, Error, Result};
 use crate::graph::Init;
 use crate::ops::activation::Activation;
@@ -17,10 +18,12 @@ use crate::spec::{
     self, Field, Key, Kind, Node, NonNegative, Place, Report, Source, SpecStruct, check_keys, read_key, spec_struct,
 };
 pub use data::{Augment, DataKind, DataSpec, Names};
+use expand::{Blocks, Substitution};
 pub use input::{InputShape, InputSpec, Normalize};
 pub use schedule::{
     Anneal, ConstantSchedule, CosineSchedule, ExponentialSchedule, OneCycleSchedule, Schedule, StepSchedule,
 };
+pub use schema::schema;
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 pub use train::{EarlyStopping, Metric, OptimizerSpec, TrainSpec};

@@ -19,7 +19,7 @@ struct Block<'n> {
 
 /// The blocks of a spec.
 #[derive(Default)]
-pub(in crate::compile) struct Blocks<'n> {
+pub(in crate::model) struct Blocks<'n> {
     /// `None` for a block that could not be read, which is reported.
     known: HashMap<&'n str, Option<Block<'n>>>,
 }

@@ -1,7 +1,7 @@
 //! What each sugar word becomes. A block's name means its output, and is the prefix of the names inside.
 
 use super::{Expander, Inputs, LayerKeys, MAX_SUGAR, Wire, joined};
-use crate::compile::model::entry_of;
+use crate::model::entry_of;
 use crate::ops::activation::Activation;
 use crate::ops::registry;
 use crate::spec::{Count, Kind, Node, check_keys, list, read_key, spec_words};
@@ -12,7 +12,7 @@ pub(super) const SUGAR: [&str; 4] = ["repeat", "residual", "parallel", "use"];
 
 spec_words! {
     /// How the branches of a `parallel` become one.
-    pub(super) enum Join {
+    pub(in crate::model) enum Join {
         /// One behind the other, along channels.
         Concat = "concat",
         /// Their sum.

@@ -28,7 +28,7 @@ struct Value {
 
 /// Variables by name.
 #[derive(Default)]
-pub(in crate::compile) struct Vars(HashMap<String, Value>);
+pub(in crate::model) struct Vars(HashMap<String, Value>);
 
 impl Vars {
     /// Whether there is one of this name.
@@ -38,7 +38,7 @@ impl Vars {
 }
 
 /// Puts values in the place of variables, and keeps count of what that makes.
-pub(in crate::compile) struct Substitution {
+pub(in crate::model) struct Substitution {
     globals: Vars,
     copied: usize,
 }

@@ -1,8 +1,8 @@
 //! JSON Schema of a spec, from the same types that read it, so that an editor completes what the reader accepts.
 
-use super::LayerKeys;
-use super::sugar::Join;
-use crate::compile::model::{DataSpec, InputSpec, LossKeys, SECTIONS, TrainSpec};
+use super::expand::LayerKeys;
+use super::expand::sugar::Join;
+use super::{DataSpec, InputSpec, LossKeys, SECTIONS, TrainSpec};
 use crate::graph::Init;
 use crate::ops::activation::Activation;
 use crate::ops::registry;
@@ -105,7 +105,7 @@ fn block() -> Json {
 type Variant = (&'static str, String, Vec<KeyDef>);
 
 /// A bare word, or an object whose `op` chooses the keys.
-pub(in crate::compile) fn word_or_object(variants: Vec<Variant>) -> Json {
+pub(in crate::model) fn word_or_object(variants: Vec<Variant>) -> Json {
     let words: Vec<&str> = variants.iter().map(|v| v.0).collect();
     json!({ "anyOf": [{ "enum": words }, one_of_ops(variants)] })
 }
