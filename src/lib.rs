@@ -7,7 +7,7 @@
 //! - [`graph`]: nodes, the op contract, kernels as data, the f64 reference walk
 //! - [`ops`]: one file per op family: JSON keys, shape, gradient, kernels, reference
 //! - [`model`]: the typed spec: sections, names, sugar (`repeat`, `residual`, …), JSON Schema
-//! - [`compile`]: build → autodiff → optimizer → prune → fuse → lower → memory → [`compile::program::Program`]
+//! - [`compile`]: build → autodiff → update → prune → fuse → lower → memory → [`compile::program::Program`]
 //! - [`gpu`]: the device, the store of persistent tensors, the executor. Nothing before it knows wgpu
 //! - [`data`], [`task`]: data sets and what a kind of problem adds
 //! - [`train`]: the trainer, evaluation, run folders, verification

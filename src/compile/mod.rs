@@ -1,4 +1,4 @@
-//! From a model to programs, one pass a file: build, autodiff, optimizer, prune, fuse, lower, memory, stage.
+//! From a model to programs, one pass a file: build, autodiff, update, prune, fuse, lower, memory, stage.
 
 pub mod autodiff;
 pub mod build;
@@ -6,19 +6,19 @@ pub mod fuse;
 pub mod layout;
 pub mod lower;
 pub mod memory;
-pub mod optimizer;
 pub mod plan;
 pub mod program;
 pub mod prune;
 pub mod stage;
+pub mod update;
 
 use crate::error::Result;
 use crate::graph::{Arena, Caps, Graph, Value};
 use crate::model::{Model, TrainSpec};
 use build::{Feed, Options};
 use layout::Layout;
-use optimizer::Update;
 use program::Program;
+use update::Update;
 
 /// The update that a spec's section `train` asks for.
 pub fn update_of(train: &TrainSpec) -> Update {
@@ -62,22 +62,22 @@ pub fn unfused_training_graph(
         .map(|(name, value)| (format!("grad/{name}"), value))
         .collect();
     graph.keep.extend(inputs);
-    let graph = optimizer::own_gradients(graph);
+    let graph = update::own_gradients(graph);
     Ok(match update {
-        Some(update) => optimizer::append_update(graph, update),
+        Some(update) => update::append_update(graph, update),
         None => graph,
     })
 }
 
-/// The graph of what `train` repeats where the parameters are solved for at once: from `input` and `target` the kept [`optimizer::SUMS`].
+/// The graph of what `train` repeats where the parameters are solved for at once: from `input` and `target` the kept [`update::SUMS`].
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
 pub fn sums_graph(model: &Model, classes: Option<usize>) -> Result<Graph> {
     let options = Options { training: false, random: false, loss: true, feed: Feed::Host, classes };
-    let mut graph = optimizer::append_sums(build::build(model, &options)?);
+    let mut graph = update::append_sums(build::build(model, &options)?);
     graph.loss = None;
-    graph.keep.retain(|(name, _)| optimizer::SUMS.contains(&name.as_str()));
+    graph.keep.retain(|(name, _)| update::SUMS.contains(&name.as_str()));
     Ok(fuse::fuse(prune::prune(graph)))
 }
 

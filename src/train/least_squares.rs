@@ -3,7 +3,7 @@
 
 use super::problem::Problem;
 use super::{infer, parameters};
-use crate::compile::optimizer::SUMS;
+use crate::compile::update::SUMS;
 use crate::compile::{self, Training};
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
