@@ -10,9 +10,11 @@
 //! - [`compile`]: build → autodiff → update → prune → fuse → lower → memory → [`compile::program::Program`]
 //! - [`gpu`]: the device, the store of persistent tensors, the executor. Nothing before it knows wgpu
 //! - [`data`], [`task`]: data sets and what a kind of problem adds
-//! - [`train`]: the trainer, evaluation, run folders, verification
+//! - [`train`]: the trainer, evaluation, run folders
+//! - [`check`]: what measures Pumice itself: verify, trace, the case table, profile, benchmarks
 //! - [`report`], [`cli`]: what a person sees
 
+pub mod check;
 pub mod cli;
 pub mod compile;
 pub mod data;

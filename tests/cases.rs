@@ -3,12 +3,12 @@
 
 mod common;
 
+use pumice::check::cases::{Case, cases};
+use pumice::check::verify;
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::{training_graph, unfused_training_graph, update_of};
 use pumice::gpu::device::Limits;
 use pumice::graph::{Caps, Family, Graph, Kind};
-use pumice::train::cases::{Case, cases};
-use pumice::train::verify;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn all() -> Vec<Case> {

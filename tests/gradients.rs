@@ -1,6 +1,8 @@
 //! Without an adapter: every gradient of every row of the case table, as the graph computes it in f64, against central differences
 //! of the forward pass in f64.
 
+use pumice::check::cases::{Case, cases};
+use pumice::check::verify::sample;
 use pumice::compile::autodiff::autodiff;
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::unfused_training_graph;
@@ -11,8 +13,6 @@ use pumice::ops::{
     loss::MeanLoss,
 };
 use pumice::tensor::{DType, TensorType};
-use pumice::train::cases::{Case, cases};
-use pumice::train::verify::sample;
 use std::collections::HashMap;
 
 /// First values of inputs, parameters and states: random, off the kinks with probability one.

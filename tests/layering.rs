@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the lowest to the highest. A module may name those before it in the list, but for the exceptions below.
-const ORDER: [&str; 12] =
-    ["error", "tensor", "spec", "graph", "ops", "model", "compile", "gpu", "data", "task", "train", "report"];
+const ORDER: [&str; 13] =
+    ["error", "tensor", "spec", "graph", "ops", "model", "compile", "gpu", "data", "task", "train", "check", "report"];
 
 fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).expect("a folder of the project") {

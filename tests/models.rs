@@ -4,6 +4,7 @@
 
 mod common;
 
+use pumice::check::{trace, verify};
 use pumice::compile::{Samples, plan, training};
 use pumice::data::tensors::Tensors;
 use pumice::gpu::Session;
@@ -12,7 +13,7 @@ use pumice::graph::{Caps, Fill};
 use pumice::model::{self, Model, TrainSpec};
 use pumice::spec::Source;
 use pumice::tensor::{Data, HostTensor};
-use pumice::train::{parameters, problem, trace, verify};
+use pumice::train::{parameters, problem};
 use std::path::{Path, PathBuf};
 
 /// Trainable parameters as published: for CIFAR-10 by kuangliu/pytorch-cifar (VGG-16) and from the tables of He et al. with projections (ResNet-20); at

@@ -3,6 +3,7 @@
 
 mod common;
 
+use pumice::check::trace::trace;
 use pumice::compile::build::{self, Feed, Options};
 use pumice::data::tensors::{Tensors, read_tensors};
 use pumice::gpu::device::Limits;
@@ -10,7 +11,6 @@ use pumice::graph::Kind;
 use pumice::model::{Model, load};
 use pumice::spec::Source;
 use pumice::tensor::HostTensor;
-use pumice::train::trace::trace;
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 
 mod common;
 
+use pumice::check::verify;
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::layout::Layout;
 use pumice::compile::{
@@ -16,7 +17,7 @@ use pumice::ops::loss::Record;
 use pumice::spec::Source;
 use pumice::task::classify::{argmax, softmax};
 use pumice::tensor::{DType, Data, HostTensor, TensorType};
-use pumice::train::{Opening, Problem, parameters, verify};
+use pumice::train::{Opening, Problem, parameters};
 use std::path::PathBuf;
 use std::time::Instant;
 

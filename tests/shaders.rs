@@ -1,14 +1,14 @@
 //! Without an adapter: every pipeline of every row and model expands to WGSL that naga accepts and translates for Vulkan, Metal and
 //! DX12, and binds what its kernel says.
 
+use pumice::check::bench;
+use pumice::check::cases::cases;
 use pumice::compile::build::{Feed, Options};
 use pumice::compile::layout::Layout;
 use pumice::compile::program::{PipelineKey, Program};
 use pumice::compile::{lower, training_graph, unfused_training_graph, update_of};
 use pumice::gpu::shader;
 use pumice::graph::{Caps, Family};
-use pumice::train::bench;
-use pumice::train::cases::cases;
 
 fn programs() -> Vec<(String, Program)> {
     let mut list = vec![("roofs of `pumice bench`".to_string(), bench::roof_program(&Caps::default()))];

@@ -2,10 +2,10 @@
 
 use super::args::{DeviceArgs, assignment};
 use super::{Outcome, numbers, output};
+use crate::check::bench::{Bench, CaseTime, Earlier, Plan, Ratio, Times};
 use crate::model;
 use crate::report::table::{Align, Table};
 use crate::spec::Source;
-use crate::train::bench::{Bench, CaseTime, Earlier, Plan, Ratio, Times};
 use serde_json::{Value as Json, json};
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;

@@ -1,10 +1,10 @@
 //! What `pumice train --profile` prints.
 
 use super::{numbers, output};
+use crate::check::profile::{Profile, name};
 use crate::error::Result;
 use crate::gpu::Clock;
 use crate::report::table::{Align, Table};
-use crate::train::profile::{Profile, name};
 use std::path::Path;
 
 /// Prints the table to stdout, or to stderr where stdout is for JSON, and writes the trace.

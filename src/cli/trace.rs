@@ -2,9 +2,10 @@
 
 use super::args::{DeviceArgs, SpecArgs};
 use super::{Outcome, output};
+use crate::check::trace;
 use crate::data::tensors;
 use crate::gpu::Session;
-use crate::train::{problem, trace};
+use crate::train::problem;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 use super::args::{DeviceArgs, SpecArgs, count};
 use super::progress::{self, Progress};
 use super::{Outcome, eval, expand, least_squares, neighbours, numbers, output, profile, resume};
+use crate::check::Profile;
 use crate::data::tensors::{self, Tensors};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
@@ -102,11 +103,11 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     };
     run.write_spec(&expand::text(&model))?;
     if args.profile || args.profile_trace.is_some() {
-        trainer.start_profile();
+        trainer.start_timings();
     }
     let reason = watched(&mut trainer, &run, args.steps, Progress::new(json, epochs, args.steps))?;
-    if let Some(found) = trainer.profile() {
-        profile::show(found, args.profile_trace.as_deref(), json)?;
+    if let Some(timings) = trainer.timings() {
+        profile::show(&Profile::new(timings), args.profile_trace.as_deref(), json)?;
     }
     if ["steps", "stopped"].contains(&reason) {
         output::note(&resume_hint(args, &run, trainer.steps_done()));

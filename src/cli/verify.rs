@@ -2,11 +2,12 @@
 
 use super::args::{DeviceArgs, SpecArgs, count};
 use super::{Outcome, fail, numbers, output};
+use crate::check::verify;
 use crate::error::Error;
 use crate::gpu::Session;
 use crate::report::table::{Align, Table};
 use crate::spec::Count;
-use crate::train::{problem, verify};
+use crate::train::problem;
 use std::process::ExitCode;
 
 /// The batch of a spec that states none.

@@ -3,8 +3,8 @@
 use super::event::{Control, Event};
 use super::pass::Pass;
 use super::problem::Problem;
-use super::profile::Profile;
 use super::run::Run;
+use super::timings::Timings;
 use super::{infer, metric, parameters};
 use crate::compile::{self, Training};
 use crate::data::order;
@@ -86,7 +86,7 @@ pub struct Trainer {
     /// The pass of this epoch.
     pass: Option<Pass>,
     epoch_start: Instant,
-    profile: Option<Profile>,
+    timings: Option<Timings>,
 }
 
 impl Trainer {
@@ -132,7 +132,7 @@ impl Trainer {
             reading: None,
             pass: None,
             epoch_start: Instant::now(),
-            profile: None,
+            timings: None,
         })
     }
 
@@ -176,13 +176,13 @@ impl Trainer {
     }
 
     /// Measures some of the steps to come, node by node. The numbers they compute stay the same.
-    pub fn start_profile(&mut self) {
-        self.profile = Some(Profile::new(&self.session, &self.step));
+    pub fn start_timings(&mut self) {
+        self.timings = Some(Timings::new(&self.session, &self.step));
     }
 
-    /// What was measured since [`Trainer::start_profile`].
-    pub fn profile(&self) -> Option<&Profile> {
-        self.profile.as_ref()
+    /// What was measured since [`Trainer::start_timings`].
+    pub fn timings(&self) -> Option<&Timings> {
+        self.timings.as_ref()
     }
 
     /// The data.
@@ -308,7 +308,7 @@ impl Trainer {
     }
 
     /// Runs updates from one epoch into the next without validation or checkpoints, and waits for the last: what a benchmark measures.
-    pub(super) fn rehearse(&mut self, updates: usize) -> Result<()> {
+    pub(crate) fn rehearse(&mut self, updates: usize) -> Result<()> {
         for _ in 0..updates {
             if self.progress.batches >= self.batches_per_epoch() {
                 self.progress.batches = 0;
@@ -351,8 +351,8 @@ impl Trainer {
             };
             let segments = [Segment::Forward, Segment::Backward, Segment::Update];
             let segments = &segments[..if index + 1 == last { 3 } else { 2 }];
-            match &mut self.profile {
-                Some(profile) => profile.run(&mut self.session, &self.step, segments, &step)?,
+            match &mut self.timings {
+                Some(timings) => timings.run(&mut self.session, &self.step, segments, &step)?,
                 None => self.session.run(&self.step, segments, &step)?,
             }
             self.submitted += 1;

@@ -12,10 +12,10 @@ pub use roof::{Limit, Roof, program as roof_program};
 pub use rows::CaseTime;
 pub use workload::{WORKLOADS, WorkloadTime};
 
+use crate::check::cases;
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::model::Model;
-use crate::train::cases;
 use measure::ROUNDS;
 use rows::Row;
 use serde_json::{Value as Json, json};

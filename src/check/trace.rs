@@ -1,6 +1,5 @@
 //! One batch, step by step: activations, gradients and updated parameters as tensors, to compare with other implementations.
 
-use super::parameters;
 use crate::compile::build::{Feed, Options};
 use crate::compile::layout::Layout;
 use crate::compile::{lower, prune, unfused_training_graph, update_of};
@@ -10,6 +9,7 @@ use crate::gpu::Session;
 use crate::graph::{Arena, Graph, Kind, Segment, Step};
 use crate::model::{Model, TrainSpec};
 use crate::tensor::{DType, Data, HostTensor};
+use crate::train::parameters;
 use std::path::Path;
 
 /// Runs `steps` updates on one batch. Returns `loss`, `act/LAYER`, `grad/PARAM` and `grad/input` as before the first update, and

@@ -1,6 +1,7 @@
 //! Whole networks: the very step that `train` runs, on random images, and inference of a batch.
 
 use super::measure::{Times, measure, measure_longer};
+use crate::check::verify;
 use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::{inference_graph, lower, plan};
@@ -11,7 +12,7 @@ use crate::graph::{Segment, Step};
 use crate::model::{self, Model, TrainSpec};
 use crate::spec::Source;
 use crate::tensor::{Data, HostTensor};
-use crate::train::{Problem, Trainer, parameters, problem, verify};
+use crate::train::{Problem, Trainer, parameters, problem};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,7 +1,6 @@
 //! Verification: every node as training runs it, against its f64 reference on the adapter's own inputs; then the production
 //! program, of which every tensor that both have must agree to the bit.
 
-use super::parameters;
 use crate::compile::build::{self, Feed};
 use crate::compile::layout::Layout;
 use crate::compile::program::Program;
@@ -11,6 +10,7 @@ use crate::gpu::{Bound, Session};
 use crate::graph::{Arena, Graph, Kind, Op, RefCx, RefTensor, Segment, Step, Value, name_salt, walk};
 use crate::model::{Model, TrainSpec};
 use crate::tensor::{DType, Data, HostTensor, TensorType};
+use crate::train::parameters;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, HashMap};
 

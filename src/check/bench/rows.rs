@@ -2,6 +2,8 @@
 
 use super::measure::{Times, measure};
 use super::roof::Roof;
+use crate::check::cases::Case;
+use crate::check::verify;
 use crate::compile::build::{Feed, Options};
 use crate::compile::layout::Layout;
 use crate::compile::program::{Dispatch, Program};
@@ -12,8 +14,7 @@ use crate::graph::{Access, Graph, Kind, Segment, Step};
 use crate::model;
 use crate::spec::Source;
 use crate::tensor::TensorType;
-use crate::train::cases::Case;
-use crate::train::{parameters, verify};
+use crate::train::parameters;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
