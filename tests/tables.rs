@@ -399,7 +399,7 @@ fn one_unit_tells_two_classes_apart() {
 }
 
 #[test]
-fn neighbours_of_a_table() {
+fn knn_classifies_the_rows_of_a_table() {
     if common::session(Limits::Raised, |_| {}).is_none() {
         return;
     }

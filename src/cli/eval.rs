@@ -9,7 +9,8 @@ use crate::model::{self, Model};
 use crate::report::table;
 use crate::spec::Source;
 use crate::task::Report;
-use crate::train::{Inference, Opening, Problem, Run, neighbours, problem};
+use crate::train::fit::knn;
+use crate::train::{Inference, Opening, Problem, Run, problem};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -79,7 +80,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let mut inference = Inference::new(session, &model, resident, classes, batch(&model), (&weights.0, &weights.1))?;
     let report = match resident {
         Some(problem) => inference.evaluate(problem, positions)?,
-        None => neighbours::evaluate(&mut inference, &model, &problem, positions)?,
+        None => knn::evaluate(&mut inference, &model, &problem, positions)?,
     };
     if json {
         output::print_json(&report.to_json())?;
@@ -99,7 +100,7 @@ pub fn model(run: &Run) -> Result<Model> {
 
 /// The batch that a model was trained with.
 pub fn batch(model: &Model) -> usize {
-    let default = if model.knn().is_some() { neighbours::BATCH.get() } else { BATCH };
+    let default = if model.knn().is_some() { knn::BATCH.get() } else { BATCH };
     model.train.as_ref().map_or(default, |t| t.batch.0)
 }
 

@@ -2,7 +2,7 @@
 
 use super::args::{DeviceArgs, SpecArgs, count};
 use super::progress::{self, Progress};
-use super::{Outcome, eval, expand, least_squares, neighbours, numbers, output, profile, resume};
+use super::{Outcome, eval, expand, knn, normal_equation, numbers, output, profile, resume};
 use crate::check::Profile;
 use crate::data::tensors::{self, Tensors};
 use crate::error::{Error, Result};
@@ -70,10 +70,10 @@ pub struct Args {
 pub fn run(args: &Args, json: bool) -> Outcome {
     let mut model = load(args)?;
     if model.knn().is_some() {
-        return neighbours::train(args, model, json);
+        return knn::train(args, model, json);
     }
     if model.train.as_ref().is_some_and(|train| train.optimizer.at_once()) {
-        return least_squares::train(args, model, json);
+        return normal_equation::train(args, model, json);
     }
     let resumed = args.resume.as_deref().map(Run::open).transpose()?;
     let dir = folder(args, &model)?;
@@ -133,7 +133,7 @@ fn load(args: &Args) -> Result<Model> {
         }
     }
     if stores && (args.batch.is_some() || args.seed.is_some()) {
-        let batch = crate::train::neighbours::BATCH;
+        let batch = crate::train::fit::knn::BATCH;
         model.train.get_or_insert_with(|| TrainSpec { batch, ..TrainSpec::default() });
     }
     if let Some(train) = &mut model.train {

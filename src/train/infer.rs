@@ -73,7 +73,7 @@ pub struct Inference {
 }
 
 /// Samples as a model's input takes them: bytes of images as they are, or scaled to 0…1 and normalised; features, which are normalised already.
-pub(super) fn input_data(input: &InputSpec, dtype: DType, images: &HostTensor) -> Data {
+pub(in crate::train) fn input_data(input: &InputSpec, dtype: DType, images: &HostTensor) -> Data {
     let Data::U8(bytes) = &images.data else { return images.data.clone() };
     if dtype == DType::U8 {
         return Data::U8(bytes.clone());

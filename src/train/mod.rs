@@ -1,10 +1,9 @@
 //! Training, evaluation and prediction on a [`crate::gpu::Session`], and the run folder.
 
 pub mod event;
+pub mod fit;
 pub mod infer;
-pub mod least_squares;
 mod metric;
-pub mod neighbours;
 pub mod parameters;
 mod pass;
 pub mod problem;

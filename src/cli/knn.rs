@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::model::Model;
 use crate::report::table::{Align, Table};
-use crate::train::neighbours::{self, Tried};
+use crate::train::fit::knn::{self, Tried};
 use crate::train::{Inference, Run, problem};
 use serde_json::json;
 use std::process::ExitCode;
@@ -20,17 +20,17 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
     let classes = settle(&mut model, data.as_deref())?;
     let problem = open(args, &mut model, data.as_deref(), classes)?;
-    let batch = model.train.as_ref().map_or(neighbours::BATCH, |t| t.batch).get();
+    let batch = model.train.as_ref().map_or(knn::BATCH, |t| t.batch).get();
     let start = Instant::now();
     let session = Session::new(args.device.open()?);
     let counts = [&problem.train, &problem.validation, &problem.test].map(|list| numbers::grouped(list.len() as u64));
     let [stored, validation, test] = counts;
     output::note(&format!("{}: {stored} samples stored", session.device().caps().name));
     output::note(&format!("{validation} validation and {test} test samples are compared with them"));
-    let (mut session, tried) = neighbours::search(session, &mut model, &problem, classes, batch)?;
-    let best = neighbours::best(&tried);
+    let (mut session, tried) = knn::search(session, &mut model, &problem, classes, batch)?;
+    let best = knn::best(&tried);
     model.settle_knn(best.k, best.metric, problem.train.len());
-    let stored = neighbours::tensors(&model, &problem)?;
+    let stored = knn::tensors(&model, &problem)?;
     let (split, positions) = match (problem.test.is_empty(), problem.validation.is_empty()) {
         (false, _) => ("test", &problem.test),
         (true, false) => ("validation", &problem.validation),
@@ -42,7 +42,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     run.write_spec(&expand::text(&model))?;
     run.write_weights(&stored)?;
     show(&tried, &best, json)?;
-    let report = neighbours::evaluate(&mut inference, &model, &problem, positions)?;
+    let report = knn::evaluate(&mut inference, &model, &problem, positions)?;
     let search: Vec<_> = tried.iter().map(Tried::to_json).collect();
     run.append_metrics(&json!({
         "epoch": 1, "step": 0, "train_loss": null, "val_loss": best.accuracy.map(|a| 1.0 - a), "val_accuracy": best.accuracy,

@@ -8,12 +8,12 @@ use pumice::gpu::device::Limits;
 use pumice::model::{self, Model};
 use pumice::spec::Source;
 use pumice::task::classify::argmax;
-use pumice::train::neighbours;
+use pumice::train::fit::knn;
 use pumice::train::problem::Opening;
 use pumice::train::{Inference, Problem};
 use std::path::Path;
 
-const SKLEARN: &str = include_str!("fixtures/numbers/neighbours.json");
+const SKLEARN: &str = include_str!("fixtures/numbers/knn.json");
 
 fn digits(input: &str, layers: &str, data: &str) -> Model {
     let text = format!(
@@ -30,10 +30,10 @@ fn classes(session: Session, model: &mut Model, count: usize) -> (Session, Vec<i
     let (_, keys) = model.knn().expect("a layer knn");
     let (k, metric) = (keys.largest(), keys.metric.0[0]);
     model.settle_knn(k, metric, problem.train.len());
-    let stored = neighbours::tensors(model, &problem).expect("samples");
+    let stored = knn::tensors(model, &problem).expect("samples");
     let mut inference =
         Inference::new(session, model, None, Some(10), count, (Path::new("stored"), &stored)).expect("it fits");
-    let queries = neighbours::images(model, &problem, &problem.test[..count]).expect("samples");
+    let queries = knn::images(model, &problem, &problem.test[..count]).expect("samples");
     let votes = inference.predict(&queries).expect("it runs");
     let found = votes.as_f32().chunks_exact(10).map(|votes| argmax(votes) as i64).collect();
     let mut session = inference.into_session();
@@ -65,7 +65,7 @@ fn choices_need_samples_to_choose_on() {
     let mut model = digits("", r#"{ "op": "knn", "k": [1, 3] }"#, "");
     let problem =
         Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
-    match neighbours::search(session, &mut model, &problem, Some(10), 64) {
+    match knn::search(session, &mut model, &problem, Some(10), 64) {
         Err(Error::Usage { .. }) => {}
         Err(e) => panic!("another error: {e}"),
         Ok(_) => panic!("it chose without validation samples"),

@@ -1,8 +1,6 @@
 //! Models that are solved for at once: least squares by the normal equation, XᵀX w = Xᵀy. The adapter sums products over a batch, the host adds the
 //! batches and solves in f64.
 
-use super::problem::Problem;
-use super::{infer, parameters};
 use crate::compile::update::SUMS;
 use crate::compile::{self, Training};
 use crate::data::tensors::Tensors;
@@ -12,6 +10,8 @@ use crate::graph::{Segment, Step};
 use crate::model::{Model, TrainSpec};
 use crate::task::Report;
 use crate::tensor::{Data, HostTensor};
+use crate::train::problem::Problem;
+use crate::train::{infer, parameters};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use std::path::Path;
 
@@ -23,7 +23,7 @@ const INDEPENDENT: f64 = 1e-6;
 const CONSTANT: f64 = 1e-6;
 
 /// A dense layer and its training set, bound on a session.
-pub struct LeastSquares {
+pub struct NormalEquation {
     session: Session,
     training: Training,
     sums: Bound,
@@ -34,7 +34,7 @@ pub struct LeastSquares {
     batch: usize,
 }
 
-impl LeastSquares {
+impl NormalEquation {
     /// Compiles and binds the programs, and puts the data set on the adapter. Writes nothing.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl LeastSquares {
         train: &TrainSpec,
         problem: Problem,
         classes: Option<usize>,
-    ) -> Result<LeastSquares> {
+    ) -> Result<NormalEquation> {
         let caps = session.device().caps().clone();
         let batch = train.batch.get();
         let training = compile::training(model, train, problem.samples(batch, &caps), classes, &caps)?;
@@ -55,7 +55,7 @@ impl LeastSquares {
         problem.upload(&session, model)?;
         session.reserve_staging(&training.layout)?;
         let layer = model.layers.last().expect("a model has layers").name.clone();
-        let solver = LeastSquares { session, training, sums, eval, problem, layer, batch };
+        let solver = NormalEquation { session, training, sums, eval, problem, layer, batch };
         let (rows, unknown) = (solver.problem.train.len(), solver.width() + usize::from(solver.has_bias()));
         if rows < unknown {
             let what = format!("{rows} rows do not determine {unknown} coefficients");

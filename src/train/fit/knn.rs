@@ -1,7 +1,5 @@
 //! Models that are fitted by storing the training set: the set as tensors, the search over k and metric, evaluation.
 
-use super::infer::{Inference, input_data};
-use super::problem::{Opening, Problem};
 use crate::data::Split;
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
@@ -12,6 +10,8 @@ use crate::spec::Count;
 use crate::task::Report;
 use crate::task::classify::{ClassifyReport, Confusion, argmax};
 use crate::tensor::{Data, HostTensor};
+use crate::train::infer::{Inference, input_data};
+use crate::train::problem::{Opening, Problem};
 use serde_json::{Value as Json, json};
 use std::path::Path;
 

@@ -1,12 +1,12 @@
 //! `pumice train` of a model that is solved for at once: the run folder and the report.
 
 use super::train::{Args, folder, open, print_report, settle};
-use super::{Outcome, expand, neighbours, numbers, output};
+use super::{Outcome, expand, knn, numbers, output};
 use crate::gpu::Session;
 use crate::model::{Model, TrainSpec};
 use crate::spec::Field;
 use crate::task::Report;
-use crate::train::least_squares::LeastSquares;
+use crate::train::fit::normal_equation::NormalEquation;
 use crate::train::{Run, problem};
 use serde_json::{Value as Json, json};
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Solves and evaluates.
 pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
-    neighbours::refuse(args, "optimizer normal_equation, which solves for all parameters at once")?;
+    knn::refuse(args, "optimizer normal_equation, which solves for all parameters at once")?;
     let dir = folder(args, &model)?;
     // As the user named it: errors say it so.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
@@ -26,7 +26,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let session = Session::new(args.device.open()?);
     let rows = numbers::grouped(problem.train.len() as u64);
     output::note(&format!("{}: least squares over {rows} rows", session.device().caps().name));
-    let mut solver = LeastSquares::new(session, &model, &train, problem, classes)?;
+    let mut solver = NormalEquation::new(session, &model, &train, problem, classes)?;
     let found = solver.solve()?;
     let run = if args.out.is_some() { Run::create(&dir)? } else { Run::create_numbered(&dir)? };
     run.write_spec(&expand::text(&model))?;
@@ -58,7 +58,7 @@ fn ignored(train: &TrainSpec) {
 }
 
 /// How good the solution is on the training, validation and test rows, as far as there are any.
-fn evaluate(solver: &mut LeastSquares) -> crate::error::Result<[Option<Report>; 3]> {
+fn evaluate(solver: &mut NormalEquation) -> crate::error::Result<[Option<Report>; 3]> {
     let problem = solver.problem();
     let splits = [problem.train.clone(), problem.validation.clone(), problem.test.clone()];
     let mut reports = [None, None, None];
