@@ -1,17 +1,10 @@
 //! Models that are fitted by storing samples: what their spec may say, and what training settles in it.
 
-use super::{DataKind, LayerNode, LossNode, Model, TrainSpec};
+use super::{LayerNode, LossNode, Model, TrainSpec};
 use crate::ops::knn::{Choices, KnnKeys, Metric};
 use crate::spec::{Count, Node, Report};
-use crate::tensor::{DType, TensorType};
 
 impl Model {
-    /// The layer that stores samples, and its keys.
-    pub fn knn(&self) -> Option<(&LayerNode, &KnnKeys)> {
-        let last = self.layers.last()?;
-        last.layer.knn().map(|keys| (last, keys))
-    }
-
     /// Writes down what was chosen: `k` neighbours, the metric, and how many samples are stored.
     pub fn settle_knn(&mut self, k: usize, metric: Metric, samples: usize) {
         let Some((_, keys)) = self.knn() else { return };
@@ -19,13 +12,6 @@ impl Model {
         let keys = KnnKeys { k, metric, samples: Some(Count(samples)), ..keys.clone() };
         let last = self.layers.last_mut().expect("it has a layer knn");
         last.layer = Box::new(keys);
-    }
-
-    /// The type of a batch of inputs: f32, but for stored images that nothing normalises, whose bytes are compared as they are.
-    pub fn input_type(&self) -> TensorType {
-        let csv = self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv);
-        let bytes = self.knn().is_some() && self.input.normalize.is_none() && !csv;
-        TensorType::batch(&self.input.dims()).with(if bytes { DType::U8 } else { DType::F32 })
     }
 }
 

@@ -1,7 +1,6 @@
 //! The key `schedule` of the section `train`: how the learning rate changes over the run.
 
-use super::train::with_op;
-use super::{find_op, op_object};
+use super::op_object::{find_op, op_object, with_op, word_or_object};
 use crate::spec::{Count, Field, Fraction, Node, Positive, Report, SpecStruct, spec_struct, spec_words};
 use serde_json::Value as Json;
 
@@ -180,7 +179,7 @@ impl Field for Schedule {
             OneCycleSchedule::keys(),
         ];
         let variants = SCHEDULES.into_iter().zip(docs.map(String::from)).zip(keys).map(|((n, d), k)| (n, d, k));
-        crate::model::schema::word_or_object(variants.collect())
+        word_or_object(variants.collect())
     }
 }
 

@@ -1,12 +1,15 @@
 //! JSON Schema of a spec, from the same types that read it, so that an editor completes what the reader accepts.
 
-use super::expand::LayerKeys;
-use super::expand::sugar::Join;
-use super::{DataSpec, InputSpec, LossKeys, SECTIONS, TrainSpec};
+use super::expand::SUGAR;
+use super::keys::{key, named_values};
+use super::layer::LayerKeys;
+use super::loss::LossKeys;
+use super::op_object::{Variant, one_of_ops, word_or_object};
+use super::{DataSpec, InputSpec, SECTIONS, TrainSpec};
 use crate::graph::Init;
 use crate::ops::activation::Activation;
 use crate::ops::registry;
-use crate::spec::{Count, Field, KeyDef, SpecStruct, object_schema};
+use crate::spec::{Field, KeyDef, SpecStruct, object_schema};
 use serde_json::{Map, Value as Json, json};
 
 /// The schema of a whole spec, draft 2020-12.
@@ -90,37 +93,10 @@ fn or_variable(schema: &mut Json) {
     }
 }
 
-/// An object that names values of one kind.
-fn named_values(value: Json) -> Json {
-    json!({ "type": "object", "additionalProperties": value })
-}
-
 fn block() -> Json {
     let vars =
         key("vars", "Its variables that have a default; `with` gives the others.", named_values(json!({})), false);
     object_schema(&[vars, key("layers", "What it stands for.", json!({ "$ref": "#/$defs/layers" }), true)])
-}
-
-/// A word, its meaning and its keys without `op`.
-type Variant = (&'static str, String, Vec<KeyDef>);
-
-/// A bare word, or an object whose `op` chooses the keys.
-pub(in crate::model) fn word_or_object(variants: Vec<Variant>) -> Json {
-    let words: Vec<&str> = variants.iter().map(|v| v.0).collect();
-    json!({ "anyOf": [{ "enum": words }, one_of_ops(variants)] })
-}
-
-/// An object whose `op` chooses the keys. One condition an op, because editors complete those better than alternatives.
-fn one_of_ops(variants: Vec<Variant>) -> Json {
-    let words: Vec<&str> = variants.iter().map(|v| v.0).collect();
-    let condition = |(word, doc, keys): Variant| {
-        let op = KeyDef { name: "op", doc, schema: json!({ "const": word }), default: None, required: true };
-        let keys: Vec<KeyDef> = [op].into_iter().chain(keys).collect();
-        json!({ "if": { "properties": { "op": { "const": word } }, "required": ["op"] }, "then": object_schema(&keys) })
-    };
-    let op = json!({ "enum": words });
-    let conditions: Vec<Json> = variants.into_iter().map(condition).collect();
-    json!({ "type": "object", "properties": { "op": op }, "required": ["op"], "allOf": conditions })
 }
 
 fn loss() -> Json {
@@ -138,64 +114,5 @@ fn layer_variants() -> Vec<Variant> {
     }
     let keys = |own: Vec<KeyDef>| common[..2].iter().cloned().chain(own).chain(common[2..].iter().cloned()).collect();
     let ops = registry().layers.iter().map(|e| (e.name, e.doc.to_string(), keys((e.keys)())));
-    ops.chain([repeat(&common), residual(&common), parallel(&common), use_block(&common)]).collect()
-}
-
-fn named(common: &[KeyDef], name: &str) -> KeyDef {
-    common.iter().find(|key| key.name == name).cloned().expect("a key of every layer")
-}
-
-fn key(name: &'static str, doc: &str, schema: Json, required: bool) -> KeyDef {
-    KeyDef { name, doc: doc.to_string(), schema, default: None, required }
-}
-
-fn repeat(common: &[KeyDef]) -> Variant {
-    let layers = json!({ "$ref": "#/$defs/layers" });
-    let keys = vec![
-        named(common, "name"),
-        named(common, "from"),
-        key("times", "How often.", Count::schema(), true),
-        key("layers", "What is repeated.", layers, true),
-    ];
-    ("repeat", "The layers, several times one after the other, each time with weights of their own.".into(), keys)
-}
-
-fn residual(common: &[KeyDef]) -> Variant {
-    let layers = json!({ "$ref": "#/$defs/layers" });
-    let choice = json!({ "anyOf": [{ "enum": ["auto", "identity"] }, layers] });
-    let mut shortcut = key("shortcut", "What stands beside them: nothing, given layers, or what fits.", choice, false);
-    shortcut.default = Some(json!("auto"));
-    let keys = vec![
-        named(common, "name"),
-        named(common, "from"),
-        key("layers", "The branch.", layers, true),
-        shortcut,
-        named(common, "activation"),
-    ];
-    ("residual", "Layers whose output is added to their input.".into(), keys)
-}
-
-fn parallel(common: &[KeyDef]) -> Variant {
-    let layers = json!({ "type": "array", "items": { "$ref": "#/$defs/layer" } });
-    let branches = json!({ "type": "array", "minItems": 2, "items": layers });
-    let mut join = key("join", "How they become one.", Join::schema(), false);
-    join.default = Some(Join::Concat.write());
-    let keys = vec![
-        named(common, "name"),
-        named(common, "from"),
-        key("branches", "Lists of layers; an empty one passes the input on.", branches, true),
-        join,
-        named(common, "activation"),
-    ];
-    ("parallel", "Several chains of layers side by side, which take the same input.".into(), keys)
-}
-
-fn use_block(common: &[KeyDef]) -> Variant {
-    let keys = vec![
-        named(common, "name"),
-        named(common, "from"),
-        key("block", "Its name in `blocks`.", json!({ "type": "string" }), true),
-        key("with", "Values of the block's variables.", named_values(json!({})), false),
-    ];
-    ("use", "The layers of a block.".into(), keys)
+    ops.chain(SUGAR.iter().map(|sugar| (sugar.word, sugar.doc.to_string(), (sugar.keys)(&common)))).collect()
 }

@@ -1,10 +1,10 @@
 //! The section `train`: optimizer, schedule, how long and how much at a time.
 
-use super::entry_of;
+use super::op_object::{entry_of, with_op, word_or_object};
 use super::schedule::{ConstantSchedule, Schedule};
 use crate::ops::{Optimizer, registry};
 use crate::spec::{Count, Field, Node, NonNegative, Positive, Report, SpecStruct, spec_struct, spec_words};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
 spec_struct! {
@@ -105,14 +105,6 @@ impl Field for OptimizerSpec {
 
     fn schema() -> Json {
         let variants = registry().optimizers.iter().map(|e| (e.name, e.doc.to_string(), (e.keys)()));
-        crate::model::schema::word_or_object(variants.collect())
+        word_or_object(variants.collect())
     }
-}
-
-/// Keys as an object whose `op` comes first.
-pub(super) fn with_op(op: &str, keys: Map<String, Json>) -> Json {
-    let mut object = Map::new();
-    object.insert("op".into(), json!(op));
-    object.extend(keys);
-    Json::Object(object)
 }

@@ -1,6 +1,5 @@
 //! Names of layers and of blocks: which layer a `from` means, and what to say when it means none.
 
-use super::Wire;
 use crate::spec::{Place, Report, list, suggest};
 use std::collections::HashMap;
 
@@ -8,6 +7,17 @@ use std::collections::HashMap;
 const MAX_NAME: usize = 256;
 /// Suggestions compare a name with all others, so only the first mistakes get one: a hostile file has thousands.
 const MAX_SUGGESTIONS: usize = 20;
+
+/// Where a layer's input comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Wire {
+    /// The model's input.
+    Input,
+    /// The output of a draft.
+    Layer(usize),
+    /// A mistake that is already reported, or a name that is looked up again at the end.
+    Unknown,
+}
 
 /// All names of a model. A block's name means its output.
 #[derive(Default)]
@@ -55,7 +65,7 @@ impl Names {
     fn find(&self, name: &str, prefix: &str) -> Option<&(usize, Place)> {
         let mut prefix = prefix;
         loop {
-            let found = self.known.get(&super::joined(prefix, name));
+            let found = self.known.get(&joined(prefix, name));
             if found.is_some() || prefix.is_empty() {
                 return found;
             }
@@ -170,4 +180,9 @@ fn cycle(start: usize, next: usize, edges: &[Vec<usize>]) -> Option<Vec<usize>> 
 
 fn clip(name: &str) -> String {
     name.chars().take(64).collect()
+}
+
+/// `PREFIX/NAME`.
+pub(super) fn joined(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_string() } else { format!("{prefix}/{name}") }
 }

@@ -1,9 +1,8 @@
-//! What stands beside the branch of a `residual`: nothing, given layers, or a projection where the branch changes shape.
+//! What is known of the shapes of outputs before the graph is built: enough to choose what stands beside a `residual`.
 
-use super::{Expander, InputSpec, Wire};
+use crate::model::input::InputSpec;
 use crate::ops::Layer;
-use crate::spec::{Field, Kind, Node};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 /// What is known of a layer's output before shapes are inferred: enough to choose a shortcut.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,7 +107,7 @@ impl Flow {
     }
 
     /// Channels of `end`, and the rows and columns of `self` that one of `end` stands for: what a projection needs. None for a vector, which has no rows.
-    fn project(self, end: Flow) -> Option<(usize, Option<[usize; 2]>)> {
+    pub fn project(self, end: Flow) -> Option<(usize, Option<[usize; 2]>)> {
         match (self, end) {
             (Flow::Vector(_), Flow::Vector(to)) => Some((to, None)),
             (
@@ -130,59 +129,4 @@ fn times([h, w]: [usize; 2], by: &Json) -> Option<[usize; 2]> {
 fn over([h, w]: [usize; 2], by: &Json) -> Option<[usize; 2]> {
     let [by_h, by_w] = times([1, 1], by)?;
     (h % by_h == 0 && w % by_w == 0).then_some([h / by_h, w / by_w])
-}
-
-impl Expander<'_> {
-    /// The output that is added to the branch's. The branch runs from `start` to `end`; its layers begin at `first`.
-    pub(super) fn shortcut(&mut self, node: &Node, prefix: &str, start: Wire, end: Wire, first: usize) -> Wire {
-        let Some(key) = node.get("shortcut") else { return self.auto(node, prefix, start, end, first) };
-        match &key.kind {
-            Kind::Array(items) if items.is_empty() => {
-                self.report.error(key, "an empty list of layers", "say \"identity\"");
-                Wire::Unknown
-            }
-            Kind::Array(items) => self.chain(items, prefix, start),
-            Kind::String(_) => match self.report.word(key, &["auto", "identity"]) {
-                Some(0) => self.auto(node, prefix, start, end, first),
-                Some(_) => start,
-                None => Wire::Unknown,
-            },
-            _ => {
-                self.report.expected(key, "\"auto\", \"identity\" or a list of layers");
-                Wire::Unknown
-            }
-        }
-    }
-
-    /// The block's input itself where the branch keeps its shape, else a 1×1 convolution (of a vector a dense layer) to the branch's shape.
-    fn auto(&mut self, node: &Node, prefix: &str, start: Wire, end: Wire, first: usize) -> Wire {
-        let (input, output) = (self.flow(start), self.flow(end));
-        let Some((to, stride)) = input.project(output) else {
-            // With a mistake in the block nothing is known, and that mistake is the one to read about.
-            if self.report.is_empty() {
-                let at = node.get("shortcut").unwrap_or(node);
-                let hint = "say \"shortcut\": \"identity\", or list the shortcut's layers";
-                self.report.error(at, "cannot tell whether the branch keeps the shape of its input", hint);
-            }
-            return Wire::Unknown;
-        };
-        if input == output {
-            return start;
-        }
-        let (op, mut projection) = match stride {
-            Some(stride) => ("conv2d", json!({ "op": "conv2d", "filters": to, "kernel": 1, "stride": stride })),
-            None => ("dense", json!({ "op": "dense", "units": to })),
-        };
-        if let Some(last) = self.drafts[first..].iter().rfind(|draft| draft.op == op) {
-            let keys = last.layer.as_ref().map(|layer| layer.write()).unwrap_or_default();
-            for key in ["norm", "bias"] {
-                if let Some(value) = keys.get(key) {
-                    projection[key] = value.clone();
-                }
-            }
-            projection["trainable"] = json!(last.keys.trainable);
-            projection["init"] = last.keys.init.write();
-        }
-        self.leaf(&Node::from_json(&projection, &node.place()), prefix, start)
-    }
 }
