@@ -4,8 +4,7 @@ mod common;
 
 use image::{ImageFormat, Rgb, RgbImage};
 use pumice::data::store::Store;
-use pumice::data::table::Columns;
-use pumice::data::{self, Dataset, Kind, Split, Splits, Want, tensors};
+use pumice::data::{self, Columns, Dataset, Format, Split, Splits, Want, tensors};
 use pumice::error::Result;
 use pumice::gpu::device::Limits;
 use pumice::tensor::Data;
@@ -58,30 +57,30 @@ const BLUE: [u8; 3] = [0, 0, 255];
 fn folders_are_classes_in_the_order_of_their_names() {
     let files = [("cat/b.png", RED), ("cat/a.bmp", GREEN), ("ant/z.webp", BLUE), ("dog/k.png", RED)];
     let dir = pictures(&files);
-    let set = data::open(Kind::Folder, Some(dir.path()), want_pictures()).unwrap().train.unwrap();
+    let set = data::open(Format::Folder, Some(dir.path()), want_pictures()).unwrap().train.unwrap();
     assert_eq!(set.classes, ["ant", "cat", "dog"]);
     assert_eq!(set.labels, [0, 1, 1, 2]);
     assert_eq!((set.len(), set.dims()), (4, [2, 3, 3].as_slice()));
     let all = pixels(&set);
     let first: Vec<&[u8]> = all.chunks(18).map(|image| &image[..3]).collect();
     assert_eq!(first, [BLUE, GREEN, RED, RED]);
-    assert_eq!(data::count_classes(Kind::Folder, Some(dir.path())).unwrap(), 3);
+    assert_eq!(data::count_classes(Format::Folder, Some(dir.path())).unwrap(), 3);
     let test = Want { train: false, test: true, ..want_pictures() };
-    assert_says(data::open(Kind::Folder, Some(dir.path()), test), &["no test set", "--split"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), test), &["no test set", "--split"]);
     let few = Want { classes: Some(2), ..want_pictures() };
-    assert_says(data::open(Kind::Folder, Some(dir.path()), few), &["3 class folders", "2 classes"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), few), &["3 class folders", "2 classes"]);
 }
 
 #[test]
 fn broken_pictures_are_skipped_by_name_or_stop() {
     let dir = pictures(&[("a/1.png", RED), ("a/3.png", BLUE), ("b/1.png", GREEN)]);
     std::fs::write(dir.path().join("a/2.png"), "no picture").unwrap();
-    let Splits { train, skipped, .. } = data::open(Kind::Folder, Some(dir.path()), want_pictures()).unwrap();
+    let Splits { train, skipped, .. } = data::open(Format::Folder, Some(dir.path()), want_pictures()).unwrap();
     let train = train.unwrap();
     assert_eq!((train.labels.as_slice(), &pixels(&train)[18..21]), ([0, 0, 1].as_slice(), BLUE.as_slice()));
     assert!(skipped.len() == 1 && skipped[0].contains("2.png: not a PNG"), "{skipped:?}");
     let strict = Want { strict: true, ..want_pictures() };
-    assert_says(data::open(Kind::Folder, Some(dir.path()), strict), &["2.png", "convert it"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), strict), &["2.png", "convert it"]);
 }
 
 #[test]
@@ -91,7 +90,7 @@ fn pictures_that_stay_in_their_files_are_the_same() {
     std::fs::write(dir.path().join("train/a/2.png"), "no picture").unwrap();
     let open = |memory| {
         let want = Want { test: true, memory, ..want_pictures() };
-        let splits = data::open(Kind::Folder, Some(dir.path()), want).unwrap();
+        let splits = data::open(Format::Folder, Some(dir.path()), want).unwrap();
         (splits.train.unwrap(), splits.test.unwrap(), splits.skipped)
     };
     // Five files of 2 x 3 x 3 bytes fit 90 bytes and not 89.
@@ -110,26 +109,26 @@ fn pictures_that_stay_in_their_files_are_the_same() {
 fn train_and_test_folders_share_their_classes() {
     let dir = pictures(&[("train/a/1.png", RED), ("train/b/1.png", BLUE), ("test/b/1.png", GREEN)]);
     let want = Want { test: true, ..want_pictures() };
-    let splits = data::open(Kind::Folder, Some(dir.path()), want.clone()).unwrap();
+    let splits = data::open(Format::Folder, Some(dir.path()), want.clone()).unwrap();
     assert_eq!(splits.test.unwrap().labels, [1]);
-    assert!(data::has(Kind::Folder, Some(dir.path()), Split::Test));
+    assert!(data::has(Format::Folder, Some(dir.path()), Split::Test));
     let named = Want { names: Some(vec!["b".into(), "a".into()]), ..want.clone() };
-    assert_eq!(data::open(Kind::Folder, Some(dir.path()), named).unwrap().train.unwrap().labels, [1, 0]);
+    assert_eq!(data::open(Format::Folder, Some(dir.path()), named).unwrap().train.unwrap().labels, [1, 0]);
     std::fs::rename(dir.path().join("test/b"), dir.path().join("test/c")).unwrap();
-    assert_says(data::open(Kind::Folder, Some(dir.path()), want), &["test/c", "`c` is none of the classes a, b"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), want), &["test/c", "`c` is none of the classes a, b"]);
     std::fs::create_dir(dir.path().join("train/c")).unwrap();
-    assert_says(data::open(Kind::Folder, Some(dir.path()), want_pictures()), &["train/c", "no pictures in it"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), want_pictures()), &["train/c", "no pictures in it"]);
 }
 
 #[test]
 fn a_folder_without_classes_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    assert_says(data::open(Kind::Folder, Some(dir.path()), want_pictures()), &["no class folders", "one sub-folder"]);
-    assert_says(data::open(Kind::Folder, Some(Path::new("no/such")), want_pictures()), &["no such folder", "--data"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), want_pictures()), &["no class folders", "one sub-folder"]);
+    assert_says(data::open(Format::Folder, Some(Path::new("no/such")), want_pictures()), &["no such folder", "--data"]);
     let flat = Want { size: None, ..want_pictures() };
-    assert_says(data::open(Kind::Folder, Some(dir.path()), flat), &["height, width and channels"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), flat), &["height, width and channels"]);
     let four = Want { size: Some([2, 2, 4]), ..want_pictures() };
-    assert_says(data::open(Kind::Folder, Some(dir.path()), four), &["1 or 3 channels", "has 4"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), four), &["1 or 3 channels", "has 4"]);
 }
 
 /// The files of CIFAR-10 with two images a batch: image i of batch b has label b + i, planes of b, 100 + i and 200.
@@ -150,7 +149,7 @@ fn cifar_batches_are_turned_to_pixels() {
     let below = dir.path().join("cifar-10-batches-bin");
     std::fs::create_dir(&below).unwrap();
     cifar(&below);
-    let open = || data::open(Kind::Cifar10, Some(dir.path()), Want { train: true, test: true, ..Want::default() });
+    let open = || data::open(Format::Cifar10, Some(dir.path()), Want { train: true, test: true, ..Want::default() });
     let splits = open().unwrap();
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!(
@@ -179,7 +178,7 @@ fn table(text: &str, columns: Columns) -> Result<Splits> {
     let file = dir.path().join("t.csv");
     std::fs::write(&file, text).expect("it can be written");
     let want = Want { train: true, test: true, columns: Some(columns), ..Want::default() };
-    data::open(Kind::Csv, Some(&file), want)
+    data::open(Format::Csv, Some(&file), want)
 }
 
 fn columns(target: &str, classes: bool) -> Columns {
@@ -219,9 +218,9 @@ fn every_mistake_of_a_table_has_its_place() {
     assert_says(table("a,y\n1,2\n", both), &["column `y` is both a feature and the target"]);
     assert_says(table("a,y\n1,\n", columns("y", true)), &["line 2, column `y`: the class is missing"]);
     let want = Want { train: true, columns: Some(columns("y", false)), ..Want::default() };
-    assert_says(data::open(Kind::Csv, Some(Path::new("tests")), want.clone()), &["no train.csv in it"]);
-    assert_says(data::open(Kind::Csv, None, want.clone()), &["`csv` needs a file or a folder"]);
-    assert_says(data::open(Kind::Csv, Some(Path::new("no.csv")), want), &["no.csv"]);
+    assert_says(data::open(Format::Csv, Some(Path::new("tests")), want.clone()), &["no train.csv in it"]);
+    assert_says(data::open(Format::Csv, None, want.clone()), &["`csv` needs a file or a folder"]);
+    assert_says(data::open(Format::Csv, Some(Path::new("no.csv")), want), &["no.csv"]);
 }
 
 #[test]
@@ -238,11 +237,11 @@ fn the_test_set_is_a_file_or_a_share() {
     std::fs::write(dir.path().join("train.csv"), "a,y\n1,cat\n2,dog\n").unwrap();
     std::fs::write(dir.path().join("test.csv"), "y,a\ndog,3\n").unwrap();
     let want = Want { train: true, test: true, columns: Some(columns("y", true)), ..Want::default() };
-    let splits = data::open(Kind::Csv, Some(dir.path()), want.clone()).unwrap();
+    let splits = data::open(Format::Csv, Some(dir.path()), want.clone()).unwrap();
     let test = splits.test.unwrap();
     assert_eq!((features(&test), test.labels, splits.train.unwrap().len()), (vec![3.0], vec![1], 2));
     std::fs::write(dir.path().join("test.csv"), "a,y\n3,cow\n").unwrap();
-    assert_says(data::open(Kind::Csv, Some(dir.path()), want), &["line 2", "\"cow\" is no class", "cat, dog"]);
+    assert_says(data::open(Format::Csv, Some(dir.path()), want), &["line 2", "\"cow\" is no class", "cat, dog"]);
 }
 
 fn pumice(args: &[&str]) -> Output {
