@@ -1,7 +1,8 @@
 //! `pumice bench`: how fast the adapter, the kernels and whole training steps are.
 
 use super::args::{DeviceArgs, assignment};
-use super::{Outcome, numbers, output};
+use super::outcome::Outcome;
+use super::{numbers, output};
 use crate::check::bench::{Bench, CaseTime, Earlier, Plan, Ratio, Times};
 use crate::model;
 use crate::report::table::{Align, Table};

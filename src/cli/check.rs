@@ -1,7 +1,8 @@
 //! `pumice check`: `ok`, or every mistake of a spec, shapes included.
 
 use super::args::SpecArgs;
-use super::{Outcome, fail, output};
+use super::outcome::{Outcome, fail};
+use super::output;
 use crate::compile::build::{self, Feed, Options};
 use crate::error::{Diagnostic, Error, Result};
 use crate::train::problem;

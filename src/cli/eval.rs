@@ -1,7 +1,8 @@
 //! `pumice eval`: how good a run is on a data set.
 
 use super::args::DeviceArgs;
-use super::{Outcome, numbers, output, progress};
+use super::outcome::Outcome;
+use super::{numbers, output, progress};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::gpu::Session;

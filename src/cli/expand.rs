@@ -1,7 +1,8 @@
 //! `pumice expand`: a spec as plain JSON with everything filled in.
 
 use super::args::SpecArgs;
-use super::{Outcome, output};
+use super::outcome::Outcome;
+use super::output;
 use crate::model::Model;
 use std::process::ExitCode;
 

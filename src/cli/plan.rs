@@ -1,7 +1,8 @@
 //! `pumice plan`: what a run will allocate and dispatch.
 
 use super::args::{DeviceArgs, SpecArgs, count};
-use super::{Outcome, numbers, output};
+use super::outcome::Outcome;
+use super::{numbers, output};
 use crate::compile::plan::{self, Plan};
 use crate::error::{Error, Result};
 use crate::graph::Caps;

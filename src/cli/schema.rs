@@ -1,6 +1,7 @@
 //! `pumice schema`: the JSON Schema of all specs.
 
-use super::{Outcome, output};
+use super::outcome::Outcome;
+use super::output;
 use crate::model::schema;
 use std::process::ExitCode;
 

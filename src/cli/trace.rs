@@ -1,7 +1,8 @@
 //! `pumice trace`: the tensors of one batch, to compare with other implementations.
 
 use super::args::{DeviceArgs, SpecArgs};
-use super::{Outcome, output};
+use super::outcome::Outcome;
+use super::output;
 use crate::check::trace;
 use crate::data::tensors;
 use crate::gpu::Session;

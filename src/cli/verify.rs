@@ -1,7 +1,8 @@
 //! `pumice verify`: every node as training runs it, against its f64 reference.
 
 use super::args::{DeviceArgs, SpecArgs, count};
-use super::{Outcome, fail, numbers, output};
+use super::outcome::{Outcome, fail};
+use super::{numbers, output};
 use crate::check::verify;
 use crate::error::Error;
 use crate::gpu::Session;

@@ -1,7 +1,10 @@
 //! `pumice train` of a model that is solved for at once: the run folder and the report.
 
-use super::train::{Args, folder, open, print_report, settle};
-use super::{Outcome, expand, knn, numbers, output};
+use super::args::{Args, refuse};
+use super::result::print_report;
+use super::start::{folder, open, settle};
+use crate::cli::outcome::Outcome;
+use crate::cli::{expand, numbers, output};
 use crate::gpu::Session;
 use crate::model::{Model, TrainSpec};
 use crate::spec::Field;
@@ -14,7 +17,7 @@ use std::time::Instant;
 
 /// Solves and evaluates.
 pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
-    knn::refuse(args, "optimizer normal_equation, which solves for all parameters at once")?;
+    refuse(args, "optimizer normal_equation, which solves for all parameters at once")?;
     let dir = folder(args, &model)?;
     // As the user named it: errors say it so.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));

@@ -1,7 +1,7 @@
 //! What `pumice train --profile` prints.
 
-use super::{numbers, output};
 use crate::check::profile::{Profile, name};
+use crate::cli::{numbers, output};
 use crate::error::Result;
 use crate::gpu::Clock;
 use crate::report::table::{Align, Table};

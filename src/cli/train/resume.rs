@@ -1,6 +1,6 @@
 //! Whether a spec is that of a run, so that training may go on.
 
-use super::eval;
+use crate::cli::eval;
 use crate::error::{Error, Result};
 use crate::model::{Model, Normalize};
 use crate::train::Run;

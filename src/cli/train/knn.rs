@@ -1,8 +1,11 @@
 //! `pumice train` of a model that stores its training set: the search over k and metric, the run folder, the report.
 
-use super::train::{Args, folder, open, print_report, settle};
-use super::{Outcome, expand, numbers, output};
-use crate::error::{Error, Result};
+use super::args::{Args, refuse};
+use super::result::print_report;
+use super::start::{folder, open, settle};
+use crate::cli::outcome::Outcome;
+use crate::cli::{expand, numbers, output};
+use crate::error::Result;
 use crate::gpu::Session;
 use crate::model::Model;
 use crate::report::table::{Align, Table};
@@ -50,19 +53,6 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     }))?;
     print_report(&run, split, &report, &problem.classes, json)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Fails for flags of a training by steps; `what` has none.
-pub(super) fn refuse(args: &Args, what: &str) -> Result<()> {
-    let given = [
-        ("--weights", args.weights.is_some()),
-        ("--epochs", args.epochs.is_some()),
-        ("--steps", args.steps.is_some()),
-        ("--resume", args.resume.is_some()),
-        ("--profile", args.profile || args.profile_trace.is_some()),
-    ];
-    let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(()) };
-    Err(Error::usage(format!("{flag} with {what}"), "leave the flag out"))
 }
 
 /// Prints how good every choice is.
