@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Control::Continue
     })?;
-    let (set, report) = trainer.final_report(&run)?;
+    let (set, report) = trainer.final_evaluation(&run)?;
     println!("{set} set: {} samples, accuracy {:.2} %", report.samples(), 100.0 * report.accuracy().unwrap_or(0.0));
     std::fs::remove_dir_all(&folder)?;
     Ok(())

@@ -5,7 +5,7 @@ mod common;
 
 use pumice::check::cases::{Case, cases};
 use pumice::check::verify;
-use pumice::compile::build::{Feed, Options};
+use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::{training_graph, unfused_training_graph, update_of};
 use pumice::gpu::device::Limits;
 use pumice::graph::{Caps, Family, Graph, Kind};
@@ -22,7 +22,7 @@ fn run(limits: Limits, change: impl FnOnce(&mut Caps)) {
         // In inference also without the input's gradient: what it does not need is fused.
         let wanted: &[&[&str]] = if case.training { &[&["input"]] } else { &[&["input"], &[]] };
         for wanted in wanted {
-            let options = verify::Options { wanted, training: case.training, ..Default::default() };
+            let options = verify::VerifyOptions { wanted, training: case.training, ..Default::default() };
             match verify::verify(&mut session, &case.model, &case.train, None, &options) {
                 Ok(found) => {
                     let bad = found.nodes.iter().filter(|n| !n.ok);
@@ -56,7 +56,7 @@ fn every_node_equals_its_reference_with_kernels_for_gpus() {
 }
 
 fn graphs(case: &Case) -> [Graph; 2] {
-    let options = Options { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
     let update = update_of(&case.train);
     let fused = training_graph(&case.model, &options, &["input"], Some(&update));
     let plain = unfused_training_graph(&case.model, &options, &["input"], Some(&update));

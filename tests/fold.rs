@@ -2,7 +2,7 @@
 
 mod common;
 
-use pumice::compile::build::{Feed, Options, build};
+use pumice::compile::build::{BuildOptions, Feed, build};
 use pumice::compile::layout::Layout;
 use pumice::compile::{inference_graph, lower, prune};
 use pumice::gpu::Session;
@@ -30,7 +30,7 @@ fn output(session: &mut Session, graph: &Graph) -> HostTensor {
     let caps = session.device().caps().clone();
     let mut layout = Layout::default();
     layout.add(graph, &caps).expect("small tensors");
-    let options = lower::Options { batch: BATCH, reuse: true };
+    let options = lower::LowerOptions { batch: BATCH, reuse: true };
     let program = lower::lower(graph, &layout, &caps, options).expect("small tensors");
     let bound = session.bind(program, &layout).expect("it binds");
     parameters::initialise(session, &layout, 5);
@@ -55,7 +55,7 @@ fn count(graph: &Graph, name: &str) -> usize {
 }
 
 fn graphs(model: &Model) -> [Graph; 2] {
-    let options = Options { training: false, random: false, loss: false, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host, classes: None };
     let plain = prune::prune(build(model, &options).expect("it builds"));
     [plain, inference_graph(model, Feed::Host, None, false).expect("it builds")]
 }

@@ -106,7 +106,7 @@ fn every_model_verifies() {
         }
         train.batch.0 = if large(&model) { 1 } else { 3 };
         let numeric = path.ends_with("lenet5_mnist.json");
-        let options = verify::Options { numeric, ..Default::default() };
+        let options = verify::VerifyOptions { numeric, ..Default::default() };
         let found = verify::verify(&mut session, &model, &train, classes, &options).unwrap_or_else(|e| panic!("{e}"));
         let wrong: Vec<_> = found.nodes.iter().filter(|n| !n.ok).collect();
         assert!(wrong.is_empty(), "{}: {wrong:#?}", path.display());

@@ -4,7 +4,7 @@
 mod common;
 
 use pumice::check::trace::trace;
-use pumice::compile::build::{self, Feed, Options};
+use pumice::compile::build::{self, BuildOptions, Feed};
 use pumice::data::tensors::{Tensors, read_tensors};
 use pumice::gpu::device::Limits;
 use pumice::graph::Kind;
@@ -133,7 +133,7 @@ fn first_values_are_distributed_as_pytorchs() {
         if !row["init"].is_null() {
             layer["init"] = row["init"].clone();
         }
-        let options = Options { training: true, random: true, loss: false, feed: Feed::Host, classes: None };
+        let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host, classes: None };
         let graph = build::build(&model(&layer, &Json::Null), &options).unwrap_or_else(|e| panic!("{e}"));
         let weights = graph.nodes.iter().find(|n| n.name.ends_with(".weight")).expect("the layer has weights");
         let Kind::Parameter { fill, .. } = &weights.kind else { panic!("weights are a parameter") };

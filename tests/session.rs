@@ -4,7 +4,7 @@
 mod common;
 
 use pumice::check::verify;
-use pumice::compile::build::{Feed, Options};
+use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::layout::Layout;
 use pumice::compile::{
     Training, fuse, lower, plan, program::Program, prune, training, training_graph, unfused_training_graph, update_of,
@@ -100,7 +100,8 @@ fn outcome(session: &mut Session, graph: &Graph, batch: usize, inputs: &[(&str, 
     let caps = session.device().caps().clone();
     let mut layout = Layout::default();
     layout.add(graph, &caps).expect("small tensors");
-    let program = lower::lower(graph, &layout, &caps, lower::Options { batch, reuse: true }).expect("small tensors");
+    let program =
+        lower::lower(graph, &layout, &caps, lower::LowerOptions { batch, reuse: true }).expect("small tensors");
     let bound = session.bind(program, &layout).expect("it binds");
     parameters::initialise(session, &layout, 5);
     for (name, data) in inputs {
@@ -129,7 +130,7 @@ fn fused_equals_unfused() {
                 {{"op": "add", "from": ["b", "a"], "activation": "{activation}"}},
                 {{"op": "avg_pool2d", "size": 2, "ceil_mode": true}}, {{"op": "flatten"}}, {{"op": "dense", "units": 12, "activation": "{activation}"}}, {{"op": "dense", "units": 5}}]}}"#
         );
-        let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+        let options = BuildOptions { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
         let model = text(&spec);
         let fused = training_graph(&model, &options, &["input"], None).expect("it builds");
         let plain = prune::prune(unfused_training_graph(&model, &options, &["input"], None).expect("it builds"));
@@ -167,9 +168,14 @@ fn must_verify(session: &mut Session, spec: &str, batch: usize) {
     let model = text(spec);
     let mut train = train_of(&model);
     train.batch.0 = batch;
-    let found =
-        verify::verify(session, &model, &train, None, &verify::Options { wanted: &["input"], ..Default::default() })
-            .unwrap_or_else(|e| panic!("{e}"));
+    let found = verify::verify(
+        session,
+        &model,
+        &train,
+        None,
+        &verify::VerifyOptions { wanted: &["input"], ..Default::default() },
+    )
+    .unwrap_or_else(|e| panic!("{e}"));
     let wrong: Vec<_> = found.nodes.iter().filter(|n| !n.ok).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -246,7 +252,7 @@ fn a_broken_kernel_is_found() {
             &model,
             &train,
             Some(10),
-            &verify::Options { change: &change, ..Default::default() },
+            &verify::VerifyOptions { change: &change, ..Default::default() },
         )
         .expect("it runs");
         assert!(hit.get(), "{shader}.{entry} has a constant {constant}");
@@ -254,7 +260,11 @@ fn a_broken_kernel_is_found() {
         let first = found.nodes.iter().find(|n| !n.ok).expect("one is wrong");
         println!("{shader}.{entry} with {constant} = {value}: {} errs by {:e}", first.name, first.max_error);
     }
-    assert!(verify::verify(&mut session, &model, &train, Some(10), &verify::Options::default()).expect("it runs").ok());
+    assert!(
+        verify::verify(&mut session, &model, &train, Some(10), &verify::VerifyOptions::default())
+            .expect("it runs")
+            .ok()
+    );
 }
 
 #[test]
@@ -263,12 +273,12 @@ fn a_tensor_over_the_binding_limit_is_refused_with_the_batch_that_fits() {
         r#"{"version": 1, "input": {"height": 512, "width": 512, "channels": 3}, "loss": "mse", "train": {"batch": 4},
         "layers": [{"op": "conv2d", "filters": 64, "kernel": 1}]}"#,
     );
-    let options = Options { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
     let train = train_of(&model);
     let graph = training_graph(&model, &options, &[], Some(&update_of(&train))).expect("it builds");
     let mut layout = Layout::default();
     layout.add(&graph, &Caps::default()).expect("small parameters");
-    let options = lower::Options { batch: 4, reuse: true };
+    let options = lower::LowerOptions { batch: 4, reuse: true };
     let error = lower::lower(&graph, &layout, &Caps::default(), options).expect_err("268 MB pass 128 MiB").to_string();
     assert!(error.contains("conv2d_1/bias_add [N, 512, 512, 64]"), "{error}");
     assert!(error.contains("a batch of at most 2"), "{error}");
@@ -282,7 +292,7 @@ fn batches_are_gathered_and_losses_recorded() {
         Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
     let samples = problem.samples(16, session.device().caps());
     let feed = Feed::Resident { count: samples.count, order: "order", positions: samples.train };
-    let options = Options { training: true, random: true, loss: true, feed, classes: Some(10) };
+    let options = BuildOptions { training: true, random: true, loss: true, feed, classes: Some(10) };
     let mut graph = training_graph(&model, &options, &[], None).expect("it builds");
     let gather = graph.nodes.iter().position(|n| n.op().is_some_and(|o| o.name() == "gather")).expect("a gather");
     for (out, name) in ["images", "labels"].into_iter().enumerate() {
@@ -292,7 +302,7 @@ fn batches_are_gathered_and_losses_recorded() {
     let mut layout = Layout::default();
     layout.add(&graph, &caps).expect("small tensors");
     let program =
-        lower::lower(&graph, &layout, &caps, lower::Options { batch: 16, reuse: true }).expect("small tensors");
+        lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch: 16, reuse: true }).expect("small tensors");
     let bound = session.bind(program, &layout).expect("it binds");
     parameters::initialise(&session, &layout, 3);
     problem.upload(&session, &model).expect("samples");
@@ -345,7 +355,7 @@ fn what_is_recorded_equals_its_reference() {
         let caps = session.device().caps().clone();
         let mut layout = Layout::default();
         layout.add(&b.graph, &caps).expect("small tensors");
-        let options = lower::Options { batch: n + 3, reuse: true };
+        let options = lower::LowerOptions { batch: n + 3, reuse: true };
         let program = lower::lower(&b.graph, &layout, &caps, options).expect("small tensors");
         assert_eq!(program.dispatches.len(), if (n + 3) * classes > 1 << 14 { 2 } else { 1 });
         let bound = session.bind(program, &layout).expect("it binds");

@@ -3,7 +3,7 @@
 
 use pumice::check::bench;
 use pumice::check::cases::cases;
-use pumice::compile::build::{Feed, Options};
+use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::layout::Layout;
 use pumice::compile::program::{PipelineKey, Program};
 use pumice::compile::{lower, training_graph, unfused_training_graph, update_of};
@@ -15,7 +15,7 @@ fn programs() -> Vec<(String, Program)> {
     for case in cases().unwrap_or_else(|e| panic!("{e}")) {
         let feeds = [Feed::Host, Feed::Resident { count: 3, order: "order", positions: 3 }];
         for feed in feeds {
-            let options = Options { training: case.training, random: true, loss: true, feed, classes: None };
+            let options = BuildOptions { training: case.training, random: true, loss: true, feed, classes: None };
             let update = update_of(&case.train);
             for build in [training_graph, unfused_training_graph] {
                 // Rows with values as targets have no resident data set.
@@ -25,7 +25,7 @@ fn programs() -> Vec<(String, Program)> {
                     let caps = Caps { family, subgroup, ..Caps::default() };
                     let mut layout = Layout::default();
                     layout.add(&graph, &caps).expect("rows are small");
-                    let lowered = lower::Options { batch: case.train.batch.0, reuse: true };
+                    let lowered = lower::LowerOptions { batch: case.train.batch.0, reuse: true };
                     let program = lower::lower(&graph, &layout, &caps, lowered).expect("rows are small");
                     list.push((case.name.clone(), program));
                 }

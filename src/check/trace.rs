@@ -1,6 +1,6 @@
 //! One batch, step by step: activations, gradients and updated parameters as tensors, to compare with other implementations.
 
-use crate::compile::build::{Feed, Options};
+use crate::compile::build::{BuildOptions, Feed};
 use crate::compile::layout::Layout;
 use crate::compile::{lower, prune, unfused_training_graph, update_of};
 use crate::data::tensors::Tensors;
@@ -29,7 +29,7 @@ pub fn trace(
 ) -> Result<Tensors> {
     model.need_loss()?;
     train.optimizer.need_updates()?;
-    let options = Options { training: true, random: false, loss: true, feed: Feed::Host, classes };
+    let options = BuildOptions { training: true, random: false, loss: true, feed: Feed::Host, classes };
     let mut train = train.clone();
     train.accumulate.0 = 1;
     let mut graph = unfused_training_graph(model, &options, &["input"], Some(&update_of(&train)))?;
@@ -44,7 +44,7 @@ pub fn trace(
     let caps = session.device().caps().clone();
     let mut layout = Layout::default();
     layout.add(&graph, &caps)?;
-    let program = lower::lower(&graph, &layout, &caps, lower::Options { batch: n, reuse: true })?;
+    let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch: n, reuse: true })?;
     let bound = session.bind(program, &layout)?;
     parameters::load(session, &layout, weights.0, weights.1, false)?;
     let optimizer = &train.optimizer.optimizer;

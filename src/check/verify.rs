@@ -68,7 +68,7 @@ impl Verified {
 pub(super) type Feeds = BTreeMap<String, HostTensor>;
 
 /// What to verify beyond every node of a training step.
-pub struct Options<'a> {
+pub struct VerifyOptions<'a> {
     /// Inputs whose gradients are verified too, beyond what training computes.
     pub wanted: &'a [&'a str],
     /// Training mode, or the inference form with gradients through it.
@@ -79,9 +79,9 @@ pub struct Options<'a> {
     pub change: &'a dyn Fn(&mut Program),
 }
 
-impl Default for Options<'_> {
+impl Default for VerifyOptions<'_> {
     fn default() -> Self {
-        Options { wanted: &[], training: true, numeric: false, change: &|_| {} }
+        VerifyOptions { wanted: &[], training: true, numeric: false, change: &|_| {} }
     }
 }
 
@@ -94,12 +94,12 @@ pub fn verify(
     model: &Model,
     train: &TrainSpec,
     classes: Option<usize>,
-    options: &Options,
+    options: &VerifyOptions,
 ) -> Result<Verified> {
     if model.knn().is_none() {
         model.need_loss()?;
     }
-    let build = build::Options { training: options.training, random: true, loss: true, feed: Feed::Host, classes };
+    let build = build::BuildOptions { training: options.training, random: true, loss: true, feed: Feed::Host, classes };
     let mut single = train.clone();
     single.accumulate.0 = 1;
     let graph = training_graph(model, &build, options.wanted, Some(&update_of(&single)))?;
@@ -144,7 +144,7 @@ impl<'a> Check<'a> {
         let caps = session.device().caps().clone();
         let mut layout = Layout::default();
         layout.add(&graph, &caps)?;
-        let mut program = lower::lower(&graph, &layout, &caps, lower::Options { batch, reuse: false })?;
+        let mut program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: false })?;
         change(&mut program);
         let bound = session.bind(program, &layout)?;
         let feeds = feeds(&graph, batch, train.seed);
@@ -346,7 +346,7 @@ impl<'a> Check<'a> {
             wanted.insert(name.clone(), self.session.read_tensor(name, None)?);
         }
         let caps = self.session.device().caps().clone();
-        let options = lower::Options { batch: train.batch.0, reuse: true };
+        let options = lower::LowerOptions { batch: train.batch.0, reuse: true };
         let program = lower::lower(&self.production, &self.layout, &caps, options)?;
         let bound = self.session.bind(program, &self.layout)?;
         self.reset(train.seed);

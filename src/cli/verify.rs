@@ -40,7 +40,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         &model,
         &train,
         classes,
-        &verify::Options { numeric: args.numeric, ..Default::default() },
+        &verify::VerifyOptions { numeric: args.numeric, ..Default::default() },
     )?;
     if json {
         output::print_json(&found.to_json())?;

@@ -15,7 +15,7 @@ pub mod update;
 use crate::error::Result;
 use crate::graph::{Arena, Caps, Graph, Value};
 use crate::model::{Model, TrainSpec};
-use build::{Feed, Options};
+use build::{BuildOptions, Feed};
 use layout::Layout;
 use program::Program;
 use update::Update;
@@ -34,7 +34,12 @@ pub fn update_of(train: &TrainSpec) -> Update {
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
-pub fn training_graph(model: &Model, options: &Options, wanted: &[&str], update: Option<&Update>) -> Result<Graph> {
+pub fn training_graph(
+    model: &Model,
+    options: &BuildOptions,
+    wanted: &[&str],
+    update: Option<&Update>,
+) -> Result<Graph> {
     Ok(fuse::fuse(prune::prune(unfused_training_graph(model, options, wanted, update)?)))
 }
 
@@ -45,7 +50,7 @@ pub fn training_graph(model: &Model, options: &Options, wanted: &[&str], update:
 /// Layers whose shapes do not fit.
 pub fn unfused_training_graph(
     model: &Model,
-    options: &Options,
+    options: &BuildOptions,
     wanted: &[&str],
     update: Option<&Update>,
 ) -> Result<Graph> {
@@ -74,7 +79,7 @@ pub fn unfused_training_graph(
 /// # Errors
 /// Layers whose shapes do not fit.
 pub fn sums_graph(model: &Model, classes: Option<usize>) -> Result<Graph> {
-    let options = Options { training: false, random: false, loss: true, feed: Feed::Host, classes };
+    let options = BuildOptions { training: false, random: false, loss: true, feed: Feed::Host, classes };
     let mut graph = update::append_sums(build::build(model, &options)?);
     graph.loss = None;
     graph.keep.retain(|(name, _)| update::SUMS.contains(&name.as_str()));
@@ -87,7 +92,7 @@ pub fn sums_graph(model: &Model, classes: Option<usize>) -> Result<Graph> {
 /// Layers whose shapes do not fit.
 pub fn inference_graph(model: &Model, feed: Feed, classes: Option<usize>, loss: bool) -> Result<Graph> {
     let loss = loss && !model.loss.is_empty();
-    let options = Options { training: false, random: false, loss, feed, classes };
+    let options = BuildOptions { training: false, random: false, loss, feed, classes };
     let mut graph = build::build(model, &options)?;
     if model.knn().is_some() {
         let vote = graph.nodes.iter().find(|node| node.op().is_some_and(|op| op.name() == "vote"));
@@ -136,7 +141,8 @@ pub fn training(
     let batch = train.batch.0;
     let count = samples.count;
     let feed = |order, positions| Feed::Resident { count, order, positions };
-    let options = Options { training: true, random: true, loss: true, feed: feed("order", samples.train), classes };
+    let options =
+        BuildOptions { training: true, random: true, loss: true, feed: feed("order", samples.train), classes };
     let graph = match train.optimizer.at_once() {
         true => sums_graph(model, classes)?,
         false => training_graph(model, &options, &[], Some(&update_of(train)))?,
@@ -145,7 +151,7 @@ pub fn training(
     let mut layout = Layout::default();
     layout.add(&graph, caps)?;
     layout.add(&eval_graph, caps)?;
-    let lowered = lower::Options { batch, reuse: true };
+    let lowered = lower::LowerOptions { batch, reuse: true };
     let step = lower::lower(&graph, &layout, caps, lowered)?;
     let eval = lower::lower(&eval_graph, &layout, caps, lowered)?;
     let moments = train.optimizer.optimizer.moments();

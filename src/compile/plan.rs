@@ -108,7 +108,7 @@ fn measure(model: &Model, train: &TrainSpec, classes: Option<usize>, caps: &Caps
     let graph = inference_graph(model, build::Feed::Host, classes, false)?;
     let mut layout = Layout::default();
     layout.add(&graph, caps)?;
-    let program = lower::lower(&graph, &layout, caps, lower::Options { batch: train.batch.0, reuse: true })?;
+    let program = lower::lower(&graph, &layout, caps, lower::LowerOptions { batch: train.batch.0, reuse: true })?;
     Ok((bytes_of(&layout, &[&program]), program.dispatches.len()))
 }
 
@@ -123,7 +123,7 @@ pub fn plan(
     caps: &Caps,
     memory: Option<u64>,
 ) -> Result<Plan> {
-    let options = build::Options { training: true, random: true, loss: false, feed: build::Feed::Host, classes };
+    let options = build::BuildOptions { training: true, random: true, loss: false, feed: build::Feed::Host, classes };
     let graph = build::build(model, &options)?;
     let batch = train.batch.0;
     let rows = rows(&graph, batch);

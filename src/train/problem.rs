@@ -1,7 +1,7 @@
 //! A model with its data: what training and evaluation share before an adapter is opened.
 
 use crate::compile::Samples;
-use crate::compile::build::{self, Feed, Options};
+use crate::compile::build::{self, BuildOptions, Feed};
 use crate::compile::plan::free_memory;
 use crate::data::store::{Store, picked};
 use crate::data::{self, Columns, Dataset, Format, Split, Want, order, table};
@@ -103,7 +103,7 @@ pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
 /// How many classes the scores tell apart: labels are below it. The smallest count where several losses judge; a single score of a loss
 /// that takes values or classes stands for two.
 fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
-    let options = Options { training: false, random: false, loss: false, feed: Feed::Host, classes };
+    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host, classes };
     let graph = build::build(model, &options)?;
     let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
     let mut least = model.knn().and_then(|(layer, _)| output(&layer.name)).map(|value| graph.ty(value).channels());

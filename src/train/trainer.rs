@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Arena, RING, Segment, Step};
 use crate::model::{Metric, Model, TrainSpec};
-use crate::task::Report;
+use crate::task::Evaluation;
 use serde_json::{Value as Json, json};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -420,12 +420,12 @@ impl Trainer {
             "step": self.progress.step,
             "train_loss": self.progress.loss_sum / seen,
             "train_accuracy": classes.then_some(self.progress.correct / seen),
-            "val_loss": validation.as_ref().map(Report::loss),
-            "val_accuracy": validation.as_ref().and_then(Report::accuracy),
+            "val_loss": validation.as_ref().map(Evaluation::loss),
+            "val_accuracy": validation.as_ref().and_then(Evaluation::accuracy),
             "samples": self.progress.seen,
             "seconds": seconds,
         });
-        if let Some(errors) = validation.as_ref().and_then(Report::errors) {
+        if let Some(errors) = validation.as_ref().and_then(Evaluation::errors) {
             line["val_mae"] = json!(errors.mae());
             line["val_mse"] = json!(errors.mse());
             line["val_r2"] = json!(errors.r2());
@@ -441,11 +441,11 @@ impl Trainer {
     }
 
     /// Whether a validation found this epoch's parameters the best so far; counts the epochs since, for early stopping.
-    fn judge(&mut self, validation: Option<&Report>) -> bool {
-        let Some(report) = validation else { return false };
+    fn judge(&mut self, validation: Option<&Evaluation>) -> bool {
+        let Some(evaluation) = validation else { return false };
         let stopping = self.train.early_stopping.as_ref();
         let metric = stopping.map_or(Metric::ValLoss, |s| s.metric);
-        let score = metric::score(metric, report);
+        let score = metric::score(metric, evaluation);
         let better = self.progress.best.is_none_or(|best| score > best || best.is_nan());
         if better {
             self.progress.best = Some(score);
@@ -477,7 +477,7 @@ impl Trainer {
     ///
     /// # Errors
     /// What the adapter or the disk reports.
-    pub fn final_report(&mut self, run: &Run) -> Result<(&'static str, Report)> {
+    pub fn final_evaluation(&mut self, run: &Run) -> Result<(&'static str, Evaluation)> {
         let weights = run.read_weights()?;
         let file = run.weights_path();
         parameters::load(&self.session, &self.training.layout, &file, &weights, false)?;

@@ -55,25 +55,25 @@ impl Bench {
     }
 }
 
-/// What a run of the benchmarks consists of.
-pub struct Plan {
+/// What is to be measured.
+pub struct Selection {
     rows: Vec<Row>,
     workloads: Vec<Workload>,
 }
 
-impl Plan {
+impl Selection {
     /// Everything but the rows of the case table; with a filter, all of either kind of which it is part of the name. `matmul_N` is
     /// there for every N.
     ///
     /// # Errors
     /// A filter that is part of no name.
-    pub fn new(filter: Option<&str>) -> Result<Plan> {
+    pub fn new(filter: Option<&str>) -> Result<Selection> {
         let mut rows = vec![Row::matmul(512)?, Row::matmul(1024)?];
         for case in cases::bench_cases()? {
             rows.push(Row::of_case(&case)?);
         }
         let mut workloads = workload::all()?;
-        let Some(filter) = filter else { return Ok(Plan { rows, workloads }) };
+        let Some(filter) = filter else { return Ok(Selection { rows, workloads }) };
         for case in cases::cases()? {
             rows.push(Row::of_case(&case)?);
         }
@@ -89,15 +89,15 @@ impl Plan {
                 `conv2d_grad_weight`; without a filter all but the rows of cases.json run";
             return Err(Error::usage(format!("no benchmark's name contains `{filter}`"), hint));
         }
-        Ok(Plan { rows, workloads })
+        Ok(Selection { rows, workloads })
     }
 
     /// A training step of a spec of the user's, on random images.
     ///
     /// # Errors
     /// A spec without a loss.
-    pub fn of(model: Model) -> Result<Plan> {
-        Ok(Plan { rows: Vec::new(), workloads: vec![Workload::of(model)?] })
+    pub fn of(model: Model) -> Result<Selection> {
+        Ok(Selection { rows: Vec::new(), workloads: vec![Workload::of(model)?] })
     }
 
     /// Measures. `open` opens the device: once for the kernels and once for each workload, whose start-up is measured too. `show` is told

@@ -4,7 +4,7 @@ use super::measure::{Times, measure};
 use super::roof::Roof;
 use crate::check::cases::Case;
 use crate::check::verify;
-use crate::compile::build::{Feed, Options};
+use crate::compile::build::{BuildOptions, Feed};
 use crate::compile::layout::Layout;
 use crate::compile::program::{Dispatch, Program};
 use crate::compile::{inference_graph, lower, training_graph, update_of};
@@ -103,7 +103,8 @@ impl Row {
     /// # Errors
     /// A row whose layers do not fit.
     pub fn of_case(case: &Case) -> Result<Row> {
-        let options = Options { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
+        let options =
+            BuildOptions { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
         let graph = training_graph(&case.model, &options, &["input"], Some(&update_of(&case.train)))?;
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let mut nodes = Vec::new();
@@ -143,7 +144,7 @@ impl Row {
         let caps = session.device().caps().clone();
         let mut layout = Layout::default();
         layout.add(&self.graph, &caps)?;
-        let options = lower::Options { batch: self.batch, reuse: false };
+        let options = lower::LowerOptions { batch: self.batch, reuse: false };
         let program = lower::lower(&self.graph, &layout, &caps, options)?;
         let before = session.compiled().1;
         let bound = session.bind(program, &layout)?;

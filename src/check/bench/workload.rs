@@ -189,7 +189,7 @@ impl Workload {
         let mut layout = Layout::default();
         layout.add(&graph, &caps)?;
         let batch = self.train.batch.0;
-        let program = lower::lower(&graph, &layout, &caps, lower::Options { batch, reuse: true })?;
+        let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: true })?;
         let bound = session.bind(program, &layout)?;
         parameters::initialise(session, &layout, self.train.seed);
         for (name, tensor) in verify::feeds(&graph, batch, self.train.seed) {

@@ -1,7 +1,7 @@
 //! `pumice train` of a model that stores its training set: the search over k and metric, the run folder, the report.
 
 use super::args::{Args, refuse};
-use super::result::print_report;
+use super::result::print_evaluation;
 use super::start::{folder, open, settle};
 use crate::cli::outcome::Outcome;
 use crate::cli::{expand, numbers, output};
@@ -45,13 +45,13 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     run.write_spec(&expand::text(&model))?;
     run.write_weights(&stored)?;
     show(&tried, &best, json)?;
-    let report = knn::evaluate(&mut inference, &model, &problem, positions)?;
+    let evaluation = knn::evaluate(&mut inference, &model, &problem, positions)?;
     let search: Vec<_> = tried.iter().map(Tried::to_json).collect();
     run.append_metrics(&json!({
         "epoch": 1, "step": 0, "train_loss": null, "val_loss": best.accuracy.map(|a| 1.0 - a), "val_accuracy": best.accuracy,
         "seconds": start.elapsed().as_secs_f64(), "search": search,
     }))?;
-    print_report(&run, split, &report, &problem.classes, json)?;
+    print_evaluation(&run, split, &evaluation, &problem.classes, json)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,14 +1,14 @@
 //! `pumice train` of a model that is solved for at once: the run folder and the report.
 
 use super::args::{Args, refuse};
-use super::result::print_report;
+use super::result::print_evaluation;
 use super::start::{folder, open, settle};
 use crate::cli::outcome::Outcome;
 use crate::cli::{expand, numbers, output};
 use crate::gpu::Session;
 use crate::model::{Model, TrainSpec};
 use crate::spec::Field;
-use crate::task::Report;
+use crate::task::Evaluation;
 use crate::train::fit::normal_equation::NormalEquation;
 use crate::train::{Run, problem};
 use serde_json::{Value as Json, json};
@@ -42,10 +42,10 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
         event["event"] = json!("epoch");
         output::print_json(&event)?;
     }
-    let reports = [("test", on_test), ("validation", on_validation), ("train", on_train)];
-    let best = reports.into_iter().find_map(|(split, report)| report.map(|report| (split, report)));
-    let (split, report) = best.expect("there are rows to train on");
-    print_report(&run, split, &report, &[], json)?;
+    let evaluations = [("test", on_test), ("validation", on_validation), ("train", on_train)];
+    let best = evaluations.into_iter().find_map(|(split, evaluation)| evaluation.map(|evaluation| (split, evaluation)));
+    let (split, evaluation) = best.expect("there are rows to train on");
+    print_evaluation(&run, split, &evaluation, &[], json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -61,30 +61,30 @@ fn ignored(train: &TrainSpec) {
 }
 
 /// How good the solution is on the training, validation and test rows, as far as there are any.
-fn evaluate(solver: &mut NormalEquation) -> crate::error::Result<[Option<Report>; 3]> {
+fn evaluate(solver: &mut NormalEquation) -> crate::error::Result<[Option<Evaluation>; 3]> {
     let problem = solver.problem();
     let splits = [problem.train.clone(), problem.validation.clone(), problem.test.clone()];
-    let mut reports = [None, None, None];
-    for (report, positions) in reports.iter_mut().zip(splits).filter(|(_, positions)| !positions.is_empty()) {
-        *report = Some(solver.evaluate(&positions)?);
+    let mut evaluations = [None, None, None];
+    for (evaluation, positions) in evaluations.iter_mut().zip(splits).filter(|(_, positions)| !positions.is_empty()) {
+        *evaluation = Some(solver.evaluate(&positions)?);
     }
-    Ok(reports)
+    Ok(evaluations)
 }
 
 /// The one line of `metrics.jsonl`.
-fn metrics(train: Option<&Report>, validation: Option<&Report>, seconds: f64) -> Json {
-    let errors = validation.and_then(Report::errors);
+fn metrics(train: Option<&Evaluation>, validation: Option<&Evaluation>, seconds: f64) -> Json {
+    let errors = validation.and_then(Evaluation::errors);
     json!({
         "epoch": 1,
         "step": 0,
-        "train_loss": train.map(Report::loss),
+        "train_loss": train.map(Evaluation::loss),
         "train_accuracy": null,
-        "val_loss": validation.map(Report::loss),
+        "val_loss": validation.map(Evaluation::loss),
         "val_accuracy": null,
         "val_mae": errors.map(|e| e.mae()),
         "val_mse": errors.map(|e| e.mse()),
         "val_r2": errors.map(|e| e.r2()),
-        "samples": train.map(Report::samples),
+        "samples": train.map(Evaluation::samples),
         "seconds": seconds,
     })
 }

@@ -3,22 +3,28 @@
 use crate::cli::{eval, numbers, output};
 use crate::error::Result;
 use crate::report::table::{Align, Table};
-use crate::task::Report;
+use crate::task::Evaluation;
 use crate::train::Run;
 use serde_json::{Value as Json, json};
 
-/// Prints the report on a split, and for people the table of epochs before it.
-pub(super) fn print_report(run: &Run, split: &str, report: &Report, classes: &[String], json: bool) -> Result<()> {
+/// Prints the evaluation of a split, and for people the table of epochs before it.
+pub(super) fn print_evaluation(
+    run: &Run,
+    split: &str,
+    evaluation: &Evaluation,
+    classes: &[String],
+    json: bool,
+) -> Result<()> {
     if json {
         let mut line = json!({ "event": "report", "split": split });
-        if let (Some(line), Json::Object(report)) = (line.as_object_mut(), report.to_json()) {
-            line.extend(report);
+        if let (Some(line), Json::Object(numbers)) = (line.as_object_mut(), evaluation.to_json()) {
+            line.extend(numbers);
         }
         return output::print_json(&line);
     }
     let epochs = epochs(&run.read_metrics()?);
-    let report = eval::text(report, classes);
-    output::print(&format!("{epochs}\n{split} set, {report}\nrun folder: {}\n", run.dir().display()))
+    let text = eval::text(evaluation, classes);
+    output::print(&format!("{epochs}\n{split} set, {text}\nrun folder: {}\n", run.dir().display()))
 }
 
 /// The table of `metrics.jsonl`; a column without any value is left out.

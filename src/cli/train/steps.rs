@@ -1,7 +1,7 @@
 //! `pumice train` of a model that is fitted step by step, by gradients.
 
 use super::args::Args;
-use super::result::print_report;
+use super::result::print_evaluation;
 use super::start::{folder, open, settle};
 use super::{profile, resume};
 use crate::check::Profile;
@@ -60,8 +60,8 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
         output::note(&resume_hint(args, &run, trainer.steps_done()));
         return Ok(ExitCode::from(if reason == "stopped" { INTERRUPTED } else { 0 }));
     }
-    let (split, report) = trainer.final_report(&run)?;
-    print_report(&run, split, &report, &class_names, json)?;
+    let (split, evaluation) = trainer.final_evaluation(&run)?;
+    print_evaluation(&run, split, &evaluation, &class_names, json)?;
     Ok(ExitCode::SUCCESS)
 }
 

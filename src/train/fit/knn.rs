@@ -7,8 +7,8 @@ use crate::gpu::Session;
 use crate::model::Model;
 use crate::ops::knn::{Metric, shares};
 use crate::spec::Count;
-use crate::task::Report;
-use crate::task::classify::{ClassifyReport, Confusion, argmax};
+use crate::task::Evaluation;
+use crate::task::classify::{ClassifyEvaluation, Confusion, argmax};
 use crate::tensor::{Data, HostTensor};
 use crate::train::infer::{Inference, input_data};
 use crate::train::problem::{Opening, Problem};
@@ -131,7 +131,7 @@ pub fn best(tried: &[Tried]) -> Tried {
 ///
 /// # Errors
 /// What the adapter reports.
-pub fn evaluate(inference: &mut Inference, model: &Model, problem: &Problem, positions: &[u32]) -> Result<Report> {
+pub fn evaluate(inference: &mut Inference, model: &Model, problem: &Problem, positions: &[u32]) -> Result<Evaluation> {
     let mut confusion: Option<Confusion> = None;
     for positions in positions.chunks(inference.batch()) {
         let votes = inference.predict(&images(model, problem, positions)?)?;
@@ -139,7 +139,7 @@ pub fn evaluate(inference: &mut Inference, model: &Model, problem: &Problem, pos
         confusion.add_scores(&problem.labels_of(positions), votes.as_f32());
     }
     let confusion = confusion.unwrap_or_else(|| Confusion::new(problem.classes.len()));
-    Ok(Report::Classify(ClassifyReport::new(1.0 - confusion.accuracy(), confusion)))
+    Ok(Evaluation::Classify(ClassifyEvaluation::new(1.0 - confusion.accuracy(), confusion)))
 }
 
 /// Counts the samples that a model will store, where its spec does not say: for a plan of its memory.

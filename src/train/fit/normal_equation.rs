@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Bound, Session};
 use crate::graph::{Segment, Step};
 use crate::model::{Model, TrainSpec};
-use crate::task::Report;
+use crate::task::Evaluation;
 use crate::tensor::{Data, HostTensor};
 use crate::train::problem::Problem;
 use crate::train::{infer, parameters};
@@ -101,7 +101,7 @@ impl NormalEquation {
     ///
     /// # Errors
     /// What the adapter reports.
-    pub fn evaluate(&mut self, positions: &[u32]) -> Result<Report> {
+    pub fn evaluate(&mut self, positions: &[u32]) -> Result<Evaluation> {
         infer::evaluate(&mut self.session, &self.eval, &self.problem, positions)
     }
 
