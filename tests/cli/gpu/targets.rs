@@ -17,7 +17,7 @@ fn binary(dir: &Path) {
 
 #[test]
 fn one_score_tells_two_classes_apart() {
-    if !gpu() {
+    if !adapter() {
         return;
     }
     let dir = folder();
@@ -58,7 +58,7 @@ fn one_score_tells_two_classes_apart() {
 
 #[test]
 fn a_new_head_is_trained_and_the_frozen_trunk_keeps_its_bytes() {
-    if !gpu() {
+    if !adapter() {
         return;
     }
     let dir = folder();
