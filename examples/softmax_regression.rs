@@ -2,9 +2,9 @@
 //!
 //!     cargo run --release --example softmax_regression
 
-use pumice::compile::model::load;
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Device, Session};
+use pumice::model::load;
 use pumice::spec::Source;
 use pumice::train::{Control, Event, Opening, Problem, Run, Trainer, problem};
 use std::error::Error;
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Control::Continue
     })?;
-    let (set, report) = trainer.final_report(&run)?;
+    let (set, report) = trainer.final_evaluation(&run)?;
     println!("{set} set: {} samples, accuracy {:.2} %", report.samples(), 100.0 * report.accuracy().unwrap_or(0.0));
     std::fs::remove_dir_all(&folder)?;
     Ok(())

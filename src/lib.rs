@@ -1,23 +1,28 @@
 //! Pumice trains and runs image networks described in a JSON file, on any GPU that WebGPU reaches, or on a software adapter.
 //!
-//! The modules, in pipeline order:
+//! The modules, in pipeline order. A module names only those above it; `tests/layering.rs` proves that.
 //!
 //! - [`tensor`], [`error`]: what everything shares
 //! - [`spec`]: JSON with comments → a tree with source positions → typed structs, with diagnostics
 //! - [`graph`]: nodes, the op contract, kernels as data, the f64 reference walk
 //! - [`ops`]: one file per op family: JSON keys, shape, gradient, kernels, reference
-//! - [`compile`]: expand → build → autodiff → optimizer → prune → fuse → lower → memory → [`compile::program::Program`]
+//! - [`model`]: the typed spec: its sections, names, sugar such as `repeat` and `residual`, the JSON Schema
+//! - [`compile`]: build → autodiff → update → prune → fuse → lower → memory → stage → [`compile::program::Program`]
 //! - [`gpu`]: the device, the store of persistent tensors, the executor. Nothing before it knows wgpu
-//! - [`data`], [`task`]: data sets and what a kind of problem adds
-//! - [`train`]: the trainer, evaluation, run folders, verification
+//! - [`data`]: data sets, one reader a format. Knows tensors, errors and the spec only
+//! - [`task`]: what a kind of problem adds: counting, metrics, decoding. Knows no program
+//! - [`train`]: the trainer, evaluation, prediction, run folders; [`train::fit`]: the ways to fit that are no steps
+//! - [`check`]: what measures Pumice itself: verify, trace, the case table, profile, benchmarks
 //! - [`report`], [`cli`]: what a person sees
 
+pub mod check;
 pub mod cli;
 pub mod compile;
 pub mod data;
 pub mod error;
 pub mod gpu;
 pub mod graph;
+pub mod model;
 pub mod ops;
 pub mod report;
 pub mod spec;

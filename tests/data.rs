@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use pumice::data::tensors::{Tensors, read_tensors, read_with_state, write_tensors, write_with_state};
-use pumice::data::{self, Dataset, Kind, Split, Want, picture};
+use pumice::data::{self, Dataset, Format, Split, Want, picture};
 use pumice::error::{Error, Result};
 use pumice::tensor::{Data, HostTensor};
 use pumice::train::run::Run;
@@ -47,7 +47,7 @@ fn open_wanting(want: Want, change: impl FnOnce(&Path)) -> Result<data::Splits> 
     fs::write(dir.path().join("train-images-idx3-ubyte"), idx(&[3, 2, 2], &pixels)).unwrap();
     fs::write(dir.path().join("train-labels-idx1-ubyte.gz"), gzip(&idx(&[3], &[0, 2, 1]))).unwrap();
     change(dir.path());
-    data::open(Kind::Idx, Some(dir.path()), want)
+    data::open(Format::Idx, Some(dir.path()), want)
 }
 
 /// Asserts that the user is to mend something, and that the message holds every one of `words`.
@@ -70,11 +70,11 @@ fn pixels(set: &Dataset) -> Vec<u8> {
 #[test]
 fn bundled_digits_are_all_there() {
     let want = Want { test: true, classes: Some(10), ..TRAIN };
-    let splits = data::open(Kind::Bundled, None, want).unwrap();
+    let splits = data::open(Format::Bundled, None, want).unwrap();
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!((train.len(), test.len(), train.dims()), (8000, 2000, [28, 28, 1].as_slice()));
     assert_eq!(train.classes.last().unwrap(), "9");
-    assert_eq!(data::count_classes(Kind::Bundled, None).unwrap(), 10);
+    assert_eq!(data::count_classes(Format::Bundled, None).unwrap(), 10);
     assert_eq!(train.labels.iter().max(), Some(&9));
     // MNIST's mean is 0.1307: a shift by a byte in the reader would show.
     let mean = pixels(&train).iter().map(|&p| f64::from(p)).sum::<f64>() / train.samples.elements() as f64 / 255.0;
@@ -93,8 +93,10 @@ fn idx_is_read_plain_and_packed() {
     assert_eq!(renamed.unwrap().train.unwrap(), train);
     // Bundled with a folder means the files in it.
     let dir = tempfile::tempdir().unwrap();
-    assert_says(data::open(Kind::Bundled, Some(dir.path()), TRAIN), &["training images are missing"]);
-    assert!(data::has(Kind::Bundled, None, Split::Test) && !data::has(Kind::Bundled, Some(dir.path()), Split::Test));
+    assert_says(data::open(Format::Bundled, Some(dir.path()), TRAIN), &["training images are missing"]);
+    assert!(
+        data::has(Format::Bundled, None, Split::Test) && !data::has(Format::Bundled, Some(dir.path()), Split::Test)
+    );
 }
 
 #[test]
@@ -103,9 +105,9 @@ fn missing_files_are_listed() {
     let names = ["train-labels-idx1-ubyte, ", "train-labels-idx1-ubyte.gz", "train-labels.idx1-ubyte", "--data"];
     assert_says(no_labels, &names);
     assert_says(open_wanting(Want { test: true, ..TRAIN }, |_| ()), &["test images are missing", "t10k-images-idx3"]);
-    assert_says(data::open(Kind::Idx, None, TRAIN), &["needs a folder", "--data DIR"]);
-    assert_says(data::open(Kind::Idx, Some(Path::new("no/such")), TRAIN), &["no/such", "no such folder"]);
-    assert_says(data::count_classes(Kind::Idx, Some(Path::new("Cargo.toml"))), &["Cargo.toml: not a folder"]);
+    assert_says(data::open(Format::Idx, None, TRAIN), &["needs a folder", "--data DIR"]);
+    assert_says(data::open(Format::Idx, Some(Path::new("no/such")), TRAIN), &["no/such", "no such folder"]);
+    assert_says(data::count_classes(Format::Idx, Some(Path::new("Cargo.toml"))), &["Cargo.toml: not a folder"]);
 }
 
 /// Opens the three images with other bytes in the file of images.

@@ -1,9 +1,9 @@
 //! Without an adapter: the text of a small graph and of its program, as reviewed. A change of the passes shows here as a difference
 //! to read; `PUMICE_BLESS=1 cargo test --test golden` writes the new text.
 
-use pumice::compile::model;
 use pumice::compile::{Samples, training};
 use pumice::graph::Caps;
+use pumice::model;
 use pumice::spec::Source;
 use std::path::PathBuf;
 

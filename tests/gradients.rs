@@ -1,8 +1,10 @@
 //! Without an adapter: every gradient of every row of the case table, as the graph computes it in f64, against central differences
 //! of the forward pass in f64.
 
+use pumice::check::cases::{Case, cases};
+use pumice::check::verify::sample;
 use pumice::compile::autodiff::autodiff;
-use pumice::compile::build::{Feed, Options};
+use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::unfused_training_graph;
 use pumice::graph::{Builder, Fill, Graph, Kind, RefTensor, Step, walk};
 use pumice::ops::{
@@ -11,8 +13,6 @@ use pumice::ops::{
     loss::MeanLoss,
 };
 use pumice::tensor::{DType, TensorType};
-use pumice::train::cases::{Case, cases};
-use pumice::train::verify::sample;
 use std::collections::HashMap;
 
 /// First values of inputs, parameters and states: random, off the kinks with probability one.
@@ -44,7 +44,7 @@ fn sources(graph: &Graph, step: &Step) -> HashMap<usize, RefTensor> {
 }
 
 fn check(case: &Case, wrong: &mut Vec<String>) -> usize {
-    let options = Options { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
     let graph = unfused_training_graph(&case.model, &options, &["input"], None)
         .unwrap_or_else(|e| panic!("{}: {e}", case.name));
     compare(&case.name, &graph, case.train.batch.0, wrong)

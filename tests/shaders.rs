@@ -1,21 +1,21 @@
 //! Without an adapter: every pipeline of every row and model expands to WGSL that naga accepts and translates for Vulkan, Metal and
 //! DX12, and binds what its kernel says.
 
-use pumice::compile::build::{Feed, Options};
+use pumice::check::bench;
+use pumice::check::cases::cases;
+use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::layout::Layout;
 use pumice::compile::program::{PipelineKey, Program};
 use pumice::compile::{lower, training_graph, unfused_training_graph, update_of};
 use pumice::gpu::{shader, words};
 use pumice::graph::{Caps, Family};
-use pumice::train::bench;
-use pumice::train::cases::cases;
 
 fn programs() -> Vec<(String, Program)> {
     let mut list = vec![("roofs of `pumice bench`".to_string(), bench::roof_program(&Caps::default()))];
     for case in cases().unwrap_or_else(|e| panic!("{e}")) {
         let feeds = [Feed::Host, Feed::Resident { count: 3, order: "order", positions: 3 }];
         for feed in feeds {
-            let options = Options { training: case.training, random: true, loss: true, feed, classes: None };
+            let options = BuildOptions { training: case.training, random: true, loss: true, feed, classes: None };
             let update = update_of(&case.train);
             for build in [training_graph, unfused_training_graph] {
                 // Rows with values as targets have no resident data set.
@@ -25,7 +25,7 @@ fn programs() -> Vec<(String, Program)> {
                     let caps = Caps { family, subgroup, ..Caps::default() };
                     let mut layout = Layout::default();
                     layout.add(&graph, &caps).expect("rows are small");
-                    let lowered = lower::Options { batch: case.train.batch.0, reuse: true };
+                    let lowered = lower::LowerOptions { batch: case.train.batch.0, reuse: true };
                     let program = lower::lower(&graph, &layout, &caps, lowered).expect("rows are small");
                     list.push((case.name.clone(), program));
                 }

@@ -1,14 +1,14 @@
 //! Without an adapter: what the layers that move cells about say to keys that do not fit.
 
-use pumice::compile::build::{Feed, Options, build};
-use pumice::compile::model;
+use pumice::compile::build::{BuildOptions, Feed, build};
+use pumice::model;
 use pumice::spec::Source;
 
 /// What is said of a picture of 5 x 5 x 3 through these layers; nothing where they fit.
 fn answer(layers: &str) -> Option<String> {
     let input = r#""input": { "height": 5, "width": 5, "channels": 3 }"#;
     let text = format!(r#"{{ "version": 1, {input}, "layers": [{layers}] }}"#);
-    let options = Options { training: true, random: true, loss: false, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host, classes: None };
     let graph = model::load(Source { file: "test".into(), text }, &[]).and_then(|model| build(&model, &options));
     graph.err().map(|e| e.to_string())
 }

@@ -1,8 +1,8 @@
 //! The spec: what is accepted, what it expands to, and what is said about every kind of mistake, with its place.
 
-use pumice::compile::expand::schema;
-use pumice::compile::model::{Model, load};
 use pumice::error::{Diagnostic, Error};
+use pumice::model::schema;
+use pumice::model::{Model, load};
 use pumice::spec::Source;
 use std::path::PathBuf;
 

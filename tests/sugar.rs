@@ -1,8 +1,8 @@
 //! Variables, blocks and branches: what they expand to, and what is said about mistakes in them, at the line the person wrote.
 
-use pumice::compile::expand::schema;
-use pumice::compile::model::{Model, load};
 use pumice::error::Error;
+use pumice::model::schema;
+use pumice::model::{Model, load};
 use pumice::spec::Source;
 use std::path::PathBuf;
 

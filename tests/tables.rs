@@ -1,13 +1,13 @@
 //! Folders of pictures, CIFAR-10's batches and CSV tables: what is read, every message, and models of the small tables against closed forms.
 
 mod common;
+#[path = "tables/gpu.rs"]
+mod gpu;
 
 use image::{ImageFormat, Rgb, RgbImage};
 use pumice::data::store::Store;
-use pumice::data::table::Columns;
-use pumice::data::{self, Dataset, Kind, Split, Splits, Want, tensors};
+use pumice::data::{self, Columns, Dataset, Format, Split, Splits, Want};
 use pumice::error::Result;
-use pumice::gpu::device::Limits;
 use pumice::tensor::Data;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -51,37 +51,39 @@ fn features(set: &Dataset) -> Vec<f32> {
 }
 
 const RED: [u8; 3] = [255, 0, 0];
+
 const GREEN: [u8; 3] = [0, 255, 0];
+
 const BLUE: [u8; 3] = [0, 0, 255];
 
 #[test]
 fn folders_are_classes_in_the_order_of_their_names() {
     let files = [("cat/b.png", RED), ("cat/a.bmp", GREEN), ("ant/z.webp", BLUE), ("dog/k.png", RED)];
     let dir = pictures(&files);
-    let set = data::open(Kind::Folder, Some(dir.path()), want_pictures()).unwrap().train.unwrap();
+    let set = data::open(Format::Folder, Some(dir.path()), want_pictures()).unwrap().train.unwrap();
     assert_eq!(set.classes, ["ant", "cat", "dog"]);
     assert_eq!(set.labels, [0, 1, 1, 2]);
     assert_eq!((set.len(), set.dims()), (4, [2, 3, 3].as_slice()));
     let all = pixels(&set);
     let first: Vec<&[u8]> = all.chunks(18).map(|image| &image[..3]).collect();
     assert_eq!(first, [BLUE, GREEN, RED, RED]);
-    assert_eq!(data::count_classes(Kind::Folder, Some(dir.path())).unwrap(), 3);
+    assert_eq!(data::count_classes(Format::Folder, Some(dir.path())).unwrap(), 3);
     let test = Want { train: false, test: true, ..want_pictures() };
-    assert_says(data::open(Kind::Folder, Some(dir.path()), test), &["no test set", "--split"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), test), &["no test set", "--split"]);
     let few = Want { classes: Some(2), ..want_pictures() };
-    assert_says(data::open(Kind::Folder, Some(dir.path()), few), &["3 class folders", "2 classes"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), few), &["3 class folders", "2 classes"]);
 }
 
 #[test]
 fn broken_pictures_are_skipped_by_name_or_stop() {
     let dir = pictures(&[("a/1.png", RED), ("a/3.png", BLUE), ("b/1.png", GREEN)]);
     std::fs::write(dir.path().join("a/2.png"), "no picture").unwrap();
-    let Splits { train, skipped, .. } = data::open(Kind::Folder, Some(dir.path()), want_pictures()).unwrap();
+    let Splits { train, skipped, .. } = data::open(Format::Folder, Some(dir.path()), want_pictures()).unwrap();
     let train = train.unwrap();
     assert_eq!((train.labels.as_slice(), &pixels(&train)[18..21]), ([0, 0, 1].as_slice(), BLUE.as_slice()));
     assert!(skipped.len() == 1 && skipped[0].contains("2.png: not a PNG"), "{skipped:?}");
     let strict = Want { strict: true, ..want_pictures() };
-    assert_says(data::open(Kind::Folder, Some(dir.path()), strict), &["2.png", "convert it"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), strict), &["2.png", "convert it"]);
 }
 
 #[test]
@@ -91,7 +93,7 @@ fn pictures_that_stay_in_their_files_are_the_same() {
     std::fs::write(dir.path().join("train/a/2.png"), "no picture").unwrap();
     let open = |memory| {
         let want = Want { test: true, memory, ..want_pictures() };
-        let splits = data::open(Kind::Folder, Some(dir.path()), want).unwrap();
+        let splits = data::open(Format::Folder, Some(dir.path()), want).unwrap();
         (splits.train.unwrap(), splits.test.unwrap(), splits.skipped)
     };
     // Five files of 2 x 3 x 3 bytes fit 90 bytes and not 89.
@@ -110,26 +112,26 @@ fn pictures_that_stay_in_their_files_are_the_same() {
 fn train_and_test_folders_share_their_classes() {
     let dir = pictures(&[("train/a/1.png", RED), ("train/b/1.png", BLUE), ("test/b/1.png", GREEN)]);
     let want = Want { test: true, ..want_pictures() };
-    let splits = data::open(Kind::Folder, Some(dir.path()), want.clone()).unwrap();
+    let splits = data::open(Format::Folder, Some(dir.path()), want.clone()).unwrap();
     assert_eq!(splits.test.unwrap().labels, [1]);
-    assert!(data::has(Kind::Folder, Some(dir.path()), Split::Test));
+    assert!(data::has(Format::Folder, Some(dir.path()), Split::Test));
     let named = Want { names: Some(vec!["b".into(), "a".into()]), ..want.clone() };
-    assert_eq!(data::open(Kind::Folder, Some(dir.path()), named).unwrap().train.unwrap().labels, [1, 0]);
+    assert_eq!(data::open(Format::Folder, Some(dir.path()), named).unwrap().train.unwrap().labels, [1, 0]);
     std::fs::rename(dir.path().join("test/b"), dir.path().join("test/c")).unwrap();
-    assert_says(data::open(Kind::Folder, Some(dir.path()), want), &["test/c", "`c` is none of the classes a, b"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), want), &["test/c", "`c` is none of the classes a, b"]);
     std::fs::create_dir(dir.path().join("train/c")).unwrap();
-    assert_says(data::open(Kind::Folder, Some(dir.path()), want_pictures()), &["train/c", "no pictures in it"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), want_pictures()), &["train/c", "no pictures in it"]);
 }
 
 #[test]
 fn a_folder_without_classes_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    assert_says(data::open(Kind::Folder, Some(dir.path()), want_pictures()), &["no class folders", "one sub-folder"]);
-    assert_says(data::open(Kind::Folder, Some(Path::new("no/such")), want_pictures()), &["no such folder", "--data"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), want_pictures()), &["no class folders", "one sub-folder"]);
+    assert_says(data::open(Format::Folder, Some(Path::new("no/such")), want_pictures()), &["no such folder", "--data"]);
     let flat = Want { size: None, ..want_pictures() };
-    assert_says(data::open(Kind::Folder, Some(dir.path()), flat), &["height, width and channels"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), flat), &["height, width and channels"]);
     let four = Want { size: Some([2, 2, 4]), ..want_pictures() };
-    assert_says(data::open(Kind::Folder, Some(dir.path()), four), &["1 or 3 channels", "has 4"]);
+    assert_says(data::open(Format::Folder, Some(dir.path()), four), &["1 or 3 channels", "has 4"]);
 }
 
 /// The files of CIFAR-10 with two images a batch: image i of batch b has label b + i, planes of b, 100 + i and 200.
@@ -150,7 +152,7 @@ fn cifar_batches_are_turned_to_pixels() {
     let below = dir.path().join("cifar-10-batches-bin");
     std::fs::create_dir(&below).unwrap();
     cifar(&below);
-    let open = || data::open(Kind::Cifar10, Some(dir.path()), Want { train: true, test: true, ..Want::default() });
+    let open = || data::open(Format::Cifar10, Some(dir.path()), Want { train: true, test: true, ..Want::default() });
     let splits = open().unwrap();
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!(
@@ -179,7 +181,7 @@ fn table(text: &str, columns: Columns) -> Result<Splits> {
     let file = dir.path().join("t.csv");
     std::fs::write(&file, text).expect("it can be written");
     let want = Want { train: true, test: true, columns: Some(columns), ..Want::default() };
-    data::open(Kind::Csv, Some(&file), want)
+    data::open(Format::Csv, Some(&file), want)
 }
 
 fn columns(target: &str, classes: bool) -> Columns {
@@ -219,9 +221,9 @@ fn every_mistake_of_a_table_has_its_place() {
     assert_says(table("a,y\n1,2\n", both), &["column `y` is both a feature and the target"]);
     assert_says(table("a,y\n1,\n", columns("y", true)), &["line 2, column `y`: the class is missing"]);
     let want = Want { train: true, columns: Some(columns("y", false)), ..Want::default() };
-    assert_says(data::open(Kind::Csv, Some(Path::new("tests")), want.clone()), &["no train.csv in it"]);
-    assert_says(data::open(Kind::Csv, None, want.clone()), &["`csv` needs a file or a folder"]);
-    assert_says(data::open(Kind::Csv, Some(Path::new("no.csv")), want), &["no.csv"]);
+    assert_says(data::open(Format::Csv, Some(Path::new("tests")), want.clone()), &["no train.csv in it"]);
+    assert_says(data::open(Format::Csv, None, want.clone()), &["`csv` needs a file or a folder"]);
+    assert_says(data::open(Format::Csv, Some(Path::new("no.csv")), want), &["no.csv"]);
 }
 
 #[test]
@@ -238,11 +240,11 @@ fn the_test_set_is_a_file_or_a_share() {
     std::fs::write(dir.path().join("train.csv"), "a,y\n1,cat\n2,dog\n").unwrap();
     std::fs::write(dir.path().join("test.csv"), "y,a\ndog,3\n").unwrap();
     let want = Want { train: true, test: true, columns: Some(columns("y", true)), ..Want::default() };
-    let splits = data::open(Kind::Csv, Some(dir.path()), want.clone()).unwrap();
+    let splits = data::open(Format::Csv, Some(dir.path()), want.clone()).unwrap();
     let test = splits.test.unwrap();
     assert_eq!((features(&test), test.labels, splits.train.unwrap().len()), (vec![3.0], vec![1], 2));
     std::fs::write(dir.path().join("test.csv"), "a,y\n3,cow\n").unwrap();
-    assert_says(data::open(Kind::Csv, Some(dir.path()), want), &["line 2", "\"cow\" is no class", "cat, dog"]);
+    assert_says(data::open(Format::Csv, Some(dir.path()), want), &["line 2", "\"cow\" is no class", "cat, dog"]);
 }
 
 fn pumice(args: &[&str]) -> Output {
@@ -259,60 +261,6 @@ fn train(model: &str, run: &Path, more: &[&str]) -> serde_json::Value {
     let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
     let report = text.lines().rfind(|line| line.contains("\"report\"")).expect("a report at the end");
     serde_json::from_str(report).expect("JSON")
-}
-
-#[test]
-fn gradient_descent_finds_the_line_of_least_squares() {
-    if common::session(Limits::Raised, |_| {}).is_none() {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run");
-    let report = train("linear_regression", &run, &[]);
-    // slope = Σ (x - 4.2)(y - 6.2) / Σ (x - 4.2)², intercept = 6.2 - slope · 4.2.
-    let slope = 29.8 / 32.8;
-    let weights = tensors::read_tensors(&run.join("weights.safetensors")).unwrap();
-    let near = |name: &str, want: f64| {
-        let got = f64::from(weights[name].as_f32()[0]);
-        assert!((got - want).abs() < 1e-3 * want, "{name}: {got} instead of {want}");
-    };
-    near("line.weight", slope);
-    near("line.bias", 6.2 - slope * 4.2);
-    let r2 = 29.8 * 29.8 / 32.8 / 30.8;
-    assert!((report["r2"].as_f64().unwrap() - r2).abs() < 1e-5, "{report}");
-    let run = run.display().to_string();
-    let output = pumice(&["predict", &run, "assets/data/five_points.csv", "--json"]);
-    let predictions: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let last = &predictions["predictions"][4];
-    assert_eq!(last["row"], 5);
-    assert!((last["values"][0].as_f64().unwrap() - (6.2 + slope * 3.8)).abs() < 1e-2, "{predictions}");
-    let output = pumice(&["eval", &run]);
-    assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("no test set"));
-}
-
-#[test]
-fn models_of_small_tables_learn() {
-    if common::session(Limits::Raised, |_| {}).is_none() {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    for (model, key, least) in [
-        ("iris_softmax", "accuracy", 0.93),
-        ("logistic_regression", "accuracy", 0.93),
-        ("diabetes_regression", "r2", 0.25),
-    ] {
-        let run = dir.path().join(model);
-        let report = train(model, &run, &["--set", "data.validation=0.1"]);
-        assert!(report[key].as_f64().unwrap() >= least, "{model}: {report}");
-        let output = pumice(&["eval", &run.display().to_string(), "--json"]);
-        let again: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!(again[key], report[key], "{model}: eval applies what training measured");
-        let spec = std::fs::read_to_string(run.join("spec.json")).unwrap();
-        assert!(spec.contains("\"std\"") && spec.contains("\"features\": ["), "{model}: {spec}");
-        let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-        let word = if key == "r2" { "\"val_r2\":" } else { "\"val_accuracy\":0" };
-        assert!(metrics.contains(word), "{model}: {metrics}");
-    }
 }
 
 #[test]
@@ -337,76 +285,4 @@ fn a_spec_that_does_not_fit_its_table_is_refused() {
         }
         assert!(output.status.code() == Some(2) && error.contains(words), "{set}: {error}");
     }
-}
-
-/// A spec of a table of `assets/data`, in a folder of its own.
-fn spec(dir: &Path, table: &str, target: &str, features: usize, rest: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/data").join(table);
-    let data = format!(r#""kind": "csv", "path": {path:?}, "target": "{target}""#);
-    let text = format!(
-        r#"{{ "version": 1, "input": {{ "features": {features} }}, "data": {{ {data}, "validation": 0.2 }}, {rest} }}"#
-    );
-    let file = dir.join(format!("{table}.json"));
-    std::fs::write(&file, text).expect("it can be written");
-    file.display().to_string()
-}
-
-/// Trains a spec and evaluates the run; returns the report of the evaluation, which must be that of the training.
-fn train_and_eval(spec: &str, run: &Path) -> serde_json::Value {
-    let run = run.display().to_string();
-    let trained = pumice(&["train", spec, "--json", "--out", &run]);
-    assert!(trained.status.success(), "{spec}: {}", String::from_utf8_lossy(&trained.stderr));
-    let text = String::from_utf8(trained.stdout).expect("JSON is UTF-8");
-    let report: serde_json::Value = serde_json::from_str(text.lines().last().expect("a report")).expect("JSON");
-    let evaluated = pumice(&["eval", &run, "--json"]);
-    assert!(evaluated.status.success(), "{spec}: {}", String::from_utf8_lossy(&evaluated.stderr));
-    let again: serde_json::Value = serde_json::from_slice(&evaluated.stdout).expect("JSON");
-    assert_eq!((&again["accuracy"], &again["confusion"]), (&report["accuracy"], &report["confusion"]), "{spec}");
-    again
-}
-
-/// The class of each row of a table that a run predicts.
-fn predicted(run: &Path, table: &str) -> Vec<String> {
-    let (run, table) = (run.display().to_string(), format!("assets/data/{table}"));
-    let output = pumice(&["predict", &run, &table, "--json"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let all: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let rows = all["predictions"].as_array().expect("a list");
-    rows.iter().map(|row| row["classes"][0]["class"].as_str().expect("a name").to_string()).collect()
-}
-
-/// How many rows of a table a run gives the class of the last column.
-fn right(run: &Path, table: &str) -> usize {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/data").join(table));
-    let truth = text.expect("a table");
-    let classes = truth.lines().skip(1).map(|line| line.rsplit(',').next().unwrap_or_default());
-    predicted(run, table).iter().zip(classes).filter(|(class, truth)| class == truth).count()
-}
-
-#[test]
-fn one_unit_tells_two_classes_apart() {
-    if common::session(Limits::Raised, |_| {}).is_none() {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let rest = r#""layers": [{ "op": "dense", "units": 1 }], "loss": "binary_cross_entropy",
-        "train": { "epochs": 30, "optimizer": { "op": "sgd", "lr": 0.05, "momentum": 0.9 } }"#;
-    let spec = spec(dir.path(), "breast_cancer.csv", "diagnosis", 30, rest);
-    let report = train_and_eval(&spec, &dir.path().join("run"));
-    assert!(report["accuracy"].as_f64() >= Some(0.93) && report["samples"] == 114, "{report}");
-    assert_eq!(report["confusion"].as_array().map(Vec::len), Some(2), "{report}");
-    assert!(right(&dir.path().join("run"), "breast_cancer.csv") >= 540);
-}
-
-#[test]
-fn neighbours_of_a_table() {
-    if common::session(Limits::Raised, |_| {}).is_none() {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let rest = r#""layers": [{ "op": "knn", "k": [1, 3, 5], "metric": ["l1", "l2"] }]"#;
-    let spec = spec(dir.path(), "iris.csv", "species", 4, rest);
-    let report = train_and_eval(&spec, &dir.path().join("run"));
-    assert!(report["accuracy"].as_f64() >= Some(0.9) && report["samples"] == 30, "{report}");
-    assert!(right(&dir.path().join("run"), "iris.csv") >= 140);
 }

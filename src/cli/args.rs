@@ -1,9 +1,9 @@
 //! Arguments that several subcommands share.
 
-use crate::compile::model::{self, Model};
 use crate::error::Result;
 use crate::gpu::Device;
 use crate::gpu::device::Limits;
+use crate::model::{self, Model};
 use crate::spec::{Count, Source};
 use clap::Args;
 use std::path::PathBuf;

@@ -1,11 +1,12 @@
 //! `pumice bench`: how fast the adapter, the kernels and whole training steps are.
 
 use super::args::{DeviceArgs, assignment};
-use super::{Outcome, numbers, output};
-use crate::compile::model;
+use super::outcome::Outcome;
+use super::{numbers, output};
+use crate::check::bench::{Bench, CaseTime, Earlier, Ratio, Selection, Times};
+use crate::model;
 use crate::report::table::{Align, Table};
 use crate::spec::Source;
-use crate::train::bench::{Bench, CaseTime, Earlier, Plan, Ratio, Times};
 use serde_json::{Value as Json, json};
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
@@ -31,13 +32,13 @@ pub struct Args {
 
 /// Measures and prints.
 pub fn run(args: &Args, json: bool) -> Outcome {
-    let plan = match &args.spec {
-        Some(spec) => Plan::of(model::load(Source::open(spec)?, &args.set)?)?,
-        None => Plan::new(args.filter.as_deref())?,
+    let selection = match &args.spec {
+        Some(spec) => Selection::of(model::load(Source::open(spec)?, &args.set)?)?,
+        None => Selection::new(args.filter.as_deref())?,
     };
     let earlier = args.compare.as_deref().map(Earlier::open).transpose()?;
     let terminal = stderr().is_terminal();
-    let bench = plan.run(&|| args.device.open(), &mut |name| {
+    let bench = selection.run(&|| args.device.open(), &mut |name| {
         if terminal {
             output::note(&format!("measuring {name}"));
         }

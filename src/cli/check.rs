@@ -1,8 +1,9 @@
 //! `pumice check`: `ok`, or every mistake of a spec, shapes included.
 
 use super::args::SpecArgs;
-use super::{Outcome, fail, output};
-use crate::compile::build::{self, Feed, Options};
+use super::outcome::{Outcome, fail};
+use super::output;
+use crate::compile::build::{self, BuildOptions, Feed};
 use crate::error::{Diagnostic, Error, Result};
 use crate::train::problem;
 use serde_json::{Value as Json, json};
@@ -32,7 +33,7 @@ fn check(args: &Args) -> Result<()> {
     let model = args.spec.load()?;
     let classes = problem::classes(&model, None)?;
     let loss = !model.loss.is_empty();
-    build::build(&model, &Options { training: true, random: true, loss, feed: Feed::Host, classes }).map(|_| ())
+    build::build(&model, &BuildOptions { training: true, random: true, loss, feed: Feed::Host, classes }).map(|_| ())
 }
 
 fn errors(e: &Error) -> Vec<Json> {

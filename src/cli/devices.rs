@@ -1,7 +1,8 @@
 //! `pumice devices`: the adapters, the one that would be used, its limits.
 
 use super::args::DeviceArgs;
-use super::{Outcome, numbers, output};
+use super::outcome::Outcome;
+use super::{numbers, output};
 use crate::gpu::device::{self, AdapterLine, GET_ADAPTER};
 use crate::report::table::{Align, Table};
 use serde_json::{Value as Json, json};

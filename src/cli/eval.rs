@@ -1,15 +1,17 @@
 //! `pumice eval`: how good a run is on a data set.
 
 use super::args::DeviceArgs;
-use super::{Outcome, numbers, output, progress};
-use crate::compile::model::{self, Model};
+use super::outcome::Outcome;
+use super::{numbers, output, progress};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
+use crate::model::{self, Model};
 use crate::report::table;
 use crate::spec::Source;
-use crate::task::Report;
-use crate::train::{Inference, Opening, Problem, Run, neighbours, problem};
+use crate::task::Evaluation;
+use crate::train::fit::knn;
+use crate::train::{Inference, Opening, Problem, Run, problem};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -77,14 +79,14 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     // Stored samples lie on the adapter in the place of the data set.
     let resident = model.knn().is_none().then_some(&problem);
     let mut inference = Inference::new(session, &model, resident, classes, batch(&model), (&weights.0, &weights.1))?;
-    let report = match resident {
+    let evaluation = match resident {
         Some(problem) => inference.evaluate(problem, positions)?,
-        None => neighbours::evaluate(&mut inference, &model, &problem, positions)?,
+        None => knn::evaluate(&mut inference, &model, &problem, positions)?,
     };
     if json {
-        output::print_json(&report.to_json())?;
+        output::print_json(&evaluation.to_json())?;
     } else {
-        output::print(&text(&report, &problem.classes))?;
+        output::print(&text(&evaluation, &problem.classes))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -99,20 +101,20 @@ pub fn model(run: &Run) -> Result<Model> {
 
 /// The batch that a model was trained with.
 pub fn batch(model: &Model) -> usize {
-    let default = if model.knn().is_some() { neighbours::BATCH.get() } else { BATCH };
+    let default = if model.knn().is_some() { knn::BATCH.get() } else { BATCH };
     model.train.as_ref().map_or(default, |t| t.batch.0)
 }
 
-/// The numbers of a report and, up to 20 classes, its confusion matrix.
-pub fn text(report: &Report, classes: &[String]) -> String {
-    let report = match report {
-        Report::Classify(report) => report,
-        Report::Regress(report) => {
-            let errors = &report.errors;
+/// The numbers of an evaluation and, up to 20 classes, its confusion matrix.
+pub fn text(evaluation: &Evaluation, classes: &[String]) -> String {
+    let evaluation = match evaluation {
+        Evaluation::Classify(evaluation) => evaluation,
+        Evaluation::Regress(evaluation) => {
+            let errors = &evaluation.errors;
             return format!(
                 "{} samples: loss {:.4}, MAE {:.4}, MSE {:.4}, R² {:.4}\n",
                 numbers::grouped(errors.samples()),
-                report.loss,
+                evaluation.loss,
                 errors.mae(),
                 errors.mse(),
                 errors.r2(),
@@ -121,14 +123,14 @@ pub fn text(report: &Report, classes: &[String]) -> String {
     };
     let head = format!(
         "{} samples: loss {:.4}, accuracy {}, precision {}, recall {}, F1 {}\n",
-        numbers::grouped(report.samples),
-        report.loss,
-        numbers::percent(report.accuracy),
-        numbers::percent(report.precision),
-        numbers::percent(report.recall),
-        numbers::percent(report.f1),
+        numbers::grouped(evaluation.samples),
+        evaluation.loss,
+        numbers::percent(evaluation.accuracy),
+        numbers::percent(evaluation.precision),
+        numbers::percent(evaluation.recall),
+        numbers::percent(evaluation.f1),
     );
-    let counts = report.confusion.counts();
+    let counts = evaluation.confusion.counts();
     let name = |i: usize| classes.get(i).cloned().unwrap_or_else(|| i.to_string());
     let names: Vec<String> = (0..counts.len()).map(name).collect();
     match table::confusion(counts, &names) {

@@ -1,8 +1,9 @@
 //! `pumice expand`: a spec as plain JSON with everything filled in.
 
 use super::args::SpecArgs;
-use super::{Outcome, output};
-use crate::compile::model::Model;
+use super::outcome::Outcome;
+use super::output;
+use crate::model::Model;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]

@@ -7,22 +7,18 @@ mod check;
 mod devices;
 mod eval;
 mod expand;
-mod least_squares;
-mod neighbours;
 mod numbers;
+mod outcome;
 mod output;
 mod plan;
 mod predict;
-mod profile;
 mod progress;
-mod resume;
 mod schema;
 mod shader;
 mod trace;
 mod train;
 mod verify;
 
-use crate::error::{Error, Result};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -90,14 +86,5 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bench(args) => bench::run(&args, json),
         Command::Shader(args) => shader::run(&args),
     };
-    result.unwrap_or_else(|e| fail(&e))
+    result.unwrap_or_else(|e| outcome::fail(&e))
 }
-
-/// Reports an error; its exit code.
-fn fail(e: &Error) -> ExitCode {
-    output::error(e);
-    ExitCode::from(e.exit_code())
-}
-
-/// What a subcommand ends with.
-type Outcome = Result<ExitCode>;

@@ -1,13 +1,15 @@
 //! `pumice plan`: what a run will allocate and dispatch.
 
 use super::args::{DeviceArgs, SpecArgs, count};
-use super::{Outcome, numbers, output};
+use super::outcome::Outcome;
+use super::{numbers, output};
 use crate::compile::plan::{self, Plan};
 use crate::error::{Error, Result};
 use crate::graph::Caps;
 use crate::report::table::{Align, Table};
 use crate::spec::Count;
-use crate::train::{neighbours, problem};
+use crate::train::fit::knn;
+use crate::train::problem;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -38,7 +40,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let mut train = model.train.clone().unwrap_or_default();
     train.batch = args.batch.unwrap_or(train.batch);
     let classes = problem::classes(&model, None)?;
-    neighbours::count_samples(&mut model, classes)?;
+    knn::count_samples(&mut model, classes)?;
     let caps = caps(&args.device)?;
     let memory = args.memory.or_else(|| caps.software.then(plan::free_memory).flatten());
     let plan = plan::plan(&model, &train, classes, &caps, memory)?;

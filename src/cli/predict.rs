@@ -1,11 +1,12 @@
 //! `pumice predict`: classes and probabilities of pictures or of rows of tables, and values for such rows.
 
 use super::args::{DeviceArgs, count};
-use super::{Outcome, eval, fail, numbers, output};
-use crate::compile::model::{InputShape, Model};
+use super::outcome::{Outcome, fail};
+use super::{eval, numbers, output};
 use crate::data::{picture, table};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
+use crate::model::{InputShape, Model};
 use crate::ops::activation::ActivationKind;
 use crate::spec::Count;
 use crate::task::classify;

@@ -1,7 +1,8 @@
 //! `pumice schema`: the JSON Schema of all specs.
 
-use super::{Outcome, output};
-use crate::compile::expand::schema;
+use super::outcome::Outcome;
+use super::output;
+use crate::model::schema;
 use std::process::ExitCode;
 
 /// Prints the schema: the text of `assets/schema.json`.

@@ -1,6 +1,7 @@
 //! `pumice shader`: WGSL as drivers get it, for people who read or write kernels.
 
-use super::{Outcome, output};
+use super::outcome::Outcome;
+use super::output;
 use crate::compile::program::PipelineKey;
 use crate::error::Error;
 use crate::gpu::shader::{FILES, expand};

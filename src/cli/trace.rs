@@ -1,10 +1,12 @@
 //! `pumice trace`: the tensors of one batch, to compare with other implementations.
 
 use super::args::{DeviceArgs, SpecArgs};
-use super::{Outcome, output};
+use super::outcome::Outcome;
+use super::output;
+use crate::check::trace;
 use crate::data::tensors;
 use crate::gpu::Session;
-use crate::train::{problem, trace};
+use crate::train::problem;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,12 +1,14 @@
 //! `pumice verify`: every node as training runs it, against its f64 reference.
 
 use super::args::{DeviceArgs, SpecArgs, count};
-use super::{Outcome, fail, numbers, output};
+use super::outcome::{Outcome, fail};
+use super::{numbers, output};
+use crate::check::verify;
 use crate::error::Error;
 use crate::gpu::Session;
 use crate::report::table::{Align, Table};
 use crate::spec::Count;
-use crate::train::{problem, verify};
+use crate::train::problem;
 use std::process::ExitCode;
 
 /// The batch of a spec that states none.
@@ -38,7 +40,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         &model,
         &train,
         classes,
-        &verify::Options { numeric: args.numeric, ..Default::default() },
+        &verify::VerifyOptions { numeric: args.numeric, ..Default::default() },
     )?;
     if json {
         output::print_json(&found.to_json())?;

@@ -1,8 +1,8 @@
 //! From the typed spec to the forward graph: layers, losses, metrics, and where the batch comes from.
 
-use super::model::{LayerNode, LossNode, Model, Normalize};
 use crate::error::{Diagnostic, Error, Result};
 use crate::graph::{Builder, Graph, RING, ShapeError, Value};
+use crate::model::{LayerNode, LossNode, Model, Normalize};
 use crate::ops::LayerCx;
 use crate::ops::elementwise::{Add, Mul};
 use crate::ops::gather::{Gather, GatherRows};
@@ -30,7 +30,7 @@ pub enum Feed {
 
 /// What to build.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct BuildOptions {
     /// Training mode: batch statistics, running statistics updated.
     pub training: bool,
     /// Whether random ops are random; else they take their inference form.
@@ -48,7 +48,7 @@ pub struct Options {
 ///
 /// # Errors
 /// All layers whose shapes do not fit, each with its place in the spec.
-pub fn build(model: &Model, options: &Options) -> Result<Graph> {
+pub fn build(model: &Model, options: &BuildOptions) -> Result<Graph> {
     let mut build = Build { model, options, b: Builder::default(), labels: None, resident: None, errors: Vec::new() };
     let Some(input) = build.input() else { return Err(Error::Spec(build.errors)) };
     let mut values: HashMap<&str, Value> = HashMap::from([("input", input)]);
@@ -75,7 +75,7 @@ pub fn build(model: &Model, options: &Options) -> Result<Graph> {
 
 struct Build<'a> {
     model: &'a Model,
-    options: &'a Options,
+    options: &'a BuildOptions,
     b: Builder,
     /// The batch's classes, gathered with its images.
     labels: Option<Value>,

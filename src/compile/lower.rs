@@ -1,7 +1,7 @@
 //! From nodes to dispatches: the ops describe their kernels, the planner places their operands.
 
 use super::layout::Layout;
-use super::memory::{self, Plan};
+use super::memory::{self, Slots};
 use super::program::{Buffer, Dispatch, PipelineKey, Port, Program, Range};
 use super::stage;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// How a program is laid out.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct LowerOptions {
     /// The largest N.
     pub batch: usize,
     /// Whether values share buffers. Off: every value of the graph can be read after the step.
@@ -21,7 +21,7 @@ pub struct Options {
 ///
 /// # Errors
 /// A value over the adapter's binding limit.
-pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: Options) -> Result<Program> {
+pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: LowerOptions) -> Result<Program> {
     check_sizes(graph, caps, options.batch)?;
     let windows: Vec<usize> = layout.windows(Arena::Weights).iter().map(|b| (b / 4) as usize).collect();
     let mut kernels: Vec<Vec<Kernel>> = Vec::with_capacity(graph.nodes.len());
@@ -49,9 +49,9 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: Options) -> R
         scratch.push(cx.scratch);
     }
     let stored = stored_values(graph);
-    let plan = memory::plan(graph, options.batch, &|v| stored.contains_key(&v), &scratch, &shared, options.reuse);
+    let slots = memory::assign(graph, options.batch, &|v| stored.contains_key(&v), &scratch, &shared, options.reuse);
     let mut lowering =
-        Lowering { graph, layout, plan, stored, scratch, shared, batch: options.batch, program: Program::default() };
+        Lowering { graph, layout, slots, stored, scratch, shared, batch: options.batch, program: Program::default() };
     for (i, list) in kernels.into_iter().enumerate() {
         for kernel in list {
             lowering.dispatch(i, kernel, caps)?;
@@ -99,7 +99,7 @@ fn check_sizes(graph: &Graph, caps: &Caps, batch: usize) -> Result<()> {
 struct Lowering<'a> {
     graph: &'a Graph,
     layout: &'a Layout,
-    plan: Plan,
+    slots: Slots,
     stored: HashMap<Value, (String, Option<Arena>)>,
     scratch: Vec<Vec<usize>>,
     shared: Vec<Shared>,
@@ -165,11 +165,11 @@ impl Lowering<'_> {
             }
             Target::Shared(i) => {
                 let size = (self.shared[i].len as u64 * 4).max(4);
-                Range { buffer: Buffer::Slot(self.plan.shared[i]), offset: 0, size }
+                Range { buffer: Buffer::Slot(self.slots.shared[i]), offset: 0, size }
             }
             Target::Scratch(i) => {
                 let size = (self.scratch[node][i] as u64 * 4).max(4);
-                Range { buffer: Buffer::Slot(self.plan.scratch[node][i]), offset: 0, size }
+                Range { buffer: Buffer::Slot(self.slots.scratch[node][i]), offset: 0, size }
             }
         }
     }
@@ -181,7 +181,7 @@ impl Lowering<'_> {
             return self.part(root, 0, ty.items());
         }
         let size = (ty.bytes(self.batch) as u64).max(4);
-        Range { buffer: Buffer::Slot(self.plan.values[&root]), offset: 0, size }
+        Range { buffer: Buffer::Slot(self.slots.values[&root]), offset: 0, size }
     }
 
     fn part(&self, value: Value, start: usize, len: usize) -> Range {
@@ -227,8 +227,8 @@ impl Lowering<'_> {
             self.program.outputs.insert(name.clone(), port);
         }
         self.program.batch = self.batch;
-        self.program.slots = self.plan.slots;
-        self.program.workspace = self.plan.workspace;
+        self.program.slots = self.slots.bytes;
+        self.program.workspace = self.slots.workspace;
         // Segments run one after the other, and values shared their slots in the order of the nodes: both must be the same order.
         assert!(self.program.dispatches.is_sorted_by_key(|d| d.segment), "nodes stand in the order of their segments");
         stage::stage(&mut self.program);

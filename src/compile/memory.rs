@@ -15,11 +15,11 @@ pub fn root(graph: &Graph, mut value: Value) -> Value {
     value
 }
 
-/// The plan: which slot each value and each node's workspace lies in.
+/// Which slot each value and each node's workspace lies in.
 #[derive(Default, Debug)]
-pub struct Plan {
+pub struct Slots {
     /// Bytes of each slot.
-    pub slots: Vec<u64>,
+    pub bytes: Vec<u64>,
     /// Whether only workspace lies in the slot.
     pub workspace: Vec<bool>,
     /// Slot of each value in the pool.
@@ -31,39 +31,41 @@ pub struct Plan {
     free: Vec<usize>,
 }
 
-impl Plan {
+impl Slots {
     /// Takes the free slot that wastes least, or the largest one grown, or a new one. With `reuse` off always a new one.
     fn take(&mut self, bytes: u64, reuse: bool, workspace: bool) -> usize {
         let bytes = bytes.max(4).next_multiple_of(ALIGN);
         let fit = (0..self.free.len())
-            .filter(|&i| self.slots[self.free[i]] >= bytes)
-            .min_by_key(|&i| self.slots[self.free[i]]);
-        let pick = fit.or_else(|| (0..self.free.len()).max_by_key(|&i| self.slots[self.free[i]])).filter(|_| reuse);
+            .filter(|&i| self.bytes[self.free[i]] >= bytes)
+            .min_by_key(|&i| self.bytes[self.free[i]]);
+        let pick = fit.or_else(|| (0..self.free.len()).max_by_key(|&i| self.bytes[self.free[i]])).filter(|_| reuse);
         let slot = match pick {
             Some(i) => self.free.swap_remove(i),
             None => {
-                self.slots.push(0);
+                self.bytes.push(0);
                 self.workspace.push(true);
-                self.slots.len() - 1
+                self.bytes.len() - 1
             }
         };
-        self.slots[slot] = self.slots[slot].max(bytes);
+        self.bytes[slot] = self.bytes[slot].max(bytes);
         self.workspace[slot] &= workspace;
         slot
     }
 }
 
-/// Plans the pool. `in_store` says which root values live in the store instead; `scratch` gives each node's workspace in elements,
-/// `shared` that of several nodes, in the order of the first of them;
-/// `reuse` off gives every value a buffer of its own, so that all can be read after the step.
-pub fn plan(
+/// Gives every value and every workspace its slot in the pool.
+///
+/// `in_store` says which root values live in the store instead. `scratch` is each node's workspace in elements, and `shared` that of
+/// several nodes, in the order of the first of them. With `reuse` off every value has a buffer of its own, so that all can be read
+/// after the step.
+pub fn assign(
     graph: &Graph,
     batch: usize,
     in_store: &dyn Fn(Value) -> bool,
     scratch: &[Vec<usize>],
     shared: &[Shared],
     reuse: bool,
-) -> Plan {
+) -> Slots {
     let mut last: HashMap<Value, usize> = HashMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         for out in 0..node.outputs.len() {
@@ -76,36 +78,36 @@ pub fn plan(
     for v in graph.roots() {
         last.insert(root(graph, v), usize::MAX);
     }
-    let mut plan = Plan::default();
+    let mut slots = Slots::default();
     // The host writes inputs before the step: no node before their first use may have their slots.
     for (i, node) in graph.nodes.iter().enumerate().filter(|(_, n)| matches!(n.kind, Kind::Input)) {
-        let slot = plan.take(node.outputs[0].bytes(batch) as u64, false, false);
-        plan.values.insert(Value { node: i, out: 0 }, slot);
+        let slot = slots.take(node.outputs[0].bytes(batch) as u64, false, false);
+        slots.values.insert(Value { node: i, out: 0 }, slot);
     }
     for (i, node) in graph.nodes.iter().enumerate() {
         for out in 0..node.outputs.len() {
             let value = Value { node: i, out };
             if root(graph, value) == value && !in_store(value) && !matches!(node.kind, Kind::Input) {
-                let slot = plan.take(node.outputs[out].bytes(batch) as u64, reuse, false);
-                plan.values.insert(value, slot);
+                let slot = slots.take(node.outputs[out].bytes(batch) as u64, reuse, false);
+                slots.values.insert(value, slot);
             }
         }
         for space in shared.iter().filter(|s| s.nodes[0] == i) {
-            let slot = plan.take(space.len as u64 * 4, reuse, true);
-            plan.shared.push(slot);
+            let slot = slots.take(space.len as u64 * 4, reuse, true);
+            slots.shared.push(slot);
         }
-        let spaces: Vec<usize> = scratch[i].iter().map(|&len| plan.take(len as u64 * 4, reuse, true)).collect();
-        plan.free.extend(&spaces);
-        plan.scratch.push(spaces);
-        let ended = shared.iter().zip(&plan.shared).filter(|(s, _)| s.nodes[1] == i).map(|(_, &slot)| slot);
-        plan.free.extend(ended.collect::<Vec<usize>>());
+        let spaces: Vec<usize> = scratch[i].iter().map(|&len| slots.take(len as u64 * 4, reuse, true)).collect();
+        slots.free.extend(&spaces);
+        slots.scratch.push(spaces);
+        let ended = shared.iter().zip(&slots.shared).filter(|(s, _)| s.nodes[1] == i).map(|(_, &slot)| slot);
+        slots.free.extend(ended.collect::<Vec<usize>>());
         let own = (0..node.outputs.len()).map(|out| Value { node: i, out });
         let mut ended: Vec<Value> = node.inputs.iter().map(|&v| root(graph, v)).chain(own).collect();
         ended.sort();
         ended.dedup();
         for value in ended.iter().filter(|v| last.get(v) == Some(&i)) {
-            plan.free.extend(plan.values.get(value));
+            slots.free.extend(slots.values.get(value));
         }
     }
-    plan
+    slots
 }

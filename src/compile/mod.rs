@@ -1,26 +1,24 @@
-//! From the spec to programs, one pass a file: expand, build, autodiff, optimizer, prune, fuse, lower, memory, stage.
+//! From a model to programs, one pass a file: build, autodiff, update, prune, fuse, lower, memory, stage.
 
 pub mod autodiff;
 pub mod build;
-pub mod expand;
 pub mod fuse;
 pub mod layout;
 pub mod lower;
 pub mod memory;
-pub mod model;
-pub mod optimizer;
 pub mod plan;
 pub mod program;
 pub mod prune;
 pub mod stage;
+pub mod update;
 
 use crate::error::Result;
 use crate::graph::{Arena, Caps, Graph, Value};
-use build::{Feed, Options};
+use crate::model::{Model, TrainSpec};
+use build::{BuildOptions, Feed};
 use layout::Layout;
-use model::{Model, TrainSpec};
-use optimizer::Update;
 use program::Program;
+use update::Update;
 
 /// The update that a spec's section `train` asks for.
 pub fn update_of(train: &TrainSpec) -> Update {
@@ -36,7 +34,12 @@ pub fn update_of(train: &TrainSpec) -> Update {
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
-pub fn training_graph(model: &Model, options: &Options, wanted: &[&str], update: Option<&Update>) -> Result<Graph> {
+pub fn training_graph(
+    model: &Model,
+    options: &BuildOptions,
+    wanted: &[&str],
+    update: Option<&Update>,
+) -> Result<Graph> {
     Ok(fuse::fuse(prune::prune(unfused_training_graph(model, options, wanted, update)?)))
 }
 
@@ -47,7 +50,7 @@ pub fn training_graph(model: &Model, options: &Options, wanted: &[&str], update:
 /// Layers whose shapes do not fit.
 pub fn unfused_training_graph(
     model: &Model,
-    options: &Options,
+    options: &BuildOptions,
     wanted: &[&str],
     update: Option<&Update>,
 ) -> Result<Graph> {
@@ -64,22 +67,22 @@ pub fn unfused_training_graph(
         .map(|(name, value)| (format!("grad/{name}"), value))
         .collect();
     graph.keep.extend(inputs);
-    let graph = optimizer::own_gradients(graph);
+    let graph = update::own_gradients(graph);
     Ok(match update {
-        Some(update) => optimizer::append_update(graph, update),
+        Some(update) => update::append_update(graph, update),
         None => graph,
     })
 }
 
-/// The graph of what `train` repeats where the parameters are solved for at once: from `input` and `target` the kept [`optimizer::SUMS`].
+/// The graph of what `train` repeats where the parameters are solved for at once: from `input` and `target` the kept [`update::SUMS`].
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
 pub fn sums_graph(model: &Model, classes: Option<usize>) -> Result<Graph> {
-    let options = Options { training: false, random: false, loss: true, feed: Feed::Host, classes };
-    let mut graph = optimizer::append_sums(build::build(model, &options)?);
+    let options = BuildOptions { training: false, random: false, loss: true, feed: Feed::Host, classes };
+    let mut graph = update::append_sums(build::build(model, &options)?);
     graph.loss = None;
-    graph.keep.retain(|(name, _)| optimizer::SUMS.contains(&name.as_str()));
+    graph.keep.retain(|(name, _)| update::SUMS.contains(&name.as_str()));
     Ok(fuse::fuse(prune::prune(graph)))
 }
 
@@ -89,7 +92,7 @@ pub fn sums_graph(model: &Model, classes: Option<usize>) -> Result<Graph> {
 /// Layers whose shapes do not fit.
 pub fn inference_graph(model: &Model, feed: Feed, classes: Option<usize>, loss: bool) -> Result<Graph> {
     let loss = loss && !model.loss.is_empty();
-    let options = Options { training: false, random: false, loss, feed, classes };
+    let options = BuildOptions { training: false, random: false, loss, feed, classes };
     let mut graph = build::build(model, &options)?;
     if model.knn().is_some() {
         let vote = graph.nodes.iter().find(|node| node.op().is_some_and(|op| op.name() == "vote"));
@@ -138,7 +141,8 @@ pub fn training(
     let batch = train.batch.0;
     let count = samples.count;
     let feed = |order, positions| Feed::Resident { count, order, positions };
-    let options = Options { training: true, random: true, loss: true, feed: feed("order", samples.train), classes };
+    let options =
+        BuildOptions { training: true, random: true, loss: true, feed: feed("order", samples.train), classes };
     let graph = match train.optimizer.at_once() {
         true => sums_graph(model, classes)?,
         false => training_graph(model, &options, &[], Some(&update_of(train)))?,
@@ -147,7 +151,7 @@ pub fn training(
     let mut layout = Layout::default();
     layout.add(&graph, caps)?;
     layout.add(&eval_graph, caps)?;
-    let lowered = lower::Options { batch, reuse: true };
+    let lowered = lower::LowerOptions { batch, reuse: true };
     let step = lower::lower(&graph, &layout, caps, lowered)?;
     let eval = lower::lower(&eval_graph, &layout, caps, lowered)?;
     let moments = train.optimizer.optimizer.moments();

@@ -1,10 +1,10 @@
 //! What a run will allocate and dispatch, before it does.
 
-use super::model::{Model, TrainSpec};
 use super::program::Program;
 use super::{Samples, Training, build, inference_graph, layout::Layout, lower, training};
 use crate::error::{Error, Result};
 use crate::graph::{Arena, Caps, Graph, Kind, Step};
+use crate::model::{Model, TrainSpec};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
 
@@ -108,7 +108,7 @@ fn measure(model: &Model, train: &TrainSpec, classes: Option<usize>, caps: &Caps
     let graph = inference_graph(model, build::Feed::Host, classes, false)?;
     let mut layout = Layout::default();
     layout.add(&graph, caps)?;
-    let program = lower::lower(&graph, &layout, caps, lower::Options { batch: train.batch.0, reuse: true })?;
+    let program = lower::lower(&graph, &layout, caps, lower::LowerOptions { batch: train.batch.0, reuse: true })?;
     Ok((bytes_of(&layout, &[&program]), program.dispatches.len()))
 }
 
@@ -123,7 +123,7 @@ pub fn plan(
     caps: &Caps,
     memory: Option<u64>,
 ) -> Result<Plan> {
-    let options = build::Options { training: true, random: true, loss: false, feed: build::Feed::Host, classes };
+    let options = build::BuildOptions { training: true, random: true, loss: false, feed: build::Feed::Host, classes };
     let graph = build::build(model, &options)?;
     let batch = train.batch.0;
     let rows = rows(&graph, batch);

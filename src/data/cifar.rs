@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::dataset::{Dataset, Split};
+use super::file;
 use super::store::Store;
-use super::{Dataset, Split, file};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
 

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::dataset::{Dataset, Split, Splits, Want};
 use super::store::{self, Store};
-use super::{Dataset, Split, Splits, Want};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
 

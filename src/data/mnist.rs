@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::dataset::{Dataset, Format, Split, need_folder};
 use super::idx::{self, Idx};
 use super::store::Store;
-use super::{Dataset, Kind, Split};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
 
@@ -37,16 +37,16 @@ impl Part {
     }
 }
 
-/// Where a kind of data set lies, given the folder of `--data` or of the spec.
-pub fn place(kind: Kind, dir: Option<&Path>) -> Result<Place> {
-    match (kind, dir) {
+/// Where a data set of this format lies, given the folder of `--data` or of the spec.
+pub fn place(format: Format, dir: Option<&Path>) -> Result<Place> {
+    match (format, dir) {
         (_, Some(dir)) if dir.is_dir() => Ok(Place::Folder(dir.to_path_buf())),
         (_, Some(dir)) => {
             let what = if dir.exists() { "not a folder" } else { "no such folder" };
             Err(Error::file(dir, what, "give the folder that holds the IDX files with --data or data.path"))
         }
-        (Kind::Bundled, None) => Ok(Place::Bundled),
-        (_, None) => super::need_folder(kind, None).map(|dir| Place::Folder(dir.to_path_buf())),
+        (Format::Bundled, None) => Ok(Place::Bundled),
+        (_, None) => need_folder(format, None).map(|dir| Place::Folder(dir.to_path_buf())),
     }
 }
 

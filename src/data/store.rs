@@ -5,9 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::{Progress, picture};
+use super::picture;
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Data, HostTensor};
+
+/// Is told, from any thread, how many pictures of how many have been decoded while a folder is opened.
+pub type Progress = fn(done: usize, all: usize);
 
 /// Samples of one type and shape, in an order.
 #[derive(Clone, PartialEq, Debug)]

@@ -3,26 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::dataset::{Columns, Dataset, Splits, Want};
 use super::store::{Store, picked};
-use super::{Dataset, Splits, Want, file, order};
+use super::{file, order};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
 
 /// Cells that say that there is no value.
 const MISSING: [&str; 7] = ["", "?", "na", "n/a", "nan", "null", "none"];
-
-/// Which columns of a table are what.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Columns {
-    /// The columns to predict.
-    pub target: Vec<String>,
-    /// The columns that the network takes, in this order; without them all others.
-    pub features: Option<Vec<String>>,
-    /// Whether the one target column holds classes.
-    pub classes: bool,
-    /// The share of a single file's rows that is the test set.
-    pub test: f64,
-}
 
 /// The text of a table.
 struct Table {

@@ -86,7 +86,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 
 /// What `eval` says about a classifier.
 #[derive(Clone, PartialEq, Debug)]
-pub struct ClassifyReport {
+pub struct ClassifyEvaluation {
     /// Number of samples.
     pub samples: u64,
     /// Mean loss.
@@ -103,10 +103,10 @@ pub struct ClassifyReport {
     pub confusion: Confusion,
 }
 
-impl ClassifyReport {
+impl ClassifyEvaluation {
     /// Everything that follows from the confusion matrix, beside the mean `loss`.
-    pub fn new(loss: f64, confusion: Confusion) -> ClassifyReport {
-        ClassifyReport {
+    pub fn new(loss: f64, confusion: Confusion) -> ClassifyEvaluation {
+        ClassifyEvaluation {
             samples: confusion.samples(),
             loss,
             accuracy: confusion.accuracy(),
@@ -179,18 +179,18 @@ mod tests {
 
     #[test]
     fn averages_are_those_of_scikit_learn() {
-        let report = ClassifyReport::new(0.5, example());
+        let evaluation = ClassifyEvaluation::new(0.5, example());
         // By hand. Precision 2/3, 2/3, 1, 0; recall 2/3, 1, 1/2, 0; F1 2/3, 4/5, 2/3, 0.
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
-        near(report.accuracy, 6.0 / 9.0);
-        near(report.precision, (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 4.0);
-        near(report.recall, (2.0 / 3.0 + 1.0 + 0.5) / 4.0);
-        near(report.f1, (2.0 / 3.0 + 0.8 + 2.0 / 3.0) / 4.0);
+        near(evaluation.accuracy, 6.0 / 9.0);
+        near(evaluation.precision, (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 4.0);
+        near(evaluation.recall, (2.0 / 3.0 + 1.0 + 0.5) / 4.0);
+        near(evaluation.f1, (2.0 / 3.0 + 0.8 + 2.0 / 3.0) / 4.0);
     }
 
     #[test]
-    fn the_report_has_the_keys_of_eval() {
-        let json = ClassifyReport::new(0.5, example()).to_json();
+    fn an_evaluation_has_the_keys_of_eval() {
+        let json = ClassifyEvaluation::new(0.5, example()).to_json();
         let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["samples", "loss", "accuracy", "precision", "recall", "f1", "confusion"]);
         assert_eq!(json["samples"], 9);
@@ -199,9 +199,9 @@ mod tests {
 
     #[test]
     fn nothing_counted_is_zero_everywhere() {
-        let report = ClassifyReport::new(f64::NAN, Confusion::new(3));
-        assert_eq!((report.accuracy, report.precision, report.recall, report.f1), (0.0, 0.0, 0.0, 0.0));
-        assert!(report.to_json()["loss"].is_null());
+        let evaluation = ClassifyEvaluation::new(f64::NAN, Confusion::new(3));
+        assert_eq!((evaluation.accuracy, evaluation.precision, evaluation.recall, evaluation.f1), (0.0, 0.0, 0.0, 0.0));
+        assert!(evaluation.to_json()["loss"].is_null());
     }
 
     #[test]

@@ -3,57 +3,57 @@
 pub mod classify;
 pub mod regress;
 
-use classify::{ClassifyReport, Confusion};
-use regress::{RegressReport, Regression};
+use classify::{ClassifyEvaluation, Confusion};
+use regress::{RegressEvaluation, Regression};
 use serde_json::Value;
 
 /// How good a model is on some samples.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Report {
+pub enum Evaluation {
     /// Of classes.
-    Classify(ClassifyReport),
+    Classify(ClassifyEvaluation),
     /// Of values.
-    Regress(RegressReport),
+    Regress(RegressEvaluation),
 }
 
-impl Report {
+impl Evaluation {
     /// Number of samples.
     pub fn samples(&self) -> u64 {
         match self {
-            Report::Classify(report) => report.samples,
-            Report::Regress(report) => report.errors.samples(),
+            Evaluation::Classify(evaluation) => evaluation.samples,
+            Evaluation::Regress(evaluation) => evaluation.errors.samples(),
         }
     }
 
     /// Mean loss.
     pub fn loss(&self) -> f64 {
         match self {
-            Report::Classify(report) => report.loss,
-            Report::Regress(report) => report.loss,
+            Evaluation::Classify(evaluation) => evaluation.loss,
+            Evaluation::Regress(evaluation) => evaluation.loss,
         }
     }
 
     /// The share of right classes; `None` for values.
     pub fn accuracy(&self) -> Option<f64> {
         match self {
-            Report::Classify(report) => Some(report.accuracy),
-            Report::Regress(_) => None,
+            Evaluation::Classify(evaluation) => Some(evaluation.accuracy),
+            Evaluation::Regress(_) => None,
         }
     }
 
     /// The errors of predicted values; `None` for classes.
     pub fn errors(&self) -> Option<&Regression> {
         match self {
-            Report::Classify(_) => None,
-            Report::Regress(report) => Some(&report.errors),
+            Evaluation::Classify(_) => None,
+            Evaluation::Regress(evaluation) => Some(&evaluation.errors),
         }
     }
 
     /// The object that `eval --json` prints. What is not finite becomes null.
     pub fn to_json(&self) -> Value {
         match self {
-            Report::Classify(report) => report.to_json(),
-            Report::Regress(report) => report.errors.to_json(report.loss),
+            Evaluation::Classify(evaluation) => evaluation.to_json(),
+            Evaluation::Regress(evaluation) => evaluation.errors.to_json(evaluation.loss),
         }
     }
 }
@@ -68,11 +68,11 @@ pub enum Tally {
 }
 
 impl Tally {
-    /// The report on all that was counted, with the mean `loss`.
-    pub fn report(self, loss: f64) -> Report {
+    /// The evaluation of all that was counted, with the mean `loss`.
+    pub fn evaluation(self, loss: f64) -> Evaluation {
         match self {
-            Tally::Classify(confusion) => Report::Classify(ClassifyReport::new(loss, confusion)),
-            Tally::Regress(errors) => Report::Regress(RegressReport { loss, errors }),
+            Tally::Classify(confusion) => Evaluation::Classify(ClassifyEvaluation::new(loss, confusion)),
+            Tally::Regress(errors) => Evaluation::Regress(RegressEvaluation { loss, errors }),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// What `eval` says about predicted values.
 #[derive(Clone, PartialEq, Debug)]
-pub struct RegressReport {
+pub struct RegressEvaluation {
     /// Mean loss.
     pub loss: f64,
     /// Their errors.

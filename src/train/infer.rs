@@ -3,15 +3,15 @@
 use super::{parameters, pass::Pass, problem::Problem};
 use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
-use crate::compile::model::{InputSpec, Model, Normalize};
 use crate::compile::{inference_graph, lower};
 use crate::data::tensors::Tensors;
 use crate::error::Result;
 use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Segment, Step};
+use crate::model::{InputSpec, Model, Normalize};
 use crate::task::classify::{self, Confusion};
 use crate::task::regress::Regression;
-use crate::task::{Report, Tally};
+use crate::task::{Evaluation, Tally};
 use crate::tensor::{DType, Data, HostTensor};
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// What the adapter reports.
-pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positions: &[u32]) -> Result<Report> {
+pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positions: &[u32]) -> Result<Evaluation> {
     let batch = bound.program().batch;
     let mut pass = Pass::begin(session, problem, "eval_order", positions.to_vec());
     let outputs = &bound.program().outputs;
@@ -61,7 +61,7 @@ pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positio
             total += f64::from(mean[0]) * n as f64;
         }
     }
-    Ok(tally.report(total / positions.len().max(1) as f64))
+    Ok(tally.evaluation(total / positions.len().max(1) as f64))
 }
 
 /// A trained model bound for inference.
@@ -73,7 +73,7 @@ pub struct Inference {
 }
 
 /// Samples as a model's input takes them: bytes of images as they are, or scaled to 0…1 and normalised; features, which are normalised already.
-pub(super) fn input_data(input: &InputSpec, dtype: DType, images: &HostTensor) -> Data {
+pub(in crate::train) fn input_data(input: &InputSpec, dtype: DType, images: &HostTensor) -> Data {
     let Data::U8(bytes) = &images.data else { return images.data.clone() };
     if dtype == DType::U8 {
         return Data::U8(bytes.clone());
@@ -110,7 +110,7 @@ impl Inference {
         let graph = inference_graph(model, feed, classes, problem.is_some())?;
         let mut layout = Layout::default();
         layout.add(&graph, &caps)?;
-        let program = lower::lower(&graph, &layout, &caps, lower::Options { batch, reuse: true })?;
+        let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: true })?;
         let bound = session.bind(program, &layout)?;
         parameters::load(&session, &layout, weights.0, weights.1, false)?;
         if let Some(p) = problem {
@@ -128,7 +128,7 @@ impl Inference {
     ///
     /// # Errors
     /// What the adapter reports.
-    pub fn evaluate(&mut self, problem: &Problem, positions: &[u32]) -> Result<Report> {
+    pub fn evaluate(&mut self, problem: &Problem, positions: &[u32]) -> Result<Evaluation> {
         evaluate(&mut self.session, &self.bound, problem, positions)
     }
 

@@ -1,17 +1,17 @@
 //! The validation metric that decides which parameters are the best.
 
-use crate::compile::model::{Metric, TrainSpec};
 use crate::error::{Error, Result};
-use crate::task::Report;
+use crate::model::{Metric, TrainSpec};
+use crate::task::Evaluation;
 
 /// A metric as a number of which more is better.
-pub(super) fn score(metric: Metric, report: &Report) -> f64 {
-    match (metric, report.errors()) {
+pub(super) fn score(metric: Metric, evaluation: &Evaluation) -> f64 {
+    match (metric, evaluation.errors()) {
         (Metric::ValMae, Some(errors)) => -errors.mae(),
         (Metric::ValMse, Some(errors)) => -errors.mse(),
         (Metric::ValR2, Some(errors)) => errors.r2(),
-        (Metric::ValAccuracy, _) => report.accuracy().unwrap_or(f64::NAN),
-        _ => -report.loss(),
+        (Metric::ValAccuracy, _) => evaluation.accuracy().unwrap_or(f64::NAN),
+        _ => -evaluation.loss(),
     }
 }
 

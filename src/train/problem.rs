@@ -1,15 +1,14 @@
 //! A model with its data: what training and evaluation share before an adapter is opened.
 
 use crate::compile::Samples;
-use crate::compile::build::{self, Feed, Options};
-use crate::compile::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
+use crate::compile::build::{self, BuildOptions, Feed};
 use crate::compile::plan::free_memory;
 use crate::data::store::{Store, picked};
-use crate::data::table::{self, Columns};
-use crate::data::{self, Dataset, Kind, Split, Want, order};
+use crate::data::{self, Columns, Dataset, Format, Split, Want, order, table};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
+use crate::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
 use crate::tensor::{DType, Data, HostTensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,14 +66,14 @@ pub fn folder(data: &DataSpec, spec: &Path, given: Option<&Path>) -> Option<Path
     given.map(Path::to_path_buf).or(own)
 }
 
-/// The reader of a kind.
-fn kind(data: &DataSpec) -> Kind {
+/// The format that a spec's `kind` names.
+fn format_of(data: &DataSpec) -> Format {
     match data.kind {
-        DataKind::Idx => Kind::Idx,
-        DataKind::Bundled => Kind::Bundled,
-        DataKind::Folder => Kind::Folder,
-        DataKind::Cifar10 => Kind::Cifar10,
-        DataKind::Csv => Kind::Csv,
+        DataKind::Idx => Format::Idx,
+        DataKind::Bundled => Format::Bundled,
+        DataKind::Folder => Format::Folder,
+        DataKind::Cifar10 => Format::Cifar10,
+        DataKind::Csv => Format::Csv,
     }
 }
 
@@ -98,13 +97,13 @@ pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
     if let (Some(columns), Some(path)) = (columns(model, data)?, &folder) {
         return Ok(Some(table::class_names(path, &columns)?.len()));
     }
-    data::count_classes(kind(data), folder.as_deref()).map(Some)
+    data::count_classes(format_of(data), folder.as_deref()).map(Some)
 }
 
 /// How many classes the scores tell apart: labels are below it. The smallest count where several losses judge; a single score of a loss
 /// that takes values or classes stands for two.
 fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
-    let options = Options { training: false, random: false, loss: false, feed: Feed::Host, classes };
+    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host, classes };
     let graph = build::build(model, &options)?;
     let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
     let mut least = model.knn().and_then(|(layer, _)| output(&layer.name)).map(|value| graph.ty(value).channels());
@@ -165,8 +164,8 @@ impl Problem {
         let hint = "add a section `data`, such as { \"kind\": \"bundled\" }";
         let spec = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
         check_losses(model)?;
-        let (kind, folder) = (kind(spec), folder(spec, &model.source.file, opening.folder));
-        if spec.stream == Some(true) && kind != Kind::Folder {
+        let (format, folder) = (format_of(spec), folder(spec, &model.source.file, opening.folder));
+        if spec.stream == Some(true) && format != Format::Folder {
             let what = "data.stream is true, and only pictures in a folder are decoded batch by batch";
             return Err(Error::file(&model.source.file, what, "remove it: this data set is read once into memory"));
         }
@@ -175,7 +174,7 @@ impl Problem {
         let want_columns = columns(model, spec)?;
         let test = match opening.only {
             Some(split) => split == Split::Test,
-            None => data::has(kind, folder.as_deref(), Split::Test),
+            None => data::has(format, folder.as_deref(), Split::Test),
         };
         let want = Want {
             train: opening.only != Some(Split::Test),
@@ -192,7 +191,7 @@ impl Problem {
                 None => free_memory().map(|bytes| bytes / 2),
             },
         };
-        let splits = data::open(kind, folder.as_deref(), want)?;
+        let splits = data::open(format, folder.as_deref(), want)?;
         let mut problem = Problem {
             count: 0,
             samples: Arc::new(Store::Memory(HostTensor::new(&[0], Data::U8(Vec::new())))),

@@ -3,17 +3,17 @@
 use super::event::{Control, Event};
 use super::pass::Pass;
 use super::problem::Problem;
-use super::profile::Profile;
 use super::run::Run;
+use super::timings::Timings;
 use super::{infer, metric, parameters};
-use crate::compile::model::{Metric, Model, TrainSpec};
 use crate::compile::{self, Training};
 use crate::data::order;
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Arena, RING, Segment, Step};
-use crate::task::Report;
+use crate::model::{Metric, Model, TrainSpec};
+use crate::task::Evaluation;
 use serde_json::{Value as Json, json};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -86,7 +86,7 @@ pub struct Trainer {
     /// The pass of this epoch.
     pass: Option<Pass>,
     epoch_start: Instant,
-    profile: Option<Profile>,
+    timings: Option<Timings>,
 }
 
 impl Trainer {
@@ -132,7 +132,7 @@ impl Trainer {
             reading: None,
             pass: None,
             epoch_start: Instant::now(),
-            profile: None,
+            timings: None,
         })
     }
 
@@ -176,13 +176,13 @@ impl Trainer {
     }
 
     /// Measures some of the steps to come, node by node. The numbers they compute stay the same.
-    pub fn start_profile(&mut self) {
-        self.profile = Some(Profile::new(&self.session, &self.step));
+    pub fn start_timings(&mut self) {
+        self.timings = Some(Timings::new(&self.session, &self.step));
     }
 
-    /// What was measured since [`Trainer::start_profile`].
-    pub fn profile(&self) -> Option<&Profile> {
-        self.profile.as_ref()
+    /// What was measured since [`Trainer::start_timings`].
+    pub fn timings(&self) -> Option<&Timings> {
+        self.timings.as_ref()
     }
 
     /// The data.
@@ -308,7 +308,7 @@ impl Trainer {
     }
 
     /// Runs updates from one epoch into the next without validation or checkpoints, and waits for the last: what a benchmark measures.
-    pub(super) fn rehearse(&mut self, updates: usize) -> Result<()> {
+    pub(crate) fn rehearse(&mut self, updates: usize) -> Result<()> {
         for _ in 0..updates {
             if self.progress.batches >= self.batches_per_epoch() {
                 self.progress.batches = 0;
@@ -351,8 +351,8 @@ impl Trainer {
             };
             let segments = [Segment::Forward, Segment::Backward, Segment::Update];
             let segments = &segments[..if index + 1 == last { 3 } else { 2 }];
-            match &mut self.profile {
-                Some(profile) => profile.run(&mut self.session, &self.step, segments, &step)?,
+            match &mut self.timings {
+                Some(timings) => timings.run(&mut self.session, &self.step, segments, &step)?,
                 None => self.session.run(&self.step, segments, &step)?,
             }
             self.submitted += 1;
@@ -420,12 +420,12 @@ impl Trainer {
             "step": self.progress.step,
             "train_loss": self.progress.loss_sum / seen,
             "train_accuracy": classes.then_some(self.progress.correct / seen),
-            "val_loss": validation.as_ref().map(Report::loss),
-            "val_accuracy": validation.as_ref().and_then(Report::accuracy),
+            "val_loss": validation.as_ref().map(Evaluation::loss),
+            "val_accuracy": validation.as_ref().and_then(Evaluation::accuracy),
             "samples": self.progress.seen,
             "seconds": seconds,
         });
-        if let Some(errors) = validation.as_ref().and_then(Report::errors) {
+        if let Some(errors) = validation.as_ref().and_then(Evaluation::errors) {
             line["val_mae"] = json!(errors.mae());
             line["val_mse"] = json!(errors.mse());
             line["val_r2"] = json!(errors.r2());
@@ -441,11 +441,11 @@ impl Trainer {
     }
 
     /// Whether a validation found this epoch's parameters the best so far; counts the epochs since, for early stopping.
-    fn judge(&mut self, validation: Option<&Report>) -> bool {
-        let Some(report) = validation else { return false };
+    fn judge(&mut self, validation: Option<&Evaluation>) -> bool {
+        let Some(evaluation) = validation else { return false };
         let stopping = self.train.early_stopping.as_ref();
         let metric = stopping.map_or(Metric::ValLoss, |s| s.metric);
-        let score = metric::score(metric, report);
+        let score = metric::score(metric, evaluation);
         let better = self.progress.best.is_none_or(|best| score > best || best.is_nan());
         if better {
             self.progress.best = Some(score);
@@ -477,7 +477,7 @@ impl Trainer {
     ///
     /// # Errors
     /// What the adapter or the disk reports.
-    pub fn final_report(&mut self, run: &Run) -> Result<(&'static str, Report)> {
+    pub fn final_evaluation(&mut self, run: &Run) -> Result<(&'static str, Evaluation)> {
         let weights = run.read_weights()?;
         let file = run.weights_path();
         parameters::load(&self.session, &self.training.layout, &file, &weights, false)?;

@@ -1,4 +1,4 @@
-//! What several test files share: the adapter, or a word that there is none.
+//! What several test files share: the adapter, or a word that there is none. Tests that need it lie in modules named `gpu`.
 
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Device, Session};

@@ -1,0 +1,207 @@
+//! Whole networks: the very step that `train` runs, on random images, and inference of a batch.
+
+use super::measure::{Times, measure, measure_longer};
+use crate::check::verify;
+use crate::compile::build::Feed;
+use crate::compile::layout::Layout;
+use crate::compile::{inference_graph, lower, plan};
+use crate::data::store::Store;
+use crate::error::{Error, Result};
+use crate::gpu::{Device, Session};
+use crate::graph::{Segment, Step};
+use crate::model::{self, Model, TrainSpec};
+use crate::spec::Source;
+use crate::tensor::{Data, HostTensor};
+use crate::train::{Problem, Trainer, parameters, problem};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The workloads: name and spec.
+pub const WORKLOADS: [(&str, &str); 3] = [
+    ("W1", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/bench/w1_lenet5.json"))),
+    ("W2", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/bench/w2_vgg_small.json"))),
+    ("W3", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/bench/w3_vgg16_cifar.json"))),
+];
+/// Batches of the random data set.
+const BATCHES: usize = 16;
+
+/// The time of a workload.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WorkloadTime {
+    /// Its name.
+    pub name: String,
+    /// Name of its spec.
+    pub model: String,
+    /// Samples a step.
+    pub batch: usize,
+    /// Seconds of a training step: gather, forward, backward, update.
+    pub step: Times,
+    /// Seconds of the inference of a batch, without loss.
+    pub forward: Times,
+    /// Three times the FLOPs of the forward pass of a batch.
+    pub flops_step: f64,
+    /// Dispatches of a training step.
+    pub dispatches: usize,
+    /// Seconds from opening the device to the end of the first step.
+    pub first_step: f64,
+    /// Seconds of it that opening the device took.
+    pub device: f64,
+    /// Pipelines compiled until then, and the seconds of it that took.
+    pub compiled: (usize, f64),
+    /// Bytes of all buffers for the model's tensors and programs.
+    pub bytes: u64,
+}
+
+impl WorkloadTime {
+    /// 10⁹ floating-point operations a second, of a training step.
+    pub fn gflops(&self) -> f64 {
+        self.flops_step / self.step.median / 1e9
+    }
+
+    /// Samples a second in training.
+    pub fn samples_per_second(&self) -> f64 {
+        self.batch as f64 / self.step.median
+    }
+
+    /// An object of `workloads` in `bench --json`.
+    pub fn to_json(&self) -> Json {
+        let mut json = json!({ "name": self.name, "model": self.model, "batch": self.batch });
+        self.step.add_to(&mut json, "ms_step");
+        self.forward.add_to(&mut json, "ms_forward");
+        for (key, value) in [
+            ("flops_step", json!(self.flops_step)),
+            ("gflops", json!(self.gflops())),
+            ("samples_per_s", json!(self.samples_per_second())),
+            ("dispatches", json!(self.dispatches)),
+            ("first_step_s", json!(self.first_step)),
+            ("device_s", json!(self.device)),
+            ("compile_s", json!(self.compiled.1)),
+            ("pipelines", json!(self.compiled.0)),
+            ("bytes", json!(self.bytes)),
+        ] {
+            json[key] = value;
+        }
+        json
+    }
+}
+
+/// A network to train.
+pub struct Workload {
+    /// W1, W2 or W3, or the spec's own name.
+    pub name: String,
+    model: Model,
+    train: TrainSpec,
+    classes: Option<usize>,
+}
+
+/// All workloads.
+///
+/// # Errors
+/// None that a spec in the program can cause.
+pub fn all() -> Result<Vec<Workload>> {
+    WORKLOADS.into_iter().map(|(name, text)| Workload::new(name, text)).collect()
+}
+
+impl Workload {
+    fn new(name: &'static str, text: &str) -> Result<Workload> {
+        let model = model::load(Source { file: name.into(), text: text.into() }, &[])?;
+        let missing = || Error::usage(format!("{name} has no section `train`"), "add one");
+        let train = model.train.clone().ok_or_else(missing)?;
+        Ok(Workload { name: name.into(), model, train, classes: None })
+    }
+
+    /// A training step of a spec of the user's.
+    ///
+    /// # Errors
+    /// A spec without a loss, or classes that are to be counted in data that is not there.
+    pub fn of(model: Model) -> Result<Workload> {
+        model.need_loss()?;
+        let train = model.train.clone().unwrap_or_default();
+        let classes = problem::classes(&model, None)?;
+        Ok(Workload { name: model.name.clone(), model, train, classes })
+    }
+
+    /// Images and labels without meaning: as many operations as with any others.
+    fn problem(&self) -> Problem {
+        let count = BATCHES * self.train.batch.0;
+        let size: usize = self.model.input.dims().iter().product();
+        let noise = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+        let samples = match self.model.tabular() {
+            true => Data::F32((0..count * size).map(|i| noise(i) as u8 as f32 / 256.0).collect()),
+            false => Data::U8((0..count * size).map(|i| noise(i) as u8).collect()),
+        };
+        Problem {
+            count,
+            samples: Arc::new(Store::Memory(HostTensor::new(&[count, size], samples))),
+            values: Vec::new(),
+            features: Vec::new(),
+            labels: (0..count).map(|i| (noise(i) % 2) as i32).collect(),
+            classes: Vec::new(),
+            train: (0..count as u32).collect(),
+            validation: Vec::new(),
+            test: Vec::new(),
+            skipped: Vec::new(),
+        }
+    }
+
+    /// Measures on a fresh device, so that everything a first step waits for is part of it; the driver's own cache stays.
+    ///
+    /// # Errors
+    /// Too little memory, or what the adapter reports.
+    pub fn time(&self, open: &dyn Fn() -> Result<Device>) -> Result<WorkloadTime> {
+        let problem = self.problem();
+        let start = Instant::now();
+        let session = Session::new(open()?);
+        let device = start.elapsed().as_secs_f64();
+        let mut trainer = Trainer::new(session, &self.model, self.train.clone(), problem, self.classes)?;
+        trainer.rehearse(1)?;
+        let first_step = start.elapsed().as_secs_f64();
+        let (pipelines, compile) = trainer.session().compiled();
+        let bytes = trainer.session().allocated();
+        let step = measure_longer(&mut |times| {
+            let start = Instant::now();
+            trainer.rehearse(times)?;
+            Ok(start.elapsed())
+        })?;
+        let forward = self.forward(trainer.session())?;
+        let plan = plan::plan(&self.model, &self.train, self.classes, trainer.session().device().caps(), None)?;
+        Ok(WorkloadTime {
+            name: self.name.clone(),
+            model: self.model.name.clone(),
+            batch: self.train.batch.0,
+            step,
+            forward,
+            flops_step: 3.0 * plan.flops_forward as f64,
+            dispatches: plan.dispatches,
+            first_step,
+            device,
+            compiled: (pipelines, compile.as_secs_f64()),
+            bytes,
+        })
+    }
+
+    /// Inference of a batch that lies on the adapter.
+    fn forward(&self, session: &mut Session) -> Result<Times> {
+        session.clear();
+        let caps = session.device().caps().clone();
+        let graph = inference_graph(&self.model, Feed::Host, self.classes, false)?;
+        let mut layout = Layout::default();
+        layout.add(&graph, &caps)?;
+        let batch = self.train.batch.0;
+        let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: true })?;
+        let bound = session.bind(program, &layout)?;
+        parameters::initialise(session, &layout, self.train.seed);
+        for (name, tensor) in verify::feeds(&graph, batch, self.train.seed) {
+            session.write_input(&bound, &name, &tensor.data);
+        }
+        measure(&mut |times| {
+            let start = Instant::now();
+            for _ in 0..times {
+                session.run(&bound, &[Segment::Forward], &Step::of(batch))?;
+            }
+            session.finish()?;
+            Ok(start.elapsed())
+        })
+    }
+}

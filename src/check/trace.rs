@@ -1,0 +1,141 @@
+//! One batch, step by step: activations, gradients and updated parameters as tensors, to compare with other implementations.
+
+use crate::compile::build::{BuildOptions, Feed};
+use crate::compile::layout::Layout;
+use crate::compile::{lower, prune, unfused_training_graph, update_of};
+use crate::data::tensors::Tensors;
+use crate::error::{Error, Result};
+use crate::gpu::Session;
+use crate::graph::{Arena, Graph, Kind, Segment, Step};
+use crate::model::{Model, TrainSpec};
+use crate::tensor::{DType, Data, HostTensor};
+use crate::train::parameters;
+use std::path::Path;
+
+/// Runs `steps` updates on one batch. Returns `loss`, `act/LAYER`, `grad/PARAM` and `grad/input` as before the first update, and
+/// `param/PARAM`, statistics included, after the last. Batch statistics as in training; random ops in their inference form; the
+/// learning rate as the optimizer states it, without the schedule, which would need a data set's length.
+///
+/// # Errors
+/// Tensors that are missing or do not fit the model, too little memory, or what the adapter reports.
+pub fn trace(
+    session: &mut Session,
+    model: &Model,
+    train: &TrainSpec,
+    classes: Option<usize>,
+    weights: (&Path, &Tensors),
+    batch: (&Path, &Tensors),
+    steps: u64,
+) -> Result<Tensors> {
+    model.need_loss()?;
+    train.optimizer.need_updates()?;
+    let options = BuildOptions { training: true, random: false, loss: true, feed: Feed::Host, classes };
+    let mut train = train.clone();
+    train.accumulate.0 = 1;
+    let mut graph = unfused_training_graph(model, &options, &["input"], Some(&update_of(&train)))?;
+    let layers =
+        graph.layers.iter().filter_map(|l| l.output.map(|v| (format!("act/{}", l.name), v))).collect::<Vec<_>>();
+    graph.keep.extend(layers);
+    let graph = crate::compile::fuse::fuse(prune::prune(graph));
+    let tensors = with_numbers(model, &graph, batch.0, batch.1)?;
+    let n = samples(&graph, batch.0, &tensors)?;
+
+    session.clear();
+    let caps = session.device().caps().clone();
+    let mut layout = Layout::default();
+    layout.add(&graph, &caps)?;
+    let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch: n, reuse: true })?;
+    let bound = session.bind(program, &layout)?;
+    parameters::load(session, &layout, weights.0, weights.1, false)?;
+    let optimizer = &train.optimizer.optimizer;
+    let mut out = Tensors::new();
+    for k in 0..steps.max(1) {
+        for name in bound.program().inputs.keys() {
+            session.write_input(&bound, name, &tensors[name].data);
+        }
+        let (correction1, correction2) = optimizer.corrections(k + 1);
+        let step = Step {
+            step: k as u32,
+            seed: train.seed as u32,
+            lr: optimizer.lr() as f32,
+            correction1: correction1 as f32,
+            correction2: correction2 as f32,
+            ..Step::of(n)
+        };
+        session.run(&bound, &[Segment::Forward, Segment::Backward], &step)?;
+        if k == 0 {
+            for name in bound.program().outputs.keys().filter(|name| *name != "output") {
+                out.insert(name.clone(), session.read_output(&bound, name, n)?);
+            }
+            for (name, gradient) in parameters::read_moment(session, &layout, Arena::Gradients)? {
+                out.insert(format!("grad/{name}"), gradient);
+            }
+        }
+        if steps > 0 {
+            session.run(&bound, &[Segment::Update], &step)?;
+        }
+    }
+    for (name, tensor) in parameters::read(session, &layout)? {
+        out.insert(format!("param/{name}"), tensor);
+    }
+    Ok(out)
+}
+
+/// The batch, with classes 0 and 1 as the numbers they are where all losses take either.
+fn with_numbers(model: &Model, graph: &Graph, file: &Path, batch: &Tensors) -> Result<Tensors> {
+    let mut batch = batch.clone();
+    let either = model.loss.iter().all(|term| term.loss.target_may_be_class());
+    let wanted = graph.find("target").map(|i| &graph.nodes[i].outputs[0]);
+    let wanted = wanted.filter(|ty| either && ty.dtype == DType::F32 && ty.dims == [1]);
+    if let (Some(ty), Some(target)) = (wanted, batch.get_mut("target"))
+        && let (Data::I32(labels), &[n]) = (&target.data, &target.shape[..])
+    {
+        if let Some(i) = labels.iter().position(|label| ![0, 1].contains(label)) {
+            let what = format!("target[{i}] is class {}, and a single score tells 0 and 1 apart", labels[i]);
+            return Err(Error::file(file, what, "give classes 0 and 1, or one unit a class"));
+        }
+        *target = HostTensor::f32(&ty.shape(n), labels.iter().map(|&label| label as f32).collect());
+    }
+    Ok(batch)
+}
+
+/// Checks the batch's tensors against the graph's inputs and returns N.
+fn samples(graph: &Graph, file: &Path, batch: &Tensors) -> Result<usize> {
+    let mut n = None;
+    for node in graph.nodes.iter().filter(|n| matches!(n.kind, Kind::Input)) {
+        let ty = &node.outputs[0];
+        let wrong = |what: String| Error::file(file, what, format!("give `{}` as {ty}", node.name));
+        let tensor = batch.get(&node.name).ok_or_else(|| wrong(format!("tensor `{}` is missing", node.name)))?;
+        let count = tensor.shape.first().copied().unwrap_or(0);
+        if tensor.shape != ty.shape(count) || count == 0 {
+            return Err(wrong(format!("tensor `{}` is {:?}", node.name, tensor.shape)));
+        }
+        if tensor.data.dtype() != ty.dtype {
+            return Err(wrong(format!("tensor `{}` is {:?}", node.name, tensor.data.dtype())));
+        }
+        if n.is_some_and(|n| n != count) {
+            return Err(wrong(format!("tensor `{}` has {count} samples, another has {}", node.name, n.unwrap_or(0))));
+        }
+        n = Some(count);
+        if let (DType::I32, Data::I32(values)) = (ty.dtype, &tensor.data) {
+            check_classes(graph, &node.name, values, file)?;
+        }
+    }
+    n.ok_or_else(|| Error::file(file, "the batch has no input", "give `input` and `target`"))
+}
+
+fn check_classes(graph: &Graph, name: &str, values: &[i32], file: &Path) -> Result<()> {
+    let target = graph.find(name);
+    let users = graph.nodes.iter().filter(|n| n.inputs.iter().any(|v| Some(v.node) == target));
+    let scores = users.flat_map(|n| n.inputs.iter().map(|&v| graph.ty(v)));
+    let classes = scores.filter(|ty| ty.dtype == DType::F32 && !ty.dims.is_empty()).map(|ty| ty.channels()).min();
+    let bad = values.iter().position(|&v| v < 0 || classes.is_some_and(|c| v as usize >= c));
+    match (bad, classes) {
+        (Some(i), Some(c)) => Err(Error::file(
+            file,
+            format!("{name}[{i}] is class {}, and the network has {c}", values[i]),
+            "give class indices from 0",
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,90 @@
+//! `pumice train` of a model that is solved for at once: the run folder and the report.
+
+use super::args::{Args, refuse};
+use super::result::print_evaluation;
+use super::start::{folder, open, settle};
+use crate::cli::outcome::Outcome;
+use crate::cli::{expand, numbers, output};
+use crate::gpu::Session;
+use crate::model::{Model, TrainSpec};
+use crate::spec::Field;
+use crate::task::Evaluation;
+use crate::train::fit::normal_equation::NormalEquation;
+use crate::train::{Run, problem};
+use serde_json::{Value as Json, json};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Solves and evaluates.
+pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
+    refuse(args, "optimizer normal_equation, which solves for all parameters at once")?;
+    let dir = folder(args, &model)?;
+    // As the user named it: errors say it so.
+    let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
+    let classes = settle(&mut model, data.as_deref())?;
+    let train = model.train.clone().expect("the spec has an optimizer");
+    ignored(&train);
+    let problem = open(args, &mut model, data.as_deref(), classes)?;
+    let start = Instant::now();
+    let session = Session::new(args.device.open()?);
+    let rows = numbers::grouped(problem.train.len() as u64);
+    output::note(&format!("{}: least squares over {rows} rows", session.device().caps().name));
+    let mut solver = NormalEquation::new(session, &model, &train, problem, classes)?;
+    let found = solver.solve()?;
+    let run = if args.out.is_some() { Run::create(&dir)? } else { Run::create_numbered(&dir)? };
+    run.write_spec(&expand::text(&model))?;
+    run.write_weights(&found)?;
+    let [on_train, on_validation, on_test] = evaluate(&mut solver)?;
+    let line = metrics(on_train.as_ref(), on_validation.as_ref(), start.elapsed().as_secs_f64());
+    run.append_metrics(&line)?;
+    if json {
+        let mut event = line;
+        event["event"] = json!("epoch");
+        output::print_json(&event)?;
+    }
+    let evaluations = [("test", on_test), ("validation", on_validation), ("train", on_train)];
+    let best = evaluations.into_iter().find_map(|(split, evaluation)| evaluation.map(|evaluation| (split, evaluation)));
+    let (split, evaluation) = best.expect("there are rows to train on");
+    print_evaluation(&run, split, &evaluation, &[], json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names the keys of the spec that a solution in closed form has no use for.
+fn ignored(train: &TrainSpec) {
+    let (given, default) = (train.write(), TrainSpec::default().write());
+    let without = ["epochs", "schedule", "clip_norm", "accumulate", "early_stopping"];
+    let names: Vec<String> =
+        without.iter().filter(|key| given[**key] != default[**key]).map(|key| format!("train.{key}")).collect();
+    if !names.is_empty() {
+        output::note(&format!("solved in one step: {} have no effect", names.join(", ")));
+    }
+}
+
+/// How good the solution is on the training, validation and test rows, as far as there are any.
+fn evaluate(solver: &mut NormalEquation) -> crate::error::Result<[Option<Evaluation>; 3]> {
+    let problem = solver.problem();
+    let splits = [problem.train.clone(), problem.validation.clone(), problem.test.clone()];
+    let mut evaluations = [None, None, None];
+    for (evaluation, positions) in evaluations.iter_mut().zip(splits).filter(|(_, positions)| !positions.is_empty()) {
+        *evaluation = Some(solver.evaluate(&positions)?);
+    }
+    Ok(evaluations)
+}
+
+/// The one line of `metrics.jsonl`.
+fn metrics(train: Option<&Evaluation>, validation: Option<&Evaluation>, seconds: f64) -> Json {
+    let errors = validation.and_then(Evaluation::errors);
+    json!({
+        "epoch": 1,
+        "step": 0,
+        "train_loss": train.map(Evaluation::loss),
+        "train_accuracy": null,
+        "val_loss": validation.map(Evaluation::loss),
+        "val_accuracy": null,
+        "val_mae": errors.map(|e| e.mae()),
+        "val_mse": errors.map(|e| e.mse()),
+        "val_r2": errors.map(|e| e.r2()),
+        "samples": train.map(Evaluation::samples),
+        "seconds": seconds,
+    })
+}

@@ -1,0 +1,53 @@
+//! What every way to fit does before it begins: the run folder, the spec made independent of its place, the data.
+
+use super::args::Args;
+use crate::cli::{output, progress};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::spec::Count;
+use crate::train::{Opening, Problem, Run, problem};
+use std::path::{Path, PathBuf};
+
+/// The run folder, known to be new unless a run is resumed; without a flag that says it, what numbers are put to.
+pub(super) fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
+    match (&args.out, &args.resume) {
+        (Some(out), Some(run)) if out != run => {
+            Err(Error::usage("--out and --resume name two folders", "leave out --out: a run goes on in its own folder"))
+        }
+        (_, Some(run)) => Ok(run.clone()),
+        (Some(out), None) => Run::check_new(out).map(|()| out.clone()),
+        (None, None) => {
+            // The name is the spec's: it must not lead out of the folder.
+            let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
+            let name: String = model.name.chars().take(100).map(plain).collect();
+            Ok(Path::new("runs").join(name))
+        }
+    }
+}
+
+/// Makes a model independent of where its spec lies and of its training data: the path becomes absolute, counted classes
+/// are written down. Returns the class count where a layer asks for it.
+pub(super) fn settle(model: &mut Model, given: Option<&Path>) -> Result<Option<usize>> {
+    let classes = problem::classes(model, given)?;
+    let file = model.source.file.clone();
+    if let Some(data) = &mut model.data {
+        if let Some(path) = problem::folder(data, &file, None) {
+            let path = std::path::absolute(&path).map_err(|e| Error::read(&path, e))?;
+            data.path = Some(path.to_string_lossy().into_owned());
+        }
+        data.classes = classes.map(Count);
+    }
+    Ok(classes)
+}
+
+/// Opens the data that is trained on, says what was left out of it, measures it and writes its names into the spec.
+pub(super) fn open(args: &Args, model: &mut Model, folder: Option<&Path>, classes: Option<usize>) -> Result<Problem> {
+    let seed = model.train.as_ref().map_or(0, |t| t.seed);
+    let progress = Some(progress::reading as crate::data::Progress);
+    let opening = Opening { folder, classes, only: None, seed, strict: args.strict, progress };
+    let mut problem = Problem::open(model, opening)?;
+    output::opened(&problem);
+    problem.measure(model)?;
+    problem.write_names(model);
+    Ok(problem)
+}

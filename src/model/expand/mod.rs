@@ -1,0 +1,36 @@
+//! Sugar becomes plain layers with names, and every `from` becomes names of earlier layers.
+//!
+//! One file a word: `repeat`, `residual`, `parallel`, and `use` in `use_block.rs`. A block's name means its output, and is the prefix of
+//! the names inside.
+
+mod blocks;
+mod expander;
+mod flow;
+mod join;
+mod names;
+mod parallel;
+mod repeat;
+mod residual;
+mod use_block;
+mod vars;
+
+use super::InputSpec;
+use crate::spec::{Node, Report};
+pub(super) use blocks::Blocks;
+pub(super) use expander::Expanded;
+use expander::Sugar;
+pub(super) use vars::Substitution;
+
+/// The words of sugar.
+pub(super) static SUGAR: [Sugar; 4] = [repeat::REPEAT, residual::RESIDUAL, parallel::PARALLEL, use_block::USE];
+
+/// Expands `layers` of the document `root`, in which no variable is left; mistakes go to `report`.
+pub(super) fn layers(
+    root: &Node,
+    blocks: &Blocks,
+    vars: Substitution,
+    input: Option<&InputSpec>,
+    report: &mut Report,
+) -> Expanded {
+    expander::expand(root, &SUGAR, blocks, vars, input, report)
+}

@@ -1,0 +1,191 @@
+//! Variables: a string of `$` and a name stands for the variable's value, whatever that is. Nothing is computed.
+
+use crate::spec::{Key, Kind, MAX_DEPTH, Node, Place, Report, suggest};
+use std::collections::HashMap;
+
+/// Values that variables and blocks may add to a spec, at most: far above any real model.
+const MAX_COPIED: usize = 1_000_000;
+/// Only the first mistakes come with a suggestion.
+const MAX_SUGGESTIONS: usize = 20;
+
+/// The name that a value stands for, when it is a variable.
+pub(super) fn variable(node: &Node) -> Option<&str> {
+    match &node.kind {
+        Kind::String(text) => text.strip_prefix('$'),
+        _ => None,
+    }
+}
+
+/// A value without variables in it, and what it weighs.
+#[derive(Clone)]
+struct Value {
+    node: Node,
+    /// Values in it, itself included.
+    size: usize,
+    /// Lists and objects inside one another.
+    height: usize,
+}
+
+/// Variables by name.
+#[derive(Default)]
+pub(in crate::model) struct Vars(HashMap<String, Value>);
+
+impl Vars {
+    /// Whether there is one of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+}
+
+/// Puts values in the place of variables, and keeps count of what that makes.
+pub(in crate::model) struct Substitution {
+    globals: Vars,
+    copied: usize,
+}
+
+/// The members of a section that names values, such as `vars`. `None` after reporting that it is no object.
+pub(super) fn members<'n>(section: Option<&'n Node>, report: &mut Report) -> Option<&'n [(Key, Node)]> {
+    match section.map(|node| (node, &node.kind)) {
+        None | Some((_, Kind::Null)) => Some(&[]),
+        Some((_, Kind::Object(members))) => Some(members),
+        Some((node, _)) => {
+            report.expected(node, "an object");
+            None
+        }
+    }
+}
+
+impl Substitution {
+    /// Reads the section `vars`. A variable may use those before it. `None` after reporting a mistake.
+    pub fn read(section: Option<&Node>, report: &mut Report) -> Option<Substitution> {
+        let mut all = Substitution { globals: Vars::default(), copied: 0 };
+        let mistakes = report.len();
+        let members = members(section, report)?;
+        let at = |key: &Key| section.map(|node| node.key_place(key)).unwrap_or_default();
+        for (key, node) in members {
+            if let Some(name) = key.name.strip_prefix('$') {
+                report.error_at(&at(key), "the `$` is no part of a name", format!("write \"{name}\""));
+            } else {
+                // A wrong variable is null to those after it, so that they are not reported for its sake.
+                let value = all.value(node, &Vars::default(), report);
+                let value = value.unwrap_or_else(|| Value { node: node.with(Kind::Null), size: 1, height: 0 });
+                all.globals.0.insert(key.name.clone(), value);
+            }
+        }
+        (report.len() == mistakes).then_some(all)
+    }
+
+    /// The document without `vars` and `blocks`, and without variables. `None` after reporting a mistake.
+    pub fn document(&mut self, root: &Node, report: &mut Report) -> Option<Node> {
+        let Kind::Object(members) = &root.kind else { return None };
+        let mut sections = Vec::with_capacity(members.len());
+        let mut whole = true;
+        for (key, node) in members.iter().filter(|(key, _)| !["vars", "blocks"].contains(&key.name.as_str())) {
+            let section = if key.name == "$schema" { Some(node.clone()) } else { self.apply(node, report) };
+            whole &= section.is_some();
+            sections.extend(section.map(|node| (key.clone(), node)));
+        }
+        whole.then(|| root.with(Kind::Object(sections)))
+    }
+
+    fn apply(&mut self, node: &Node, report: &mut Report) -> Option<Node> {
+        self.value(node, &Vars::default(), report).map(|value| value.node)
+    }
+
+    /// Adds a variable to those of a block; its value may use these. False after reporting a mistake.
+    pub fn define(&mut self, name: &str, node: &Node, vars: &mut Vars, report: &mut Report) -> bool {
+        let value = self.value(node, vars, report);
+        value.map(|value| vars.0.insert(name.to_string(), value)).is_some()
+    }
+
+    /// The layers of a block with its variables, and the document's where it has none of that name.
+    pub fn block(&mut self, layers: &Node, vars: &Vars, report: &mut Report) -> Option<Node> {
+        self.value(layers, vars, report).map(|value| value.node)
+    }
+
+    /// Whether a global variable has this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.globals.has(name)
+    }
+
+    /// Whether more was copied than may be, which is reported.
+    pub fn full(&self) -> bool {
+        self.copied > MAX_COPIED
+    }
+
+    /// Counts `size` copied values; reports when they become too many.
+    pub fn count(&mut self, size: usize, at: &Node, report: &mut Report) -> bool {
+        self.copied = self.copied.saturating_add(size);
+        if self.full() {
+            let message = format!("variables and blocks add more than {MAX_COPIED} values");
+            report.error(at, message, "make the values or blocks smaller, or use them less often");
+        }
+        !self.full()
+    }
+
+    fn value(&mut self, node: &Node, locals: &Vars, report: &mut Report) -> Option<Value> {
+        if self.full() {
+            return None;
+        }
+        if let Some(name) = variable(node) {
+            let Some(value) = locals.0.get(name).or_else(|| self.globals.0.get(name)).cloned() else {
+                let names = locals.0.keys().chain(self.globals.0.keys()).map(String::as_str).collect();
+                let empty = "define it in the section `vars`, before its use";
+                unknown("no variable is named", name, names, empty, &node.place(), report);
+                return None;
+            };
+            return self.count(value.size, node, report).then_some(value);
+        }
+        // All items are read before giving up, so that every mistake is reported.
+        let (mut size, mut height) = (1, 0);
+        let mut inner = |node: &Node, report: &mut Report| {
+            let value = self.value(node, locals, report)?;
+            size += value.size;
+            height = height.max(value.height + 1);
+            Some(value.node)
+        };
+        let kind = match &node.kind {
+            Kind::Array(items) => {
+                let items: Vec<Option<Node>> = items.iter().map(|item| inner(item, report)).collect();
+                Kind::Array(items.into_iter().collect::<Option<Vec<Node>>>()?)
+            }
+            Kind::Object(members) => {
+                let member = |(key, node): &(Key, Node)| inner(node, report).map(|node| (key.clone(), node));
+                let members: Vec<Option<(Key, Node)>> = members.iter().map(member).collect();
+                Kind::Object(members.into_iter().collect::<Option<Vec<(Key, Node)>>>()?)
+            }
+            other => other.clone(),
+        };
+        if height > MAX_DEPTH {
+            let message = format!("with its variables, more than {MAX_DEPTH} objects and lists inside one another");
+            report.error(node, message, "flatten it");
+            return None;
+        }
+        Some(Value { node: node.with(kind), size, height })
+    }
+}
+
+/// Reports a name that is none of `names`: `what`, the name and the nearest one; without names, `empty`.
+pub(super) fn unknown(what: &str, name: &str, mut names: Vec<&str>, empty: &str, at: &Place, report: &mut Report) {
+    names.sort_unstable();
+    let hint = match names.as_slice() {
+        [] => empty.into(),
+        // A suggestion compares a name with all others, and a hostile file has many of both.
+        _ if report.len() >= MAX_SUGGESTIONS => String::new(),
+        names => suggest(name, names, "`", "there are"),
+    };
+    let name: String = name.chars().take(64).collect();
+    report.error_at(at, format!("{what} `{name}`"), hint);
+}
+
+/// How many values a tree holds, and the names of the variables in it.
+pub(super) fn weigh<'n>(node: &'n Node, names: &mut Vec<&'n str>) -> usize {
+    if let Some(name) = variable(node) {
+        names.push(name);
+    }
+    match &node.kind {
+        Kind::Array(items) => 1 + items.iter().map(|item| weigh(item, names)).sum::<usize>(),
+        Kind::Object(members) => 1 + members.iter().map(|(_, value)| weigh(value, names)).sum::<usize>(),
+        _ => 1,
+    }
+}

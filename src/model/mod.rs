@@ -1,0 +1,138 @@
+//! The typed spec: from the text of a JSON file to a model, with sugar expanded, names resolved and every default filled in.
+//!
+//! [`load`] reads a file. What `repeat`, `residual`, `parallel` and `use` stand for is in `expand/`, a file a word.
+
+mod data;
+mod expand;
+mod input;
+mod keys;
+mod knn;
+mod layer;
+mod load;
+mod loss;
+mod normal_equation;
+mod op_object;
+mod schedule;
+pub mod schema;
+mod set;
+mod train;
+
+use crate::error::{Diagnostic, Error, Result};
+use crate::ops::knn::KnnKeys;
+use crate::spec::{self, Field, Place, Source};
+use crate::tensor::{DType, TensorType};
+pub use data::{Augment, DataKind, DataSpec, Names};
+pub use input::{InputShape, InputSpec, Normalize};
+pub use layer::LayerNode;
+use layer::one_or_list;
+pub use load::load;
+pub use loss::LossNode;
+pub use schedule::{
+    Anneal, ConstantSchedule, CosineSchedule, ExponentialSchedule, OneCycleSchedule, Schedule, StepSchedule,
+};
+pub use schema::schema;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+pub use train::{EarlyStopping, Metric, OptimizerSpec, TrainSpec};
+
+/// Everything that one spec file says.
+#[derive(Debug)]
+pub struct Model {
+    /// The text it was read from.
+    pub source: Arc<Source>,
+    /// `$schema`, as written.
+    pub schema: Option<String>,
+    /// The model's name; by default the file's stem.
+    pub name: String,
+    /// What a sample is.
+    pub input: InputSpec,
+    /// The layers in file order, each after those that it uses. Never empty.
+    pub layers: Vec<LayerNode>,
+    /// The weighted losses; empty when the spec has none.
+    pub loss: Vec<LossNode>,
+    /// The data set.
+    pub data: Option<DataSpec>,
+    /// How to train.
+    pub train: Option<TrainSpec>,
+}
+
+/// The sections of a spec, in the order of writing.
+const SECTIONS: [&str; 10] =
+    ["$schema", "version", "name", "input", "vars", "blocks", "layers", "loss", "data", "train"];
+
+impl Model {
+    /// The layer that stores samples, and its keys.
+    pub fn knn(&self) -> Option<(&LayerNode, &KnnKeys)> {
+        let last = self.layers.last()?;
+        last.layer.knn().map(|keys| (last, keys))
+    }
+
+    /// The type of a batch of inputs: f32, but for stored images that nothing normalises, whose bytes are compared as they are.
+    pub fn input_type(&self) -> TensorType {
+        let csv = self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv);
+        let bytes = self.knn().is_some() && self.input.normalize.is_none() && !csv;
+        TensorType::batch(&self.input.dims()).with(if bytes { DType::U8 } else { DType::F32 })
+    }
+
+    /// Whether the samples are rows of a table: numbers as they are, not bytes of images.
+    pub fn tabular(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv)
+    }
+
+    /// Whether the targets are classes: for neighbours that vote, where a loss takes nothing else, and where one takes either unless a table has several targets.
+    pub fn classifies(&self) -> bool {
+        let targets = self.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |target| target.0.len());
+        let class = |term: &LossNode| term.loss.target_is_class() || (term.loss.target_may_be_class() && targets == 1);
+        self.knn().is_some() || self.loss.iter().any(class)
+    }
+
+    /// The layer whose scores say how good the model is: the last one where a loss judges it, else that of the first loss.
+    pub fn judged(&self) -> &str {
+        let last = self.layers.last().map_or("input", |l| l.name.as_str());
+        match self.loss.first() {
+            Some(first) if self.loss.iter().all(|loss| loss.of != last) => &first.of,
+            _ => last,
+        }
+    }
+
+    /// Fails where the spec has no loss, for what needs one.
+    ///
+    /// # Errors
+    /// The missing section, or a model that is not fitted by gradients.
+    pub fn need_loss(&self) -> Result<()> {
+        if !self.loss.is_empty() {
+            return Ok(());
+        }
+        if let Some((layer, _)) = self.knn() {
+            let what = format!("layer `{}` is fitted by storing samples: there are no gradients", layer.name);
+            return Err(self.mistake(&layer.place, what, "use train, eval, predict or verify"));
+        }
+        let hint = "add one, such as \"loss\": \"cross_entropy\"";
+        Err(Error::file(&self.source.file, "the spec has no section `loss`", hint))
+    }
+
+    /// An error at a place of the spec.
+    pub fn mistake(&self, place: &Place, message: impl Into<String>, hint: impl Into<String>) -> Error {
+        let file = self.source.file.clone();
+        let Place { line, column, path } = place.clone();
+        Error::Spec(vec![Diagnostic { file, line, column, path, message: message.into(), hint: hint.into() }])
+    }
+
+    /// The whole spec as plain JSON, sugar expanded and defaults filled in. Reading it gives the same model; a section
+    /// that was missing stays missing.
+    pub fn to_json(&self) -> Json {
+        let layers: Vec<Json> = self.layers.iter().map(LayerNode::to_json).collect();
+        let losses: Vec<Json> = self.loss.iter().map(LossNode::to_json).collect();
+        let sections = vec![
+            ("$schema", self.schema.write()),
+            ("version", json!(1)),
+            ("name", json!(self.name)),
+            ("input", self.input.write()),
+            ("layers", Json::Array(layers)),
+            ("loss", if losses.is_empty() { Json::Null } else { one_or_list(losses) }),
+            ("data", self.data.write()),
+            ("train", self.train.write()),
+        ];
+        Json::Object(spec::write_keys(sections))
+    }
+}

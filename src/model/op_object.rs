@@ -1,0 +1,90 @@
+//! Objects whose key `op` chooses the other keys: how they are read, written and described.
+
+use crate::ops::Entry;
+use crate::spec::{self, Key, KeyDef, Kind, Node, Report, object_schema};
+use serde_json::{Map, Value as Json, json};
+
+/// The entry that an object's `op`, or a bare word, names; and the object (`{ "op": word }` for a bare word).
+/// `what` names the kind of op in messages.
+pub(super) fn entry_of<'r, T: ?Sized>(
+    node: &Node,
+    what: &str,
+    entries: &'r [Entry<T>],
+    report: &mut Report,
+) -> Option<(&'r Entry<T>, Node)> {
+    let object = op_object(node, what, report)?;
+    let words: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
+    find_op(&object, what, &words, report).map(|i| (&entries[i], object))
+}
+
+/// An object that has a string `op`; a bare word stands for `{ "op": word }`.
+pub(super) fn op_object(node: &Node, what: &str, report: &mut Report) -> Option<Node> {
+    if matches!(node.kind, Kind::String(_)) {
+        let key = Key { name: "op".into(), line: node.line, column: node.column };
+        return Some(node.with(Kind::Object(vec![(key, node.clone())])));
+    }
+    if !matches!(node.kind, Kind::Object(_)) {
+        report.expected(node, &format!("a {what}, which is an object with `op`"));
+        return None;
+    }
+    match node.get("op").map(|op| (op, &op.kind)) {
+        Some((_, Kind::String(_))) => return Some(node.clone()),
+        Some((op, _)) => report.expected(op, "a string"),
+        None => report.missing(node, "op"),
+    }
+    None
+}
+
+/// The position in `words` of the `op` of what [`op_object`] returned.
+pub(super) fn find_op(object: &Node, what: &str, words: &[&str], report: &mut Report) -> Option<usize> {
+    let op = object.get("op")?;
+    let Kind::String(word) = &op.kind else { return None };
+    let found = words.iter().position(|w| w == word);
+    if found.is_none() {
+        let hint = spec::suggest(word, words, "`", "use one of");
+        let word: String = word.chars().take(64).collect();
+        report.error(op, format!("unknown {what} `{word}`"), hint);
+    }
+    found
+}
+
+/// An object with only some of its keys, at the same place.
+pub(super) fn only(object: &Node, keys: &[&str]) -> Node {
+    match &object.kind {
+        Kind::Object(members) => {
+            let kept = members.iter().filter(|(key, _)| keys.contains(&key.name.as_str()));
+            object.with(Kind::Object(kept.cloned().collect()))
+        }
+        _ => object.clone(),
+    }
+}
+
+/// Keys as an object whose `op` comes first.
+pub(super) fn with_op(op: &str, keys: Map<String, Json>) -> Json {
+    let mut object = Map::new();
+    object.insert("op".into(), json!(op));
+    object.extend(keys);
+    Json::Object(object)
+}
+
+/// A word, its meaning and its keys without `op`.
+pub(super) type Variant = (&'static str, String, Vec<KeyDef>);
+
+/// A bare word, or an object whose `op` chooses the keys.
+pub(super) fn word_or_object(variants: Vec<Variant>) -> Json {
+    let words: Vec<&str> = variants.iter().map(|v| v.0).collect();
+    json!({ "anyOf": [{ "enum": words }, one_of_ops(variants)] })
+}
+
+/// An object whose `op` chooses the keys. One condition an op, because editors complete those better than alternatives.
+pub(super) fn one_of_ops(variants: Vec<Variant>) -> Json {
+    let words: Vec<&str> = variants.iter().map(|v| v.0).collect();
+    let condition = |(word, doc, keys): Variant| {
+        let op = KeyDef { name: "op", doc, schema: json!({ "const": word }), default: None, required: true };
+        let keys: Vec<KeyDef> = [op].into_iter().chain(keys).collect();
+        json!({ "if": { "properties": { "op": { "const": word } }, "required": ["op"] }, "then": object_schema(&keys) })
+    };
+    let op = json!({ "enum": words });
+    let conditions: Vec<Json> = variants.into_iter().map(condition).collect();
+    json!({ "type": "object", "properties": { "op": op }, "required": ["op"], "allOf": conditions })
+}

@@ -1,0 +1,110 @@
+//! The section `train`: optimizer, schedule, how long and how much at a time.
+
+use super::op_object::{entry_of, with_op, word_or_object};
+use super::schedule::{ConstantSchedule, Schedule};
+use crate::ops::{Optimizer, registry};
+use crate::spec::{Count, Field, Node, NonNegative, Positive, Report, SpecStruct, spec_struct, spec_words};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+
+spec_struct! {
+    /// How to train.
+    pub struct TrainSpec {
+        /// Seed of all random numbers: a run with the same seed on the same machine gives the same bits.
+        pub seed: u64 = 0,
+        /// Samples a step.
+        pub batch: Count = Count(32),
+        /// Passes over the training samples.
+        pub epochs: Count = Count(1),
+        /// The update rule.
+        pub optimizer: OptimizerSpec = OptimizerSpec::sgd(),
+        /// How the learning rate changes over the run.
+        pub schedule: Schedule = Schedule::Constant(ConstantSchedule { warmup_steps: 0 }),
+        /// Scales all gradients down where their joint norm is above this.
+        pub clip_norm: Option<Positive>,
+        /// L1 penalty: this times the sign of each parameter is added to its gradient, after clipping.
+        pub l1: NonNegative = NonNegative(0.0),
+        /// Batches whose gradients are averaged for one update.
+        pub accumulate: Count = Count(1),
+        /// Stops when a metric no longer improves.
+        pub early_stopping: Option<EarlyStopping>,
+        /// Checkpoints kept; older ones are deleted.
+        pub keep: Count = Count(2),
+    }
+}
+
+impl Default for TrainSpec {
+    /// What a section `train` without any key means.
+    fn default() -> TrainSpec {
+        let source = crate::spec::Source { file: Default::default(), text: String::new() };
+        let node = Node::from_json(&json!({}), &Default::default());
+        SpecStruct::read(&node, &[], &mut Report::new(&source)).expect("every key of the section has a default")
+    }
+}
+
+spec_struct! {
+    /// Stops when a metric no longer improves.
+    pub struct EarlyStopping {
+        /// Validations without improvement before stopping.
+        pub patience: Count,
+        /// What must improve.
+        pub metric: Metric = Metric::ValLoss,
+    }
+}
+
+spec_words! {
+    /// A validation metric.
+    pub enum Metric {
+        /// Loss, lower is better.
+        ValLoss = "val_loss",
+        /// Accuracy of classes, higher is better.
+        ValAccuracy = "val_accuracy",
+        /// Mean absolute error of values, lower is better.
+        ValMae = "val_mae",
+        /// Mean squared error of values, lower is better.
+        ValMse = "val_mse",
+        /// Coefficient of determination of values, higher is better.
+        ValR2 = "val_r2",
+    }
+}
+
+/// The update rule of a run.
+#[derive(Clone, Debug)]
+pub struct OptimizerSpec {
+    /// Its op's word.
+    pub op: &'static str,
+    /// The rule with its numbers.
+    pub optimizer: Arc<dyn Optimizer>,
+}
+
+impl OptimizerSpec {
+    /// The default: plain stochastic gradient descent with learning rate 0.01.
+    fn sgd() -> OptimizerSpec {
+        let node = Node::from_json(&json!({ "op": "sgd", "lr": 0.01 }), &Default::default());
+        let mut report = Report::new(&crate::spec::Source { file: Default::default(), text: String::new() });
+        OptimizerSpec::read(&node, &mut report).expect("sgd is an optimizer and has a key lr")
+    }
+}
+
+impl PartialEq for OptimizerSpec {
+    fn eq(&self, other: &OptimizerSpec) -> bool {
+        Field::write(self) == Field::write(other)
+    }
+}
+
+impl Field for OptimizerSpec {
+    fn read(node: &Node, report: &mut Report) -> Option<OptimizerSpec> {
+        let (entry, object) = entry_of(node, "optimizer", &registry().optimizers, report)?;
+        let optimizer = (entry.read)(&object, &["op"], report)?;
+        Some(OptimizerSpec { op: entry.name, optimizer: Arc::from(optimizer) })
+    }
+
+    fn write(&self) -> Json {
+        with_op(self.op, self.optimizer.write())
+    }
+
+    fn schema() -> Json {
+        let variants = registry().optimizers.iter().map(|e| (e.name, e.doc.to_string(), (e.keys)()));
+        word_or_object(variants.collect())
+    }
+}

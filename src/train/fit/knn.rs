@@ -1,0 +1,157 @@
+//! Models that are fitted by storing the training set: the set as tensors, the search over k and metric, evaluation.
+
+use crate::data::Split;
+use crate::data::tensors::Tensors;
+use crate::error::{Error, Result};
+use crate::gpu::Session;
+use crate::model::Model;
+use crate::ops::knn::{Metric, shares};
+use crate::spec::Count;
+use crate::task::Evaluation;
+use crate::task::classify::{ClassifyEvaluation, Confusion, argmax};
+use crate::tensor::{Data, HostTensor};
+use crate::train::infer::{Inference, input_data};
+use crate::train::problem::{Opening, Problem};
+use serde_json::{Value as Json, json};
+use std::path::Path;
+
+/// Queries a batch where the spec states none.
+pub const BATCH: Count = Count(256);
+
+/// How good one choice is on the validation samples.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Tried {
+    /// Neighbours that vote.
+    pub k: usize,
+    /// The distance.
+    pub metric: Metric,
+    /// Share of right answers; None without validation samples.
+    pub accuracy: Option<f64>,
+}
+
+impl Tried {
+    /// An object of `search` in `metrics.jsonl`.
+    pub fn to_json(&self) -> Json {
+        json!({ "k": self.k, "metric": self.metric.word(), "val_accuracy": self.accuracy })
+    }
+}
+
+/// Samples of a problem at some positions, u8 or f32 `[n, …]`.
+///
+/// # Errors
+/// A picture that has changed since it was opened.
+pub fn images(model: &Model, problem: &Problem, positions: &[u32]) -> Result<HostTensor> {
+    let shape: Vec<usize> = std::iter::once(positions.len()).chain(model.input.dims()).collect();
+    Ok(HostTensor::new(&shape, problem.samples_of(positions)?))
+}
+
+/// What the layer stores: `NAME.samples`, the samples that are trained on as the layer sees them, and `NAME.labels`, i32.
+///
+/// # Errors
+/// A picture that has changed since it was opened.
+pub fn tensors(model: &Model, problem: &Problem) -> Result<Tensors> {
+    let (layer, _) = model.knn().expect("a model with a layer knn");
+    let labels = problem.labels_of(&problem.train);
+    let samples = images(model, problem, &problem.train)?;
+    // A layer behind `flatten` sees rows.
+    let dims = model.input.dims();
+    let flat = layer.from.iter().all(|name| name == "input");
+    let item = if flat { dims } else { vec![dims.iter().product()] };
+    let shape: Vec<usize> = std::iter::once(labels.len()).chain(item).collect();
+    let samples = HostTensor::new(&shape, input_data(&model.input, model.input_type().dtype, &samples));
+    let labels = HostTensor::new(&[labels.len()], Data::I32(labels));
+    Ok(Tensors::from([(format!("{}.samples", layer.name), samples), (format!("{}.labels", layer.name), labels)]))
+}
+
+/// Every choice of metric and k, in the spec's order, judged on the validation samples: one pass of distances a metric, to the
+/// largest k. Gives the session back.
+///
+/// # Errors
+/// Choices without validation samples, a k over the stored samples, or what the adapter reports.
+pub fn search(
+    mut session: Session,
+    model: &mut Model,
+    problem: &Problem,
+    classes: Option<usize>,
+    batch: usize,
+) -> Result<(Session, Vec<Tried>)> {
+    let (_, keys) = model.knn().expect("a model with a layer knn");
+    let keys = keys.clone();
+    let choices = |metric| keys.k.0.iter().map(move |k| Tried { k: k.get(), metric, accuracy: None });
+    if problem.validation.is_empty() {
+        let all: Vec<Tried> = keys.metric.0.iter().flat_map(|&metric| choices(metric)).collect();
+        let what = "choosing k or the metric needs samples held back for validation";
+        let hint = "set data.validation, such as 0.1, or give one k and one metric";
+        return if keys.settled() { Ok((session, all)) } else { Err(Error::usage(what, hint)) };
+    }
+    let mut tried = Vec::new();
+    for &metric in &keys.metric.0 {
+        model.settle_knn(keys.largest(), metric, problem.train.len());
+        session.clear();
+        let stored = tensors(model, problem)?;
+        let mut inference = Inference::new(session, model, None, classes, batch, (Path::new("samples"), &stored))?;
+        let mut these: Vec<Tried> = choices(metric).collect();
+        judge(&mut inference, model, problem, batch, &mut these)?;
+        session = inference.into_session();
+        tried.extend(these);
+    }
+    Ok((session, tried))
+}
+
+/// Fills in the accuracies of choices that share a metric.
+fn judge(inference: &mut Inference, model: &Model, problem: &Problem, batch: usize, tried: &mut [Tried]) -> Result<()> {
+    let classes = problem.classes.len();
+    let label = |&index: &u32| problem.labels[problem.train[index as usize] as usize] as usize;
+    let mut right = vec![0usize; tried.len()];
+    for positions in problem.validation.chunks(batch) {
+        let found = inference.neighbours(&images(model, problem, positions)?)?;
+        let Data::U32(indices) = &found.data else { panic!("indices are u32") };
+        for (&position, row) in positions.iter().zip(indices.chunks_exact(found.shape[1])) {
+            let truth = problem.labels[position as usize] as usize;
+            for (right, choice) in right.iter_mut().zip(tried.iter()) {
+                let votes: Vec<f32> =
+                    shares(row[..choice.k].iter().map(label), classes).iter().map(|&x| x as f32).collect();
+                *right += usize::from(argmax(&votes) == truth);
+            }
+        }
+    }
+    for (choice, right) in tried.iter_mut().zip(right) {
+        choice.accuracy = Some(right as f64 / problem.validation.len() as f64);
+    }
+    Ok(())
+}
+
+/// The most accurate choice; of equal ones the first.
+pub fn best(tried: &[Tried]) -> Tried {
+    let better = |best: Tried, &next: &Tried| if next.accuracy > best.accuracy { next } else { best };
+    tried.iter().fold(tried[0], better)
+}
+
+/// Evaluates positions of a problem. The loss of a vote is the zero-one loss: the share of wrong answers.
+///
+/// # Errors
+/// What the adapter reports.
+pub fn evaluate(inference: &mut Inference, model: &Model, problem: &Problem, positions: &[u32]) -> Result<Evaluation> {
+    let mut confusion: Option<Confusion> = None;
+    for positions in positions.chunks(inference.batch()) {
+        let votes = inference.predict(&images(model, problem, positions)?)?;
+        let confusion = confusion.get_or_insert_with(|| Confusion::new(votes.shape[1]));
+        confusion.add_scores(&problem.labels_of(positions), votes.as_f32());
+    }
+    let confusion = confusion.unwrap_or_else(|| Confusion::new(problem.classes.len()));
+    Ok(Evaluation::Classify(ClassifyEvaluation::new(1.0 - confusion.accuracy(), confusion)))
+}
+
+/// Counts the samples that a model will store, where its spec does not say: for a plan of its memory.
+///
+/// # Errors
+/// A data section that is missing or cannot be read.
+pub fn count_samples(model: &mut Model, classes: Option<usize>) -> Result<()> {
+    let Some((_, keys)) = model.knn().filter(|(_, keys)| keys.samples.is_none()) else { return Ok(()) };
+    let (k, metric) = (keys.largest(), keys.metric.0[0]);
+    let seed = model.train.as_ref().map_or(0, |t| t.seed);
+    let opening = Opening { classes, only: Some(Split::Train), seed, ..Opening::default() };
+    let problem = Problem::open(model, opening)?;
+    model.settle_knn(k, metric, problem.train.len());
+    Ok(())
+}

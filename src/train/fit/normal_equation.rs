@@ -1,0 +1,258 @@
+//! Models that are solved for at once: least squares by the normal equation, XᵀX w = Xᵀy. The adapter sums products over a batch, the host adds the
+//! batches and solves in f64.
+
+use crate::compile::update::SUMS;
+use crate::compile::{self, Training};
+use crate::data::tensors::Tensors;
+use crate::error::{Error, Result};
+use crate::gpu::{Bound, Session};
+use crate::graph::{Segment, Step};
+use crate::model::{Model, TrainSpec};
+use crate::task::Evaluation;
+use crate::tensor::{Data, HostTensor};
+use crate::train::problem::Problem;
+use crate::train::{infer, parameters};
+use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use std::path::Path;
+
+/// How often the equation is solved: first for the targets, then for what is left of them, which takes away the rounding of f32 sums.
+const PASSES: usize = 3;
+/// The share of a column's spread that no other column explains, from which on its coefficient can be told in f32.
+const INDEPENDENT: f64 = 1e-6;
+/// The largest relative spread of a column that counts as constant: what f32 does not resolve.
+const CONSTANT: f64 = 1e-6;
+
+/// A dense layer and its training set, bound on a session.
+pub struct NormalEquation {
+    session: Session,
+    training: Training,
+    sums: Bound,
+    eval: Bound,
+    problem: Problem,
+    /// The dense layer's name.
+    layer: String,
+    batch: usize,
+}
+
+impl NormalEquation {
+    /// Compiles and binds the programs, and puts the data set on the adapter. Writes nothing.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, fewer rows than parameters, too little memory, or what the adapter reports.
+    pub fn new(
+        mut session: Session,
+        model: &Model,
+        train: &TrainSpec,
+        problem: Problem,
+        classes: Option<usize>,
+    ) -> Result<NormalEquation> {
+        let caps = session.device().caps().clone();
+        let batch = train.batch.get();
+        let training = compile::training(model, train, problem.samples(batch, &caps), classes, &caps)?;
+        compile::plan::check_memory(&training, &caps)?;
+        let sums = session.bind(training.step.clone(), &training.layout)?;
+        let eval = session.bind(training.eval.clone(), &training.layout)?;
+        problem.upload(&session, model)?;
+        session.reserve_staging(&training.layout)?;
+        let layer = model.layers.last().expect("a model has layers").name.clone();
+        let solver = NormalEquation { session, training, sums, eval, problem, layer, batch };
+        let (rows, unknown) = (solver.problem.train.len(), solver.width() + usize::from(solver.has_bias()));
+        if rows < unknown {
+            let what = format!("{rows} rows do not determine {unknown} coefficients");
+            return Err(Error::usage(what, "train on more rows, or choose fewer columns with data.features"));
+        }
+        Ok(solver)
+    }
+
+    /// The data.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// Solves for the parameters, puts them on the adapter and returns them by name.
+    ///
+    /// # Errors
+    /// Columns that depend on each other, or what the adapter reports.
+    pub fn solve(&mut self) -> Result<Tensors> {
+        let centre = Centre::of(&self.problem, self.has_bias());
+        let (width, units) = (self.width(), self.units());
+        let mut weight = DMatrix::zeros(units, width);
+        let mut equation = None;
+        for _ in 0..PASSES {
+            let [xx, yx] = self.sum(&centre, &weight)?;
+            let equation = match &mut equation {
+                Some(equation) => equation,
+                empty => empty.insert(Equation::new(xx, &centre, &self.problem)?),
+            };
+            weight += equation.solve(&yx);
+        }
+        let rows: Vec<f32> = weight.transpose().iter().map(|&w| w as f32).collect();
+        let mut found = Tensors::from([(self.name("weight"), HostTensor::f32(&[units, width], rows))]);
+        if self.has_bias() {
+            let bias = DVector::from_column_slice(&centre.y) - &weight * DVector::from_column_slice(&centre.x);
+            let bias = bias.iter().map(|&b| b as f32).collect();
+            found.insert(self.name("bias"), HostTensor::f32(&[units], bias));
+        }
+        parameters::load(&self.session, &self.training.layout, Path::new("solution"), &found, false)?;
+        Ok(found)
+    }
+
+    /// Evaluates positions of the problem by the parameters on the adapter.
+    ///
+    /// # Errors
+    /// What the adapter reports.
+    pub fn evaluate(&mut self, positions: &[u32]) -> Result<Evaluation> {
+        infer::evaluate(&mut self.session, &self.eval, &self.problem, positions)
+    }
+
+    fn name(&self, parameter: &str) -> String {
+        format!("{}.{parameter}", self.layer)
+    }
+
+    fn has_bias(&self) -> bool {
+        self.training.layout.entries.contains_key(&self.name("bias"))
+    }
+
+    fn units(&self) -> usize {
+        self.training.layout.entries[&self.name("weight")].ty.dims[0]
+    }
+
+    fn width(&self) -> usize {
+        self.training.layout.entries[&self.name("weight")].ty.dims[1]
+    }
+
+    /// XᵀX and yᵀX over the training rows, less the centre; y is what `weight` `[units, in]` leaves of the targets.
+    fn sum(&mut self, centre: &Centre, weight: &DMatrix<f64>) -> Result<[DMatrix<f64>; 2]> {
+        let (units, width) = weight.shape();
+        let mut total = [DMatrix::zeros(width, width), DMatrix::zeros(units, width)];
+        for positions in self.problem.train.chunks(self.batch) {
+            let x = less(features(&self.problem, positions), &centre.x);
+            let mut y = less(self.problem.values_of(positions), &centre.y);
+            for (row, rest) in x.chunks_exact(width).zip(y.chunks_exact_mut(units)) {
+                let row = DVector::from_iterator(width, row.iter().map(|&x| f64::from(x)));
+                let explained = weight * row;
+                rest.iter_mut().zip(explained.iter()).for_each(|(y, e)| *y = (f64::from(*y) - e) as f32);
+            }
+            self.session.write_input(&self.sums, "input", &Data::F32(x));
+            self.session.write_input(&self.sums, "target", &Data::F32(y));
+            self.session.run(&self.sums, &[Segment::Forward, Segment::Backward], &Step::of(positions.len()))?;
+            for (name, total) in SUMS.iter().zip(&mut total) {
+                let part = self.session.read_output(&self.sums, name, positions.len())?;
+                *total += DMatrix::from_row_iterator(total.nrows(), width, part.data.to_f64());
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// What is subtracted from features and targets: with a bias their means over the training rows, which takes the bias out of the equation and
+/// keeps the digits of f32 sums for what differs between rows. Without one, zeros.
+struct Centre {
+    x: Vec<f64>,
+    y: Vec<f64>,
+}
+
+impl Centre {
+    fn of(problem: &Problem, bias: bool) -> Centre {
+        let mean = |values: Vec<f32>| {
+            let rows = problem.train.len();
+            let width = values.len() / rows;
+            let column = |c: usize| values[c..].iter().step_by(width).map(|&x| f64::from(x)).sum::<f64>();
+            (0..width).map(|c| if bias { column(c) / rows as f64 } else { 0.0 }).collect()
+        };
+        Centre { x: mean(features(problem, &problem.train)), y: mean(problem.values_of(&problem.train)) }
+    }
+}
+
+/// Features of some rows, `[positions, in]` flattened.
+fn features(problem: &Problem, positions: &[u32]) -> Vec<f32> {
+    match problem.samples_of(positions).expect("a table lies in memory") {
+        Data::F32(features) => features,
+        other => panic!("values are the targets of a table, whose features are f32, not {:?}", other.dtype()),
+    }
+}
+
+/// Rows less a centre.
+fn less(rows: Vec<f32>, centre: &[f64]) -> Vec<f32> {
+    rows.iter().zip(centre.iter().cycle()).map(|(&x, centre)| (f64::from(x) - centre) as f32).collect()
+}
+
+/// XᵀX, factorised. Columns are scaled to a length of 1, so that their units do not matter.
+struct Equation {
+    lengths: DVector<f64>,
+    factor: Cholesky<f64, Dyn>,
+}
+
+impl Equation {
+    fn new(xx: DMatrix<f64>, centre: &Centre, problem: &Problem) -> Result<Equation> {
+        let rows = problem.train.len() as f64;
+        let constant = |c: usize| xx[(c, c)] <= rows * (CONSTANT * centre.x[c]).powi(2);
+        if let Some(column) = (0..xx.nrows()).find(|&c| constant(c)) {
+            let what = format!("column {} has the same value in every row: XᵀX is singular", name(problem, column));
+            return Err(Error::usage(what, "leave it out with data.features"));
+        }
+        let lengths = xx.diagonal().map(f64::sqrt);
+        let scaled = DMatrix::from_fn(xx.nrows(), xx.ncols(), |i, j| xx[(i, j)] / lengths[i] / lengths[j]);
+        let sound = |factor: &Cholesky<f64, Dyn>| factor.l_dirty().diagonal().iter().all(|l| l * l > INDEPENDENT);
+        match Cholesky::new(scaled.clone()).filter(sound) {
+            Some(factor) => Ok(Equation { lengths, factor }),
+            None => {
+                let names: Vec<String> = dependent(scaled).into_iter().map(|c| name(problem, c)).collect();
+                let what = format!("columns {} depend on each other linearly: XᵀX is singular", names.join(", "));
+                Err(Error::usage(what, "leave one of them out with data.features"))
+            }
+        }
+    }
+
+    /// The weight `[units, in]` of yᵀX `[units, in]`.
+    fn solve(&self, yx: &DMatrix<f64>) -> DMatrix<f64> {
+        let mut xy = yx.transpose();
+        let scale = |xy: &mut DMatrix<f64>| {
+            for (mut row, length) in xy.row_iter_mut().zip(self.lengths.iter()) {
+                row /= *length;
+            }
+        };
+        scale(&mut xy);
+        self.factor.solve_mut(&mut xy);
+        scale(&mut xy);
+        xy.transpose()
+    }
+}
+
+fn name(problem: &Problem, column: usize) -> String {
+    problem.features.get(column).map_or(format!("{column}"), |name| format!("`{name}`"))
+}
+
+/// The columns that take part in combinations which are nearly zero, of XᵀX with ones on its diagonal.
+fn dependent(scaled: DMatrix<f64>) -> Vec<usize> {
+    // Below it a column's part is rounding.
+    const PART: f64 = 1e-2;
+    let count = scaled.nrows();
+    let eigen = scaled.symmetric_eigen();
+    let least = eigen.eigenvalues.min();
+    let near = (0..count).filter(|&k| eigen.eigenvalues[k] <= least.max(10.0 * INDEPENDENT));
+    let combinations: Vec<usize> = near.collect();
+    let part = |c: usize| combinations.iter().any(|&k| eigen.eigenvectors[(c, k)].abs() > PART);
+    (0..count).filter(|&c| part(c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_depend_on_each_other_are_named() {
+        // Column 3 is the sum of 0 and 2; column 1 stands alone.
+        let x: DMatrix<f64> = DMatrix::from_row_slice(
+            6,
+            4,
+            &[
+                1.0, 2.0, 0.5, 1.5, -1.0, 1.0, 2.0, 1.0, 0.5, -1.0, 1.0, 1.5, 2.0, 0.0, -1.0, 1.0, 0.0, 1.5, -2.0,
+                -2.0, -1.5, 0.5, 1.0, -0.5,
+            ],
+        );
+        let xx = x.transpose() * &x;
+        let scaled = DMatrix::from_fn(4, 4, |i, j| xx[(i, j)] / (xx[(i, i)] * xx[(j, j)]).sqrt());
+        assert_eq!(dependent(scaled), [0, 2, 3]);
+    }
+}
