@@ -79,7 +79,8 @@ impl Model {
         self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv)
     }
 
-    /// Whether the targets are classes: for neighbours that vote, where a loss takes nothing else, and where one takes either unless a table has several targets.
+    /// Whether the targets are classes. They are where neighbours vote, and where a loss takes nothing else. Where a loss takes either,
+    /// they are unless a table has several targets.
     pub fn classifies(&self) -> bool {
         let targets = self.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |target| target.0.len());
         let class = |term: &LossNode| term.loss.target_is_class() || (term.loss.target_may_be_class() && targets == 1);

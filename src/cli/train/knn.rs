@@ -1,8 +1,8 @@
 //! `pumice train` of a model that stores its training set: the search over k and metric, the run folder, the report.
 
 use super::args::{Args, refuse};
-use super::result::print_evaluation;
 use super::start::{folder, open, settle};
+use super::summary::print_evaluation;
 use crate::cli::outcome::Outcome;
 use crate::cli::{expand, numbers, output};
 use crate::error::Result;

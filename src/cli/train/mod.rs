@@ -4,10 +4,10 @@ mod args;
 mod knn;
 mod normal_equation;
 mod profile;
-mod result;
 mod resume;
 mod start;
 mod steps;
+mod summary;
 
 use super::outcome::Outcome;
 pub use args::Args;

@@ -1,8 +1,8 @@
 //! `pumice train` of a model that is fitted step by step, by gradients.
 
 use super::args::Args;
-use super::result::print_evaluation;
 use super::start::{folder, open, settle};
+use super::summary::print_evaluation;
 use super::{profile, resume};
 use crate::check::Profile;
 use crate::cli::outcome::Outcome;
