@@ -2,7 +2,8 @@
 # Formatting, lints, tests; ends with one line of totals over all test programs. Exits with the first failure's status.
 set -eu
 
-cargo fmt --check
+# By file: cargo fmt does not see modules that a macro declares.
+find build.rs src tests examples -name '*.rs' -exec rustfmt --check --edition 2024 {} +
 cargo clippy --all-targets --locked -- -D warnings
 
 log=$(mktemp)

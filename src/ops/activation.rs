@@ -124,7 +124,8 @@ impl Op for ActivationOp {
     fn kernels(&self, cx: &mut KernelCx) {
         let lanes = lanes_of(cx.inputs[0].items());
         let items = cx.inputs[0].items() / lanes;
-        let kernel = Kernel::new("activation", "forward").lanes(lanes)
+        let kernel = Kernel::new("activation", "forward")
+            .lanes(lanes)
             .read("x", cx.input(0))
             .write("y", cx.output(0))
             .set("ITEMS", items)
@@ -179,7 +180,8 @@ impl Op for ActivationGrad {
     fn kernels(&self, cx: &mut KernelCx) {
         let lanes = lanes_of(cx.inputs[0].items());
         let items = cx.inputs[0].items() / lanes;
-        let kernel = Kernel::new("activation", "grad").lanes(lanes)
+        let kernel = Kernel::new("activation", "grad")
+            .lanes(lanes)
             .read("y_in", cx.input(0))
             .read("dy", cx.input(1))
             .write("dx", cx.output(0))

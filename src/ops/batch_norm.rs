@@ -103,10 +103,7 @@ impl Plan {
     }
 
     fn kernel(&self, entry: &'static str) -> Kernel {
-        Kernel::new("batch_norm", entry)
-            .lanes(self.lanes)
-            .set("ROWS", self.rows)
-            .set("C", self.channels / self.lanes)
+        Kernel::new("batch_norm", entry).lanes(self.lanes).set("ROWS", self.rows).set("C", self.channels / self.lanes)
     }
 
     /// A kernel of PARTS invocations a channel.
@@ -171,15 +168,20 @@ fn push_normalise(cx: &mut KernelCx, plan: Plan, epsilon: f64, then: Then, opera
     let residual = if then.residual { cx.input(cx.inputs.len() - 1) } else { operands[0].clone() };
     let kernel = plan.whole("normalise", epsilon).set("RESIDUAL", usize::from(then.residual));
     let kernel = then.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
-    let kernel =
-        names.into_iter().zip(operands).fold(kernel, |k, (n, target)| k.read(n, target));
+    let kernel = names.into_iter().zip(operands).fold(kernel, |k, (n, target)| k.read(n, target));
     let kernel = kernel.read("residual", residual);
     cx.push(kernel.write("y", cx.output(0)));
 }
 
 /// Pushes the kernel that folds the normalisation by running statistics into a convolution: of mean, variance, weight and bias `[C]` in
 /// `operands` and the convolution's own bias `before`, the summands `[C]` and behind them the factors `[C]` of its sums.
-pub fn push_fold(cx: &mut KernelCx, channels: usize, epsilon: f64, before: Option<Target>, operands: [Target; 4]) -> Target {
+pub fn push_fold(
+    cx: &mut KernelCx,
+    channels: usize,
+    epsilon: f64,
+    before: Option<Target>,
+    operands: [Target; 4],
+) -> Target {
     let folded = cx.scratch(2 * channels);
     let [mean, variance, weight, bias] = operands;
     let kernel = Kernel::new("batch_norm", "fold")

@@ -29,13 +29,7 @@ impl Op for BiasAdd {
         Ok(vec![x.clone()])
     }
 
-    fn gradient(
-        &self,
-        b: &mut Builder,
-        inputs: &[Value],
-        _: &[Value],
-        douts: &[Option<Value>],
-    ) -> Vec<Option<Value>> {
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         let Some(dy) = douts[0] else { return vec![None; 2] };
         let channels = b.ty(inputs[1]).channels();
         let db = (!self.cancelled).then(|| b.one(BiasAddGradBias { channels }, &[dy]));

@@ -2,7 +2,7 @@
 
 use super::{Arity, Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{spec_struct};
+use crate::spec::spec_struct;
 use crate::tensor::TensorType;
 
 pub(super) fn register(registry: &mut Registry) {

@@ -8,8 +8,8 @@ pub use grad::{Conv2dGradInput, Conv2dGradWeight};
 use super::activation::{Activation, ActivationOp};
 use super::batch_norm::{self, BatchNormInference, BatchNormKeys};
 use super::bias_add::BiasAdd;
-use super::tile::{chunk, grouped, lanes_of, tile};
 use super::gemm::Forward;
+use super::tile::{chunk, grouped, lanes_of, tile};
 use super::window::{Padding, Window, picture, times};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
@@ -307,7 +307,8 @@ impl Op for Conv2d {
         let [tp, tk] = tile(pixels * cx.batch, g.group_filters(), [8, 8], cx.caps);
         let items = pixels.div_ceil(tp) * g.groups * g.group_filters().div_ceil(tk);
         let outer = g.window.h.kernel * g.window.w.kernel;
-        let kernel = Kernel::new("conv2d", "forward").lanes(lanes)
+        let kernel = Kernel::new("conv2d", "forward")
+            .lanes(lanes)
             .read("x", cx.input(0))
             .read("w", cx.input(1))
             .read("b", b.unwrap_or(cx.input(1)))

@@ -56,7 +56,13 @@ impl ConvTranspose2dKeys {
     }
 
     /// The axis of the convolution whose gradient this is, from `output` cells to `input` windows.
-    fn axis(&self, input: usize, [kernel, stride, dilation]: [usize; 3], pad: Option<usize>, add: usize) -> Option<Axis> {
+    fn axis(
+        &self,
+        input: usize,
+        [kernel, stride, dilation]: [usize; 3],
+        pad: Option<usize>,
+        add: usize,
+    ) -> Option<Axis> {
         let extent = (kernel - 1).checked_mul(dilation)?.checked_add(1)?;
         let Some(pad) = pad else {
             return Axis::new(input.checked_mul(stride)?, [kernel, stride, dilation], None, false);

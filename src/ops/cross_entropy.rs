@@ -1,8 +1,8 @@
 //! Cross-entropy of logits with class labels, as PyTorch's: log-softmax, then the negative log-likelihood of the label.
 
-use super::tile::lanes_of;
 use super::loss::DLoss;
 use super::softmax::{LogSoftmax, LogSoftmaxGrad, by_row, log_sum_exp};
+use super::tile::lanes_of;
 use super::{Loss, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::spec::{Fraction, spec_struct};
@@ -104,7 +104,8 @@ impl Op for NllLoss {
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         let (logp, labels) = (&cx.inputs[0], &cx.inputs[1].data);
         let classes = logp.shape[1];
-        let one = |&n: &usize| -expected(&logp.data[n * classes..][..classes], label(labels, n, classes), self.smoothing);
+        let one =
+            |&n: &usize| -expected(&logp.data[n * classes..][..classes], label(labels, n, classes), self.smoothing);
         indices.iter().map(one).collect()
     }
 }
@@ -178,9 +179,8 @@ impl Op for SoftmaxCrossEntropy {
     fn kernels(&self, cx: &mut KernelCx) {
         let classes = cx.inputs[0].channels();
         let lanes = lanes_of(classes);
-        let kernel = Kernel::new("cross_entropy", "softmax_nll").lanes(lanes)
-            .read("x", cx.input(0))
-            .read("labels", cx.input(1));
+        let kernel =
+            Kernel::new("cross_entropy", "softmax_nll").lanes(lanes).read("x", cx.input(0)).read("labels", cx.input(1));
         let kernel = kernel.write("loss", cx.output(0)).set("C", classes / lanes).set_f("SMOOTHING", self.smoothing);
         cx.push(kernel.grid(Grid::per_sample(1)));
     }

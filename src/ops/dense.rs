@@ -3,8 +3,8 @@
 use super::activation::{self, Activation, ActivationGrad, ActivationOp};
 use super::bias_add::{BiasAdd, BiasAddGradBias, push_grad_bias};
 use super::conv2d::Geometry;
-use super::tile::{chunk, grouped, lanes_of, tile};
 use super::gemm::{Forward, GradInput, GradWeight};
+use super::tile::{chunk, grouped, lanes_of, tile};
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::spec::{Count, Field, Kind, Node, Report, spec_struct};
@@ -161,7 +161,8 @@ impl Op for Dense {
             let [tn, tu] = tile(cx.batch, window.len(), [8, 8], cx.caps);
             // For the planned batch, as a tile covers several samples: a short batch leaves some invocations idle.
             let items = window.len().div_ceil(tu) * cx.batch.div_ceil(tn);
-            let kernel = Kernel::new("dense", "forward").lanes(lanes)
+            let kernel = Kernel::new("dense", "forward")
+                .lanes(lanes)
                 .read("x", cx.input(0))
                 .read("w", w.clone())
                 .read("b", if self.bias { cx.input(2) } else { w })
@@ -253,9 +254,7 @@ impl Op for DenseGradInput {
             if job.push(cx) {
                 continue;
             }
-            let kernel = Kernel::new("dense", "grad_input").lanes(lanes)
-                .read("dy", cx.input(0))
-                .read("w", w.clone());
+            let kernel = Kernel::new("dense", "grad_input").lanes(lanes).read("dy", cx.input(0)).read("w", w.clone());
             let kernel = activation::scale(kernel, "y_in", job.before.as_ref(), &w);
             let name = "dx";
             let kernel = if first { kernel.write(name, cx.output(0)) } else { kernel.read_write(name, cx.output(0)) };
@@ -330,7 +329,8 @@ impl Op for DenseGradWeight {
                 continue;
             }
             let [tu, ti] = tile(window.len(), inputs, gradient_tile(lanes), cx.caps);
-            let kernel = Kernel::new("dense", "grad_weight").lanes(lanes)
+            let kernel = Kernel::new("dense", "grad_weight")
+                .lanes(lanes)
                 .read("dy", cx.input(0))
                 .read("x_in", cx.input(1))
                 .write("dw", dw)

@@ -77,7 +77,8 @@ impl Mask {
     fn kernel(&self, cx: &mut KernelCx, activation: Option<Activation>) {
         let lanes = lanes_of(cx.inputs[0].items());
         let items = cx.inputs[0].items() / lanes;
-        let kernel = Kernel::new("dropout", "forward").lanes(lanes)
+        let kernel = Kernel::new("dropout", "forward")
+            .lanes(lanes)
             .read("x", cx.input(0))
             .write("y", cx.output(0))
             .set("ITEMS", items)

@@ -2,10 +2,10 @@
 //! Shapes align from the right; N always meets N, so `[N, C]` fits `[N, H, W, C]`. More than two inputs are chained.
 
 use super::activation::{self, Activation, ActivationGrad, ActivationOp};
-use super::{Arity, Layer, LayerCx, Registry};
 use super::tile::lanes_of;
+use super::{Arity, Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{spec_struct};
+use crate::spec::spec_struct;
 use crate::tensor::{DType, TensorType};
 use std::sync::Arc;
 
@@ -296,7 +296,8 @@ impl Op for Copy {
         let lanes = lanes_of(y.items());
         let items = y.items() / lanes;
         cx.push(
-            Kernel::new("elementwise", "copy").lanes(lanes)
+            Kernel::new("elementwise", "copy")
+                .lanes(lanes)
                 .read("a", cx.input(0))
                 .write("y", cx.output(0))
                 .set("ITEMS", items)

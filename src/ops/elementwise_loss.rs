@@ -1,8 +1,8 @@
 //! Losses that compare an output with its target element by element, the mean over the elements of each sample: mse, mae, huber and
 //! binary_cross_entropy. They differ in one function of a pair and its derivative.
 
-use super::tile::lanes_of;
 use super::loss::DLoss;
+use super::tile::lanes_of;
 use super::{Loss, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::spec::{Positive, SpecStruct, spec_struct};
@@ -197,7 +197,8 @@ impl Op for ElementwiseLoss {
         let side = if lanes == 4 { 8 } else { parts };
         let span = (items / lanes).div_ceil(parts / side);
         let scratch = cx.scratch(parts * cx.batch);
-        let sums = Kernel::new("elementwise_loss", "partial_sums").lanes(lanes)
+        let sums = Kernel::new("elementwise_loss", "partial_sums")
+            .lanes(lanes)
             .read("y", cx.input(0))
             .read("t", cx.input(1))
             .write("parts", scratch.clone());

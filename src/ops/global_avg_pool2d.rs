@@ -5,7 +5,7 @@ use super::tile::{even, lanes_of, parts};
 use super::window::picture;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
-use crate::spec::{spec_struct};
+use crate::spec::spec_struct;
 use crate::tensor::TensorType;
 use std::sync::Arc;
 
@@ -53,7 +53,8 @@ impl Op for GlobalAvgPool2d {
         let c = channels / lanes;
         let parts = parts(pixels, c * cx.batch, cx.caps);
         let sum = |x: Target, sums: Target, rows: usize, parts: usize, scale: f64| {
-            Kernel::new("global_avg_pool2d", "sum_rows").lanes(lanes)
+            Kernel::new("global_avg_pool2d", "sum_rows")
+                .lanes(lanes)
                 .read("x", x)
                 .write("sums", sums)
                 .set("ROWS", rows)
@@ -112,7 +113,8 @@ impl Op for GlobalAvgPool2dGradInput {
         let c = channels / lanes;
         let tile = even(pixels, TILE);
         let tiles = pixels.div_ceil(tile);
-        let kernel = Kernel::new("global_avg_pool2d", "grad_input").lanes(lanes)
+        let kernel = Kernel::new("global_avg_pool2d", "grad_input")
+            .lanes(lanes)
             .read("dy", cx.input(0))
             .write("dx", cx.output(0))
             .set("ROWS", pixels)

@@ -5,7 +5,7 @@ use super::loss::DLoss;
 use super::softmax::by_row;
 use super::{Loss, Registry};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::spec::{spec_struct};
+use crate::spec::spec_struct;
 use crate::tensor::TensorType;
 use std::ops::Range;
 

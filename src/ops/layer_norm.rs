@@ -1,7 +1,7 @@
 //! Layer normalisation over the last dimension (Ba, Kiros and Hinton 2016; ONNX LayerNormalization with axis -1).
 
-use super::tile::lanes_of;
 use super::softmax::by_row;
+use super::tile::lanes_of;
 use super::{Layer, LayerCx, Registry};
 use crate::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::spec::{Positive, spec_struct};

@@ -130,12 +130,7 @@ impl Op for LocalResponseNorm {
     fn kernels(&self, cx: &mut KernelCx) {
         let x = cx.inputs[0];
         let kernel = self.0.kernel("forward", x, self.0.window()).set_f("K", self.0.k);
-        cx.push(
-            kernel
-                .read("x", cx.input(0))
-                .write("y", cx.output(0))
-                .write("s", cx.output(1)),
-        );
+        cx.push(kernel.read("x", cx.input(0)).write("y", cx.output(0)).write("s", cx.output(1)));
     }
 
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
@@ -182,11 +177,7 @@ impl Op for LocalResponseNormGrad {
         let x = cx.inputs[0];
         let kernel = self.0.kernel("grad", x, self.0.mirrored());
         cx.push(
-            kernel
-                .read("x", cx.input(0))
-                .read("s_in", cx.input(1))
-                .read("dy", cx.input(2))
-                .write("dx", cx.output(0)),
+            kernel.read("x", cx.input(0)).read("s_in", cx.input(1)).read("dy", cx.input(2)).write("dx", cx.output(0)),
         );
     }
 

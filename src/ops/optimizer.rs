@@ -204,8 +204,7 @@ impl Optimizer for Adagrad {
     }
 
     fn update(&self, gradients: Arena, l1: f64) -> Option<Arc<dyn Op>> {
-        let constants =
-            vec![("EPSILON", self.epsilon.get()), ("WEIGHT_DECAY", self.weight_decay.get()), ("L1", l1)];
+        let constants = vec![("EPSILON", self.epsilon.get()), ("WEIGHT_DECAY", self.weight_decay.get()), ("L1", l1)];
         Some(Arc::new(Update { name: "adagrad", entry: "adagrad", moments: &["v"], constants, gradients }))
     }
 

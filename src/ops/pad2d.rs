@@ -210,7 +210,8 @@ impl Op for Pad2d {
     fn kernels(&self, cx: &mut KernelCx) {
         let y = cx.outputs[0];
         let lanes = lanes_of(y.channels());
-        let kernel = Kernel::new("pad2d", "forward").lanes(lanes)
+        let kernel = Kernel::new("pad2d", "forward")
+            .lanes(lanes)
             .read("x", cx.input(0))
             .write("y", cx.output(0))
             .grid(Grid::per_sample(y.items() / lanes));
@@ -253,7 +254,8 @@ impl Op for Pad2dGradInput {
         let dx = cx.outputs[0];
         let lanes = lanes_of(dx.channels());
         let [h, w] = &self.sides;
-        let kernel = Kernel::new("pad2d", "grad_input").lanes(lanes)
+        let kernel = Kernel::new("pad2d", "grad_input")
+            .lanes(lanes)
             .read("dy", cx.input(0))
             .write("dx", cx.output(0))
             .set("CHUNK", chunk(h.spread(), w.spread()))

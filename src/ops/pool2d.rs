@@ -126,8 +126,7 @@ const UNROLLED: usize = 16;
 /// Sets what all kernels of `pool2d.wgsl` share: sizes, what their loop runs over, one invocation for each of `items` a sample.
 fn constants(kernel: Kernel, window: &Window, channels: usize, over: Loop, items: usize) -> Kernel {
     let axes = [&window.h, &window.w];
-    let [owned_h, owned_w] =
-        axes.map(|a| (a.input + a.before - (a.output - 1) * a.stride).max(a.stride).min(a.input));
+    let [owned_h, owned_w] = axes.map(|a| (a.input + a.before - (a.output - 1) * a.stride).max(a.stride).min(a.input));
     let flat = |steps: usize| if steps <= UNROLLED { steps } else { chunk(1, steps).max(8) };
     let chunk = match over {
         Loop::Taps => flat(window.h.kernel * window.w.kernel),
@@ -285,9 +284,7 @@ impl Op for AvgPool2d {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let lanes = lanes_of(cx.inputs[0].channels());
-        let kernel = Kernel::new("pool2d", "avg_forward").lanes(lanes)
-            .read("x", cx.input(0))
-            .write("y", cx.output(0));
+        let kernel = Kernel::new("pool2d", "avg_forward").lanes(lanes).read("x", cx.input(0)).write("y", cx.output(0));
         let kernel = mean_constants(kernel, &self.window, self.include_pad);
         let y = cx.outputs[0];
         let (channels, items) = (y.channels() / lanes, y.items() / lanes);

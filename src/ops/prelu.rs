@@ -27,13 +27,7 @@ impl Op for Prelu {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(
-        &self,
-        b: &mut Builder,
-        inputs: &[Value],
-        _: &[Value],
-        douts: &[Option<Value>],
-    ) -> Vec<Option<Value>> {
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         let Some(dy) = douts[0] else { return vec![None; 2] };
         b.must(PreluGrad, &[inputs[0], inputs[1], dy]).into_iter().map(Some).collect()
     }
@@ -42,7 +36,8 @@ impl Op for Prelu {
         let lanes = lanes_of(cx.inputs[0].items());
         let items = cx.inputs[0].items() / lanes;
         cx.push(
-            Kernel::new("prelu", "forward").lanes(lanes)
+            Kernel::new("prelu", "forward")
+                .lanes(lanes)
                 .read("x", cx.input(0))
                 .read("weight", cx.input(1))
                 .write("y", cx.output(0))
@@ -79,7 +74,8 @@ impl Op for PreluGrad {
         let parts = (items * cx.batch).div_ceil(TERMS).next_multiple_of(8).min(PARTS);
         let scratch = cx.scratch(parts);
         cx.push(
-            Kernel::new("prelu", "grad_partial").lanes(lanes)
+            Kernel::new("prelu", "grad_partial")
+                .lanes(lanes)
                 .read("x", cx.input(0))
                 .read("weight", cx.input(1))
                 .read("dy", cx.input(2))

@@ -38,7 +38,8 @@ impl Slopes {
         let lanes = lanes_of(cx.inputs[0].items());
         let items = cx.inputs[0].items() / lanes;
         cx.push(
-            Kernel::new("rrelu", "forward").lanes(lanes)
+            Kernel::new("rrelu", "forward")
+                .lanes(lanes)
                 .read("x", x)
                 .read("sign_of", sign)
                 .write("y", cx.output(0))
@@ -67,13 +68,7 @@ impl Op for Rrelu {
         Ok(vec![inputs[0].clone()])
     }
 
-    fn gradient(
-        &self,
-        b: &mut Builder,
-        inputs: &[Value],
-        _: &[Value],
-        douts: &[Option<Value>],
-    ) -> Vec<Option<Value>> {
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         vec![douts[0].map(|dy| b.one(RreluGrad { slopes: self.slopes }, &[inputs[0], dy]))]
     }
 

@@ -1,8 +1,8 @@
 //! Softmax and log-softmax over the last dimension (ONNX Softmax and LogSoftmax with axis -1).
 
 use super::Registry;
-use super::tile::lanes_of;
 use super::cross_entropy::{NllLoss, SoftmaxCrossEntropy};
+use super::tile::lanes_of;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::tensor::TensorType;
 use std::ops::Range;
@@ -107,9 +107,7 @@ impl Op for SoftmaxGrad {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let lanes = lanes_of(cx.inputs[0].channels());
-        let kernel = rows("grad", cx.inputs[0], lanes)
-            .read("y_in", cx.input(0))
-            .read("dy", cx.input(1));
+        let kernel = rows("grad", cx.inputs[0], lanes).read("y_in", cx.input(0)).read("dy", cx.input(1));
         cx.push(kernel.write("dx", cx.output(0)));
     }
 

@@ -169,9 +169,8 @@ impl Op for Upsample2dGradInput {
         let [h, w] = [oh / self.scale.h, ow / self.scale.w];
         // Weights of cell `i` in all cells along one axis.
         let shares = |i: usize, [out, scale, size]: [usize; 3]| -> Vec<(usize, f64)> {
-            let share = |o: usize| {
-                sources(o, scale, size, self.mode).iter().filter(|s| s.0 == i).map(|s| s.1).sum::<f64>()
-            };
+            let share =
+                |o: usize| sources(o, scale, size, self.mode).iter().filter(|s| s.0 == i).map(|s| s.1).sum::<f64>();
             (0..out).map(|o| (o, share(o))).filter(|s| s.1 != 0.0).collect()
         };
         let one = |&index: &usize| {

@@ -1,9 +1,9 @@
 //! The functions and their derivatives: words, numbers, f64 references, and the constants of `shaders/lib/activation.wgsl`.
 
+use super::super::LayerCx;
 use super::super::prelu::Prelu;
 use super::super::rrelu::{Rrelu, Slopes};
 use super::super::softmax::Softmax;
-use super::super::LayerCx;
 use super::ActivationOp;
 use crate::graph::{Fill, Kernel, ShapeError, Value, name_salt};
 use crate::spec::{Field, NonNegative, number, spec_words};

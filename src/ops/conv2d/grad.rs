@@ -81,7 +81,8 @@ impl Op for Conv2dGradInput {
         let most = [8, if lanes == 4 { 2 } else { 8 }];
         let [tp, tc] = tile(cells * cx.batch, channels, most, cx.caps);
         let items = cells.div_ceil(tp) * phases * g.groups * channels.div_ceil(tc);
-        let kernel = Kernel::new("conv2d", "grad_input").lanes(lanes)
+        let kernel = Kernel::new("conv2d", "grad_input")
+            .lanes(lanes)
             .read("dy", job.dy)
             .read("w", job.w.clone())
             .write("dx", job.dx);
@@ -158,7 +159,8 @@ impl Op for Conv2dGradWeight {
         let tiles = g.groups * g.group_filters().div_ceil(tk) * columns.div_ceil(tj);
         let parts = parts(g.pixels() * cx.batch, tiles, cx.caps);
         let sums = if parts == 1 { cx.output(0) } else { cx.scratch(parts * g.filters * taps) };
-        let kernel = Kernel::new("conv2d", "grad_weight").lanes(lanes)
+        let kernel = Kernel::new("conv2d", "grad_weight")
+            .lanes(lanes)
             .read("dy", cx.input(0))
             .read("x_in", cx.input(1))
             .write("partial", sums.clone())

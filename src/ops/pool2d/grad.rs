@@ -43,7 +43,8 @@ impl Op for MaxPool2dGradInput {
         let (window, dy, dx) = (&self.window, cx.inputs[0], cx.outputs[0]);
         let winners = Winners::of(window, dy.channels());
         if let Some(cells) = winners.run {
-            let kernel = Kernel::new("pool2d_rows", "max_grad_input").read("dy4", cx.input(0)).read("argmax_in", cx.input(1));
+            let kernel =
+                Kernel::new("pool2d_rows", "max_grad_input").read("dy4", cx.input(0)).read("argmax_in", cx.input(1));
             let before = self.activation.map(|activation| (activation, cx.input(2)));
             let kernel = activation::scale(kernel.write("dx4", cx.output(0)), "y_in4", before.as_ref(), &cx.input(0));
             return cx.push(rows(kernel, window, dy.channels(), cells));
@@ -110,10 +111,7 @@ impl Op for AvgPool2dGradInput {
         let (window, dy, dx) = (&self.window, cx.inputs[0], cx.outputs[0]);
         let disjoint = disjoint(window);
         let entry = if disjoint { "avg_grad_window" } else { "avg_grad_input" };
-        let kernel = Kernel::new("pool2d", entry)
-            .lanes(lanes)
-            .read("dy", cx.input(0))
-            .write("dx", cx.output(0));
+        let kernel = Kernel::new("pool2d", entry).lanes(lanes).read("dy", cx.input(0)).write("dx", cx.output(0));
         let before = self.activation.map(|activation| (activation, cx.input(1)));
         let kernel = activation::scale(kernel, "y_in", before.as_ref(), &cx.input(0));
         let kernel = mean_constants(kernel, window, self.include_pad);
@@ -135,4 +133,3 @@ impl Op for AvgPool2dGradInput {
         Some(Arc::new(AvgPool2dGradInput { activation: Some(activation), ..*self }))
     }
 }
-
