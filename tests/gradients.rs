@@ -7,11 +7,9 @@ use pumice::compile::autodiff::autodiff;
 use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::unfused_training_graph;
 use pumice::graph::{Builder, Fill, Graph, Kind, RefTensor, Step, walk};
-use pumice::ops::{
-    dense::Dense,
-    elementwise_loss::{Criterion, ElementwiseLoss},
-    loss::MeanLoss,
-};
+use pumice::ops::layer::dense::Dense;
+use pumice::ops::loss::elementwise_loss::{Criterion, ElementwiseLoss};
+use pumice::ops::plumbing::mean_loss::MeanLoss;
 use pumice::tensor::{DType, TensorType};
 use std::collections::HashMap;
 

@@ -7,7 +7,7 @@ use crate::data::{picture, table};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::model::{InputShape, Model};
-use crate::ops::activation::ActivationKind;
+use crate::ops::layer::activation::ActivationKind;
 use crate::spec::Count;
 use crate::task::classify;
 use crate::tensor::{Data, HostTensor};

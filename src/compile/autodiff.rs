@@ -1,8 +1,8 @@
 //! Reverse-mode differentiation: gradients are ordinary nodes, inserted behind the forward ones.
 
 use crate::graph::{Builder, Gradient, Graph, Kind, Segment, Value};
-use crate::ops::elementwise::Add;
-use crate::ops::loss::Fill;
+use crate::ops::layer::elementwise::Add;
+use crate::ops::plumbing::mean_loss::Fill;
 use std::collections::HashMap;
 
 /// Appends the gradients of `graph.loss` by every trainable parameter and by the inputs named in `wanted`.

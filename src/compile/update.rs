@@ -1,10 +1,11 @@
 //! Puts gradients where the optimizer reads them and appends the update: one node over the flat arenas.
 
 use crate::graph::{Arena, Builder, Graph, Op, Segment, Value};
-use crate::ops::dense::Dense;
-use crate::ops::elementwise::Copy;
-use crate::ops::normal_equation;
-use crate::ops::optimizer::{Accumulate, Clip};
+use crate::ops::layer::dense::Dense;
+use crate::ops::layer::elementwise::Copy;
+use crate::ops::optimizer::accumulate::Accumulate;
+use crate::ops::optimizer::clip::Clip;
+use crate::ops::optimizer::normal_equation;
 use std::collections::HashSet;
 use std::sync::Arc;
 

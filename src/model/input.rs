@@ -1,6 +1,6 @@
 //! The section `input`: what one sample is.
 
-use crate::ops::gather::Gather;
+use crate::ops::plumbing::gather::Gather;
 use crate::spec::{Count, Field, Kind, Node, Report, SpecStruct, spec_struct};
 use serde_json::{Value as Json, json};
 

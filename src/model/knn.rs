@@ -1,7 +1,7 @@
 //! Models that are fitted by storing samples: what their spec may say, and what training settles in it.
 
 use super::{LayerNode, LossNode, Model, TrainSpec};
-use crate::ops::knn::{Choices, KnnKeys, Metric};
+use crate::ops::layer::knn::{Choices, KnnKeys, Metric};
 use crate::spec::{Count, Node, Report};
 
 impl Model {
@@ -23,7 +23,7 @@ pub(super) fn check(
     train: Option<&TrainSpec>,
     report: &mut Report,
 ) {
-    let Some(knn) = layers.iter().find(|l| l.layer.knn().is_some()) else { return };
+    let Some(knn) = layers.iter().find(|l| l.layer.downcast_ref::<KnnKeys>().is_some()) else { return };
     let others = layers.iter().filter(|l| l.name != knn.name);
     if let Some(other) = others.clone().find(|l| l.op != "flatten").or(layers.last().filter(|l| l.name != knn.name)) {
         let what = format!("layer `{}` beside `{}`: knn compares the inputs themselves", other.name, knn.name);

@@ -2,7 +2,7 @@
 
 use crate::graph::Init;
 use crate::ops::Layer;
-use crate::ops::activation::Activation;
+use crate::ops::layer::activation::Activation;
 use crate::spec::{self, Field, Kind, Node, Place, Report, spec_struct};
 use serde_json::{Map, Value as Json, json};
 

@@ -18,7 +18,7 @@ mod set;
 mod train;
 
 use crate::error::{Diagnostic, Error, Result};
-use crate::ops::knn::KnnKeys;
+use crate::ops::layer::knn::KnnKeys;
 use crate::spec::{self, Field, Place, Source};
 use crate::tensor::{DType, TensorType};
 pub use data::{Augment, DataKind, DataSpec, Names};
@@ -64,7 +64,7 @@ impl Model {
     /// The layer that stores samples, and its keys.
     pub fn knn(&self) -> Option<(&LayerNode, &KnnKeys)> {
         let last = self.layers.last()?;
-        last.layer.knn().map(|keys| (last, keys))
+        last.layer.downcast_ref::<KnnKeys>().map(|keys| (last, keys))
     }
 
     /// The type of a batch of inputs: f32, but for stored images that nothing normalises, whose bytes are compared as they are.

@@ -7,7 +7,7 @@ use super::loss::LossKeys;
 use super::op_object::{Variant, one_of_ops, word_or_object};
 use super::{DataSpec, InputSpec, SECTIONS, TrainSpec};
 use crate::graph::Init;
-use crate::ops::activation::Activation;
+use crate::ops::layer::activation::Activation;
 use crate::ops::registry;
 use crate::spec::{Field, KeyDef, SpecStruct, object_schema};
 use serde_json::{Map, Value as Json, json};

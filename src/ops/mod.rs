@@ -1,227 +1,47 @@
-//! One file per op family: its JSON keys, shape, gradient, kernels and f64 reference. This list is the only one.
+//! Operations: one file a family, with its JSON keys, shape, gradient, kernels and f64 reference. The lists in `ops!`, one a room, are the only ones.
+//!
+//! - [`layer`]: what a spec writes in `layers`, and what belongs to it
+//! - [`loss`]: what a spec writes in `loss`
+//! - [`optimizer`]: what a spec writes in `train.optimizer`, accumulation and clipping of gradients
+//! - [`plumbing`]: ops that no spec names: batches, the bias, the mean of a loss, what training records
+//! - [`matmul`]: the three matrix products of a convolution or a dense layer, and the rule that picks their kernels
+//! - [`registry`]: the traits of words and the registry; [`window`], [`tile`]: what several families share
 
-use crate::graph::{Builder, Fill, Init, Op, ShapeError, Value};
-use crate::spec::{KeyDef, Node, Report, SpecStruct};
-use serde_json::{Map, Value as Json};
-use std::fmt::Debug;
+pub mod flow;
+pub mod matmul;
+pub mod registry;
+mod row;
+pub mod tile;
+pub mod window;
+
+pub use registry::{Arity, CloneLayer, Entry, Layer, LayerCx, Loss, Optimizer, Registry, Word};
+
 use std::sync::OnceLock;
 
-mod gemm;
-mod tile;
-mod window;
-
+/// The list of a room: declares its files, one an op family, and registers what they hold.
 macro_rules! ops {
     ($($module:ident),* $(,)?) => {
         $(pub mod $module;)*
-        fn register_all(registry: &mut Registry) {
+
+        pub(super) fn register(registry: &mut crate::ops::registry::Registry) {
             $($module::register(registry);)*
         }
     };
 }
 
-ops! {
-    activation, batch_norm, bias_add, concat, conv2d, conv_transpose2d, dense, dropout, elementwise, elementwise_loss, flatten, gather,
-    global_avg_pool2d, global_max_pool2d, hinge, knn, layer_norm, local_response_norm, loss, normal_equation, optimizer, pad2d, pool2d, prelu,
-    rrelu, softmax, upsample2d, cross_entropy,
-}
-
-/// How many inputs a layer takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Arity {
-    /// Exactly one.
-    One,
-    /// Two or more, listed in `from`.
-    Many,
-}
-
-/// What building a layer sees.
-pub struct LayerCx<'a> {
-    /// The graph under construction.
-    pub b: &'a mut Builder,
-    /// The layer's name, the prefix of its parameters' names.
-    pub name: String,
-    /// Training mode: batch statistics, random masks. Otherwise the inference form.
-    pub training: bool,
-    /// Random ops are random; otherwise they take their inference form.
-    pub random: bool,
-    /// Whether the layer's parameters are trained.
-    pub trainable: bool,
-    /// The layer's `init` key.
-    pub init: Option<Init>,
-    /// The class count, where known.
-    pub classes: Option<usize>,
-}
-
-impl LayerCx<'_> {
-    /// The parameter `NAME.suffix`, starting from `fill`.
-    pub fn parameter(&mut self, suffix: &str, dims: &[usize], fill: Fill) -> Value {
-        self.b.parameter(&format!("{}.{suffix}", self.name), dims, fill, self.trainable)
-    }
-
-    /// The weight and bias of a dense or convolution layer: the `init` key's distribution (the bias then starts at 0), else PyTorch's default.
-    pub fn weight_and_bias(
-        &mut self,
-        dims: &[usize],
-        fan_in: usize,
-        fan_out: usize,
-        bias: bool,
-    ) -> (Value, Option<Value>) {
-        let default = crate::graph::pytorch_default(fan_in);
-        let weight = self.init.map_or(default, |init| init.fill(fan_in, fan_out));
-        let offset = if self.init.is_some() { Fill::Constant(0.0) } else { default };
-        let w = self.parameter("weight", dims, weight);
-        (w, bias.then(|| self.parameter("bias", &dims[..1], offset)))
-    }
-
-    /// The state `NAME.suffix` of the model.
-    pub fn state(&mut self, suffix: &str, dims: &[usize], fill: f32) -> Value {
-        self.b.state(&format!("{}.{suffix}", self.name), crate::tensor::TensorType::f32(dims), fill, true)
-    }
-}
-
-/// A word of the spec with its keys: what every struct of [`spec_struct!`](crate::spec_struct) is.
-pub trait Word: Debug + Send + Sync {
-    /// All keys with their values.
-    fn keys_written(&self) -> Map<String, Json>;
-}
-
-impl<T: SpecStruct + Debug + Send + Sync> Word for T {
-    fn keys_written(&self) -> Map<String, Json> {
-        self.write()
-    }
-}
-
-/// A layer that can be copied: every one that is [`Clone`].
-pub trait CloneLayer {
-    /// A copy.
-    fn clone_box(&self) -> Box<dyn Layer>;
-}
-
-impl<T: Layer + Clone + 'static> CloneLayer for T {
-    fn clone_box(&self) -> Box<dyn Layer> {
-        Box::new(self.clone())
-    }
-}
-
-/// A layer of the spec: a plain struct of its keys that knows how to build its nodes.
-pub trait Layer: Word + CloneLayer {
-    /// Inserts the layer's nodes, without the common `activation`, and returns its output.
-    fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError>;
-    /// All keys with their values, those that follow from others too.
-    fn write(&self) -> Map<String, Json> {
-        self.keys_written()
-    }
-    /// How many inputs it takes.
-    fn arity(&self) -> Arity {
-        Arity::One
-    }
-    /// Its keys, where it is fitted by storing samples and not by gradients.
-    fn knn(&self) -> Option<&knn::KnnKeys> {
-        None
-    }
-}
-
-/// A loss of the spec.
-pub trait Loss: Word {
-    /// Inserts the nodes that compute one loss a sample, `[N]`, from the output it judges and the target.
-    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError>;
-    /// Whether the target is one class index a sample (i32 `[N]`) rather than values of the output's shape.
-    fn target_is_class(&self) -> bool;
-    /// Whether the target may be a class index: always, or 0 and 1 for an output `[N, 1]`.
-    fn target_may_be_class(&self) -> bool {
-        self.target_is_class()
-    }
-    /// All keys with their values.
-    fn write(&self) -> Map<String, Json> {
-        self.keys_written()
-    }
-}
-
-/// An optimizer of the spec.
-pub trait Optimizer: Word {
-    /// Moments it keeps a parameter, by name: each is an arena of the parameters' layout.
-    fn moments(&self) -> Vec<&'static str>;
-    /// The op that updates all windows, with gradients from `gradients` to which `l1` · sign(parameter) is added. None where the parameters are
-    /// solved for at once, not updated step by step.
-    fn update(&self, gradients: crate::graph::Arena, l1: f64) -> Option<std::sync::Arc<dyn Op>>;
-    /// The learning rate before the schedule.
-    fn lr(&self) -> f64;
-    /// The step's corrections ([`crate::graph::Step::correction1`] and `correction2`) at update `t`, from 1.
-    fn corrections(&self, t: u64) -> (f64, f64) {
-        let _ = t;
-        (1.0, 1.0)
-    }
-    /// One number's update in f64: the new parameter from `p`, its gradient and its moments, which are updated too. `t` counts
-    /// updates from 1; `lr` is the scheduled rate.
-    fn reference(&self, p: f64, g: f64, moments: &mut [f64], t: u64, lr: f64) -> f64;
-    /// All keys with their values.
-    fn write(&self) -> Map<String, Json> {
-        self.keys_written()
-    }
-}
-
-/// A word of the spec: its name, what it does, its keys and how they are read.
-pub struct Entry<T: ?Sized> {
-    /// The JSON word.
-    pub name: &'static str,
-    /// One line about it.
-    pub doc: &'static str,
-    /// Its keys.
-    pub keys: fn() -> Vec<KeyDef>,
-    /// Reads it from an object; the names in the list are keys that others read.
-    pub read: fn(&Node, &[&str], &mut Report) -> Option<Box<T>>,
-}
-
-/// All words of the spec that are ops, and all ops that can be nodes.
-#[derive(Default)]
-pub struct Registry {
-    /// Layers by their `op`.
-    pub layers: Vec<Entry<dyn Layer>>,
-    /// Losses.
-    pub losses: Vec<Entry<dyn Loss>>,
-    /// Optimizers.
-    pub optimizers: Vec<Entry<dyn Optimizer>>,
-    /// Names of all ops, gradients included; a test demands case rows for each.
-    pub ops: Vec<&'static str>,
-}
-
-impl Registry {
-    /// Adds a layer word.
-    pub fn layer<T: SpecStruct + Layer + 'static>(&mut self, name: &'static str, doc: &'static str) {
-        let read = |node: &Node, extra: &[&str], report: &mut Report| {
-            T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Layer>)
-        };
-        self.layers.push(Entry { name, doc, keys: T::keys, read });
-    }
-
-    /// Adds a loss word.
-    pub fn loss<T: SpecStruct + Loss + 'static>(&mut self, name: &'static str, doc: &'static str) {
-        let read = |node: &Node, extra: &[&str], report: &mut Report| {
-            T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Loss>)
-        };
-        self.losses.push(Entry { name, doc, keys: T::keys, read });
-    }
-
-    /// Adds an optimizer word.
-    pub fn optimizer<T: SpecStruct + Optimizer + 'static>(&mut self, name: &'static str, doc: &'static str) {
-        let read = |node: &Node, extra: &[&str], report: &mut Report| {
-            T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Optimizer>)
-        };
-        self.optimizers.push(Entry { name, doc, keys: T::keys, read });
-    }
-
-    /// Adds ops that can be nodes.
-    pub fn ops(&mut self, names: &[&'static str]) {
-        self.ops.extend(names);
-    }
-}
+pub mod layer;
+pub mod loss;
+pub mod optimizer;
+pub mod plumbing;
 
 /// The registry, made once.
 pub fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
         let mut registry = Registry::default();
-        register_all(&mut registry);
+        for room in [layer::register, loss::register, optimizer::register, plumbing::register] {
+            room(&mut registry);
+        }
         registry
     })
 }

@@ -11,7 +11,7 @@ use pumice::gpu::device::Limits;
 use pumice::gpu::{Bound, Clock, Session};
 use pumice::graph::{Arena, Builder, Caps, Family, Fill, Graph, Op, RING, RefCx, RefTensor, Segment, Step, Value};
 use pumice::model::{self, Model};
-use pumice::ops::loss::Record;
+use pumice::ops::plumbing::record::Record;
 use pumice::spec::Source;
 use pumice::task::classify::{argmax, softmax};
 use pumice::tensor::{DType, Data, HostTensor, TensorType};

@@ -1,12 +1,12 @@
 //! The walk over a spec's list of layers: names, inputs and places of every layer, and the words of sugar handed on.
 
 use super::blocks::Blocks;
-use super::flow::Flow;
 use super::names::{Names, Pending, Wire, joined};
 use super::vars::Substitution;
 use crate::model::InputSpec;
 use crate::model::layer::{Inputs, LayerKeys, LayerNode};
 use crate::model::op_object::{find_op, only, op_object};
+use crate::ops::flow::Flow;
 use crate::ops::{Arity, Entry, Layer, registry};
 use crate::spec::{KeyDef, Kind, Node, Place, Report, SpecStruct, list, read_key};
 use std::collections::HashMap;
@@ -58,7 +58,7 @@ pub(super) fn expand(
     report: &mut Report,
 ) -> Expanded {
     let mut expander = Expander {
-        input: Flow::input(input),
+        input: input.map_or(Flow::Unknown, |input| Flow::shaped(&input.dims(), None)),
         sugar,
         blocks,
         vars,
@@ -294,7 +294,8 @@ impl Expander<'_> {
         let at = node.get("name").map_or(node.place(), Node::place);
         self.names.register(&name, &local, index, at, self.report);
         let flows: Vec<Flow> = from.iter().map(|wire| self.flow(*wire)).collect();
-        let flow = Flow::after(op, index, layer.as_deref(), &flows);
+        let known = layer.as_ref().filter(|_| !flows.is_empty()).and_then(|layer| layer.flow(&flows, index));
+        let flow = known.unwrap_or(Flow::Unknown);
         let named = keys.name.is_some();
         self.drafts.push(Draft { op, name, named, from, layer, keys, place: node.place(), flow });
         Wire::Layer(index)

@@ -4,7 +4,7 @@ use super::expander::Expander;
 use super::names::{Wire, joined};
 use crate::model::layer::LayerKeys;
 use crate::model::op_object::entry_of;
-use crate::ops::activation::Activation;
+use crate::ops::layer::activation::Activation;
 use crate::ops::registry;
 use crate::spec::{Node, spec_words};
 use serde_json::json;

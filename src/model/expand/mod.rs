@@ -5,7 +5,6 @@
 
 mod blocks;
 mod expander;
-mod flow;
 mod join;
 mod names;
 mod parallel;

@@ -6,7 +6,7 @@ use super::expander::{Expander, Sugar};
 use super::join::{Join, join_ends};
 use super::names::{Wire, joined};
 use crate::model::keys::{key, named};
-use crate::ops::activation::Activation;
+use crate::ops::layer::activation::Activation;
 use crate::spec::{Field, KeyDef, Kind, Node, check_keys, read_key};
 use serde_json::json;
 

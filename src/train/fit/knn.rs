@@ -5,7 +5,7 @@ use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::model::Model;
-use crate::ops::knn::{Metric, shares};
+use crate::ops::layer::knn::{Metric, shares};
 use crate::spec::Count;
 use crate::task::Evaluation;
 use crate::task::classify::{ClassifyEvaluation, Confusion, argmax};

@@ -1,0 +1,338 @@
+//! Nodes, the op contract and the builder that inserts nodes: one file, since an op inserts the nodes of its gradient, and nodes hold ops.
+//!
+//! One trait serves forward ops, gradients, losses, metrics and optimizer updates alike. Shapes are inferred when a node is inserted, so that an
+//! invalid graph cannot exist.
+
+use super::{Fill, KernelCx, RefCx, Segment, ShapeError, Value};
+use crate::tensor::TensorType;
+use std::any::Any;
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// An operation. `inputs` and `outputs` follow the op's own documented order.
+pub trait Op: Any + Debug + Send + Sync {
+    /// The op's name: the JSON word, the Rust stem and the WGSL stem where one exists.
+    fn name(&self) -> &'static str;
+
+    /// Types of the outputs, or why the inputs do not fit.
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError>;
+
+    /// Inserts the nodes that compute the gradient by each input (None: not differentiable by it, or zero), given the
+    /// gradients by each output (None: zero). Autodiff calls this before fusing, and prunes what nobody needs. By default no input has one.
+    fn gradient(
+        &self,
+        b: &mut Builder,
+        inputs: &[Value],
+        outputs: &[Value],
+        douts: &[Option<Value>],
+    ) -> Vec<Option<Value>> {
+        let _ = (b, outputs, douts);
+        vec![None; inputs.len()]
+    }
+
+    /// Pushes the dispatches that compute all outputs. Empty for an alias.
+    fn kernels(&self, cx: &mut KernelCx);
+
+    /// Elements `indices` of output `output`, in f64. An op that assigns counts the new values of [`Op::assigns`] on from its outputs.
+    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64>;
+
+    /// For sums of products: the same sums over magnitudes, `Σ|terms|`, by which the rounding error of the sum is judged
+    /// (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 4.2). None: judge by the output's own scale.
+    fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
+        let _ = (cx, output, indices);
+        None
+    }
+
+    /// Twice the multiply-adds of one sample; 0 for what does not count as work.
+    fn flops(&self, inputs: &[&TensorType], outputs: &[&TensorType]) -> u64 {
+        let _ = (inputs, outputs);
+        0
+    }
+
+    /// The input of which the only output is another view (same elements, same order).
+    fn alias(&self) -> Option<usize> {
+        None
+    }
+
+    /// Positions of the inputs that the op overwrites in place (an `Assign`): persistent tensors only.
+    fn assigns(&self) -> &'static [usize] {
+        &[]
+    }
+
+    /// Fusion: the op that computes `next(self(inputs))` at once, where `next` is the only user of this op's first output and reads
+    /// it as its input `position`. The fused op's inputs are this op's, then `next`'s others in their order; its outputs are `next`'s, then
+    /// this op's further ones.
+    fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
+        let _ = (next, position);
+        None
+    }
+
+    /// Fusion of two that read the same: the op that computes this op's outputs and behind them those of `other`, whose only input
+    /// is this op's first.
+    fn join(&self, other: &dyn Op) -> Option<Arc<dyn Op>> {
+        let _ = other;
+        None
+    }
+}
+
+/// How [`Op::absorb`] and [`Op::join`] see what the other op is.
+impl dyn Op {
+    /// This op as a `T`, if it is one.
+    pub fn downcast_ref<T: Op>(&self) -> Option<&T> {
+        let any: &dyn Any = self;
+        any.downcast_ref()
+    }
+
+    /// Whether this op is a `T`.
+    pub fn is<T: Op>(&self) -> bool {
+        self.downcast_ref::<T>().is_some()
+    }
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Fed by the host before each step.
+    Input,
+    /// A persistent tensor that training changes, unless it is frozen.
+    Parameter {
+        /// The value it starts from.
+        fill: Fill,
+        /// Whether the optimizer updates it.
+        trainable: bool,
+    },
+    /// A persistent tensor that is no parameter: running statistics, the data set, the ring of losses.
+    State {
+        /// The value it starts from.
+        fill: f32,
+        /// Whether it belongs to the model (is saved with the weights).
+        saved: bool,
+    },
+    /// An operation.
+    Op(Arc<dyn Op>),
+}
+
+/// One node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Unique name: a parameter's is its name in files (`conv2d_1.weight`), an op's its layer's, with a suffix behind `/`.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Inputs in the op's own order.
+    pub inputs: Vec<Value>,
+    /// Types of the outputs.
+    pub outputs: Vec<TensorType>,
+    /// When it runs.
+    pub segment: Segment,
+    /// The layer it belongs to, as an index into [`Graph::layers`].
+    pub layer: Option<usize>,
+}
+
+impl Node {
+    /// The op, if the node is one.
+    pub fn op(&self) -> Option<&Arc<dyn Op>> {
+        match &self.kind {
+            Kind::Op(op) => Some(op),
+            _ => None,
+        }
+    }
+}
+
+/// A layer as the spec names it.
+#[derive(Clone, Debug)]
+pub struct LayerInfo {
+    /// The layer's name.
+    pub name: String,
+    /// Its `op` in the spec.
+    pub op: String,
+    /// Its output, after the activation; None once fusing has swallowed it.
+    pub output: Option<Value>,
+}
+
+/// A gradient: of which parameter or input, and the value.
+#[derive(Clone, Debug)]
+pub struct Gradient {
+    /// The node differentiated by: a parameter or an input.
+    pub of: usize,
+    /// The gradient, of the same type as the node's output.
+    pub value: Value,
+}
+
+/// A static graph in topological order.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// All nodes; inputs always come before their users.
+    pub nodes: Vec<Node>,
+    /// The layers in file order.
+    pub layers: Vec<LayerInfo>,
+    /// The scalar that training lowers.
+    pub loss: Option<Value>,
+    /// Gradients of the loss, once autodiff has run.
+    pub gradients: Vec<Gradient>,
+    /// Values the host wants to read after a step, by name. They are never overwritten within the step.
+    pub keep: Vec<(String, Value)>,
+}
+
+impl Graph {
+    /// The type of a value.
+    pub fn ty(&self, v: Value) -> &TensorType {
+        &self.nodes[v.node].outputs[v.out]
+    }
+
+    /// Index of the node of a name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|n| n.name == name)
+    }
+
+    /// For every node: how often each output is used, by (consumer node, input position).
+    pub fn uses(&self) -> Vec<Vec<Vec<(usize, usize)>>> {
+        let mut uses: Vec<Vec<Vec<_>>> = self.nodes.iter().map(|n| vec![Vec::new(); n.outputs.len()]).collect();
+        for (i, node) in self.nodes.iter().enumerate() {
+            for (k, v) in node.inputs.iter().enumerate() {
+                uses[v.node][v.out].push((i, k));
+            }
+        }
+        uses
+    }
+
+    /// Nodes that are parameters, in graph order.
+    pub fn parameters(&self) -> impl Iterator<Item = (usize, &Node, bool)> {
+        self.nodes.iter().enumerate().filter_map(|(i, n)| match n.kind {
+            Kind::Parameter { trainable, .. } => Some((i, n, trainable)),
+            _ => None,
+        })
+    }
+
+    /// Every value that must survive the step: kept ones, the loss and the gradients.
+    pub fn roots(&self) -> Vec<Value> {
+        let gradients = self.gradients.iter().map(|g| g.value);
+        self.keep.iter().map(|k| k.1).chain(self.loss).chain(gradients).collect()
+    }
+}
+
+/// A graph under construction.
+#[derive(Default)]
+pub struct Builder {
+    /// The graph so far.
+    pub graph: Graph,
+    /// Prefix of the names of nodes inserted now.
+    pub scope: String,
+    /// The layer that nodes inserted now belong to.
+    pub layer: Option<usize>,
+    /// The segment that nodes inserted now run in.
+    pub segment: Option<Segment>,
+    names: HashSet<String>,
+}
+
+impl Builder {
+    /// Goes on with a graph.
+    pub fn over(graph: Graph) -> Builder {
+        let names = graph.nodes.iter().map(|n| n.name.clone()).collect();
+        Builder { graph, names, ..Builder::default() }
+    }
+
+    fn unique(&mut self, name: String) -> String {
+        let mut candidate = name.clone();
+        let mut count = 2;
+        while !self.names.insert(candidate.clone()) {
+            candidate = format!("{name}#{count}");
+            count += 1;
+        }
+        candidate
+    }
+
+    fn push(&mut self, name: String, kind: Kind, inputs: &[Value], outputs: Vec<TensorType>) -> usize {
+        let name = self.unique(name);
+        let segment = self.segment.unwrap_or(Segment::Forward);
+        self.graph.nodes.push(Node { name, kind, inputs: inputs.to_vec(), outputs, segment, layer: self.layer });
+        self.graph.nodes.len() - 1
+    }
+
+    fn source(&mut self, name: &str, kind: Kind, ty: TensorType) -> Value {
+        // The set of names is asked first: a search through all nodes for every new parameter would take long.
+        if let Some(node) = self.names.contains(name).then(|| self.graph.find(name)).flatten() {
+            let same = self.graph.nodes[node].outputs == [ty];
+            assert!(same, "two tensors of different types are called {name}");
+            return Value { node, out: 0 };
+        }
+        Value { node: self.push(name.to_string(), kind, &[], vec![ty]), out: 0 }
+    }
+
+    /// A tensor that the host feeds before each step.
+    pub fn input(&mut self, name: &str, ty: TensorType) -> Value {
+        self.source(name, Kind::Input, ty)
+    }
+
+    /// A parameter; the same one when the name is there already (sharing).
+    pub fn parameter(&mut self, name: &str, dims: &[usize], fill: Fill, trainable: bool) -> Value {
+        self.source(name, Kind::Parameter { fill, trainable }, TensorType::f32(dims))
+    }
+
+    /// A persistent tensor that is no parameter. `saved` when it belongs to the model.
+    pub fn state(&mut self, name: &str, ty: TensorType, fill: f32, saved: bool) -> Value {
+        self.source(name, Kind::State { fill, saved }, ty)
+    }
+
+    /// Inserts an op, named after the scope and itself, and infers its shapes.
+    pub fn op(&mut self, op: impl Op, inputs: &[Value]) -> Result<Vec<Value>, ShapeError> {
+        self.insert(Arc::new(op), inputs)
+    }
+
+    /// Inserts a shared op.
+    pub fn insert(&mut self, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Vec<Value>, ShapeError> {
+        let types: Vec<&TensorType> = inputs.iter().map(|&v| self.graph.ty(v)).collect();
+        let outputs = op.shape(&types)?;
+        // Parameters are judged here, where their size can be laid at a layer's door.
+        if let Some(ty) = types.into_iter().chain(&outputs).find(|ty| oversize(&ty.dims)) {
+            let what = format!("{} would have a tensor {ty}, over 2^31 elements", op.name());
+            return Err(ShapeError::new(what, "use a smaller layer or input"));
+        }
+        let name = match self.scope.as_str() {
+            "" => op.name().to_string(),
+            scope => format!("{scope}/{}", op.name()),
+        };
+        let count = outputs.len();
+        let node = self.push(name, Kind::Op(op), inputs, outputs);
+        Ok((0..count).map(|out| Value { node, out }).collect())
+    }
+
+    /// Inserts an op whose inputs fit because the caller derived them: gradients. Panics otherwise.
+    pub fn must(&mut self, op: impl Op, inputs: &[Value]) -> Vec<Value> {
+        let name = op.name();
+        match self.op(op, inputs) {
+            Ok(outputs) => outputs,
+            Err(e) => panic!("{name} inserted with inputs that do not fit: {}; {}", e.what, e.hint),
+        }
+    }
+
+    /// [`Builder::must`] for an op of one output.
+    pub fn one(&mut self, op: impl Op, inputs: &[Value]) -> Value {
+        self.must(op, inputs)[0]
+    }
+
+    /// The type of a value.
+    pub fn ty(&self, v: Value) -> &TensorType {
+        self.graph.ty(v)
+    }
+
+    /// Opens a layer: nodes inserted from now on belong to it and carry its name.
+    pub fn begin_layer(&mut self, name: &str, op: &str) {
+        self.scope = name.to_string();
+        self.layer = Some(self.graph.layers.len());
+        self.graph.layers.push(LayerInfo { name: name.to_string(), op: op.to_string(), output: None });
+    }
+
+    /// Closes the layer with its output.
+    pub fn end_layer(&mut self, output: Value) {
+        let layer = self.layer.take().expect("a layer was begun");
+        self.graph.layers[layer].output = Some(output);
+        self.scope.clear();
+    }
+}
+
+/// Whether a shape has more elements than kernels can index.
+pub fn oversize(dims: &[usize]) -> bool {
+    dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_none_or(|n| n > 1 << 31)
+}

@@ -1,0 +1,21 @@
+//! The three matrix products of a convolution, and of a dense layer, which is a convolution of one pixel. All are implicit GEMMs: no im2col matrix
+//! lies in memory, but for software adapters the taps of one row where a pixel has fewer than four channels (`pack.rs`).
+//!
+//! - `job.rs`: what is multiplied; `geometry.rs`: all sizes
+//! - `kernel_choice.rs`: the one rule that picks the kernels, from shape and adapter
+//! - `product.rs`: asks the rule and calls one of `tiled.rs`, `image.rs`, `rows.rs`, `depthwise.rs`
+
+mod depthwise;
+mod geometry;
+mod image;
+mod job;
+mod kernel_choice;
+mod pack;
+mod parts;
+mod product;
+mod rows;
+mod subgroup;
+mod tiled;
+
+pub use geometry::{Geometry, MAX_TAPS, position};
+pub use job::{Forward, GradInput, GradWeight};

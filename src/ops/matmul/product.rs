@@ -1,0 +1,120 @@
+//! Which kernels compute a product: its shape, and the kernels that the rule picks for it.
+
+use super::geometry::Geometry;
+use super::job::{Forward, GradInput, GradWeight, in_fours};
+use super::kernel_choice::{Channels, Direction, Shape, Variant, variant};
+use super::rows::RowTile;
+use super::{depthwise, image, pack, rows, tiled};
+use crate::graph::KernelCx;
+use crate::ops::plumbing::bias_add::push_grad_bias;
+use std::ops::Range;
+
+impl Forward {
+    /// The matrices that are multiplied, for a batch of `batch`.
+    pub fn shape(&self, batch: usize) -> Shape {
+        let g = &self.geometry;
+        let columns = self.span.len() / g.groups;
+        Shape {
+            products: g.groups,
+            rows: g.pixels() * batch,
+            columns,
+            depth: g.taps(),
+            channels: channels(g, &self.span),
+            packed: pack::packed(g, batch),
+            depthwise: depthwise::suits(g),
+            along: RowTile::forward(g).filter(|_| self.span.len() == g.filters),
+        }
+    }
+
+    /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
+    pub fn push(self, cx: &mut KernelCx) -> bool {
+        let shape = self.shape(cx.batch);
+        match variant(Direction::Forward, &shape, cx.caps) {
+            Variant::Depthwise => depthwise::forward(cx, &self),
+            Variant::Rows(tile) => rows::forward(cx, &self, tile),
+            Variant::Image(tile) => image::forward(cx, &self, tile),
+            Variant::Tiled(tile) => tiled::forward(cx, &self, &shape, tile),
+            Variant::Plain => return false,
+        }
+        true
+    }
+}
+
+impl GradInput {
+    /// The matrices that are multiplied, for a batch of `batch`: one for each phase, as if all taps were spread evenly over them.
+    pub fn shape(&self, batch: usize) -> Shape {
+        let (g, [h, w]) = (&self.geometry, [&self.geometry.window.h, &self.geometry.window.w]);
+        let taps = (h.kernel * w.kernel).div_ceil(h.tap_step() * w.tap_step());
+        Shape {
+            products: g.groups * h.stride * w.stride,
+            rows: h.input.div_ceil(h.stride) * w.input.div_ceil(w.stride) * batch,
+            columns: g.group_channels(),
+            depth: taps * self.span.len() / g.groups,
+            channels: channels(g, &self.span),
+            packed: pack::packed(g, batch),
+            depthwise: depthwise::suits(g),
+            along: RowTile::grad_input(g).filter(|_| self.span.len() == g.filters && !self.add),
+        }
+    }
+
+    /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
+    pub fn push(&self, cx: &mut KernelCx) -> bool {
+        let shape = self.shape(cx.batch);
+        match variant(Direction::GradInput, &shape, cx.caps) {
+            Variant::Depthwise => depthwise::grad_input(cx, self),
+            Variant::Rows(tile) => rows::grad_input(cx, self, tile),
+            Variant::Image(tile) => image::grad_input(cx, self, tile),
+            Variant::Tiled(tile) => tiled::grad_input(cx, self, &shape, tile),
+            Variant::Plain => return false,
+        }
+        true
+    }
+}
+
+impl GradWeight {
+    /// The matrices that are multiplied, for a batch of `batch`.
+    pub fn shape(&self, batch: usize) -> Shape {
+        let g = &self.geometry;
+        Shape {
+            products: g.groups,
+            rows: self.span.len() / g.groups,
+            columns: g.taps(),
+            depth: g.pixels() * batch,
+            channels: channels(g, &self.span),
+            packed: pack::packed(g, batch),
+            depthwise: depthwise::suits(g),
+            along: RowTile::grad_weight(g).filter(|_| self.span.len() == g.filters),
+        }
+    }
+
+    /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
+    pub fn push(self, cx: &mut KernelCx) -> bool {
+        let shape = self.shape(cx.batch);
+        match variant(Direction::GradWeight, &shape, cx.caps) {
+            Variant::Depthwise => {
+                depthwise::grad_weight(cx, &self);
+                if let Some(db) = self.db {
+                    push_grad_bias(cx, self.geometry.pixels(), self.geometry.filters, db);
+                }
+            }
+            Variant::Rows(tile) => rows::grad_weight(cx, &self, tile),
+            Variant::Image(tile) => image::grad_weight(cx, &self, tile),
+            Variant::Tiled(tile) => {
+                tiled::grad_weight(cx, &self, &shape, tile);
+                if let Some(db) = self.db {
+                    push_grad_bias(cx, self.geometry.pixels(), self.geometry.filters, db);
+                }
+            }
+            Variant::Plain => return false,
+        }
+        true
+    }
+}
+
+fn channels(g: &Geometry, span: &Range<usize>) -> Channels {
+    match (in_fours(g, span), g.groups == 1 && span.len() == g.filters) {
+        (true, _) => Channels::Fours,
+        (false, true) => Channels::Whole,
+        (false, false) => Channels::Parts,
+    }
+}

@@ -1,0 +1,134 @@
+//! The products on GPUs: `conv2d_tiled.wgsl`, tiles in workgroup memory.
+
+use super::geometry::Geometry;
+use super::job::{Forward, GradInput, GradWeight, in_fours};
+use super::kernel_choice::{Direction, Shape, Tile};
+use crate::graph::{Grid, Kernel, KernelCx, Target};
+use crate::ops::layer::activation;
+use crate::ops::tile::lanes_of;
+use std::ops::Range;
+
+/// Pushes y: a workgroup a tile of pixels by filters.
+pub fn forward(cx: &mut KernelCx, job: &Forward, shape: &Shape, tile: Tile) {
+    let g = &job.geometry;
+    let parts = if whole(g, &job.span) { tile.parts(Direction::Forward, shape) } else { 1 };
+    let items = g.pixels() * g.filters;
+    let sums = if parts == 1 { job.y.clone() } else { cx.scratch(parts * items * cx.batch) };
+    // Of several parts, the sum adds the bias and activates.
+    let finish = |kernel: Kernel| {
+        let kernel = kernel.set("BIAS", job.bias());
+        job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel))
+    };
+    let b = job.b.clone().unwrap_or_else(|| job.w.clone());
+    let kernel = Kernel::new("conv2d_tiled", "forward")
+        .lanes(lanes_of(g.group_channels()))
+        .read("x", job.x.clone())
+        .read("w", job.w.clone())
+        .read("b", b.clone())
+        .write("y", sums.clone());
+    let kernel = if parts == 1 { finish(kernel) } else { kernel };
+    let kernel = split(kernel, tile, shape, parts, items * cx.batch);
+    cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(shape)));
+    if parts > 1 {
+        let kernel =
+            sum("sum", sums, parts, items, cx.batch).read("b", b).write("y", job.y.clone()).set("K", g.filters);
+        cx.push(finish(kernel));
+    }
+}
+
+/// Pushes dx: a workgroup a tile of the cells of one phase of the strides by channels.
+pub fn grad_input(cx: &mut KernelCx, job: &GradInput, shape: &Shape, tile: Tile) {
+    let g = &job.geometry;
+    let parts = if whole(g, &job.span) { tile.parts(Direction::GradInput, shape) } else { 1 };
+    let items = g.x_dims().iter().product();
+    let sums = if parts == 1 { job.dx.clone() } else { cx.scratch(parts * items * cx.batch) };
+    let kernel = Kernel::new("conv2d_tiled", "grad_input").lanes(lanes(g, &job.span));
+    let kernel = kernel.read("dy", job.dy.clone()).read("w", job.w.clone());
+    // Of several parts, the sum multiplies by the derivative.
+    let before = job.before.as_ref().filter(|_| parts == 1);
+    let kernel = activation::scale(kernel, "y_in", before, &job.dy);
+    let kernel = if job.add { kernel.read_write("dx", sums.clone()) } else { kernel.write("dx", sums.clone()) };
+    let kernel = kernel
+        .set("ADD", usize::from(job.add))
+        .set("STEP_H", g.window.h.tap_step())
+        .set("STEP_W", g.window.w.tap_step());
+    let kernel = split(kernel, tile, shape, parts, items * cx.batch);
+    cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(shape)));
+    if parts > 1 {
+        let kernel = sum("sum_dx", sums, parts, items, cx.batch).write("dx", job.dx.clone());
+        cx.push(activation::scale(kernel, "y_in", job.before.as_ref(), &job.dy));
+    }
+}
+
+/// Four where channels and filters of dy and w come in fours.
+fn lanes(g: &Geometry, span: &Range<usize>) -> usize {
+    if in_fours(g, span) { 4 } else { 1 }
+}
+
+/// Whether weights are bound whole, so that one product computes all of its output.
+fn whole(g: &Geometry, span: &Range<usize>) -> bool {
+    span.len() == g.filters
+}
+
+/// Sets how the reduction of y or dx is split: `part` numbers are one part of the workspace.
+fn split(kernel: Kernel, tile: Tile, shape: &Shape, parts: usize, part: usize) -> Kernel {
+    let part = if parts == 1 { 0 } else { part };
+    kernel.set("PARTS", parts).set("PART", part).set("ROW_TILES", shape.rows.div_ceil(tile.size()[0]))
+}
+
+/// The sum of the parts of y or dx, `items` numbers a sample.
+fn sum(entry: &'static str, sums: Target, parts: usize, items: usize, batch: usize) -> Kernel {
+    Kernel::new("conv2d_tiled", entry)
+        .read("parts_in", sums)
+        .set("PARTS", parts)
+        .set("PART", items * batch)
+        .set("ITEMS", items)
+        .grid(Grid::per_sample(items))
+}
+
+/// Pushes dw: a workgroup a tile of filters by taps of one part of the sums, and where there are several, their sum in order.
+pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, shape: &Shape, tile: Tile) {
+    let g = &job.geometry;
+    let parts = tile.parts(Direction::GradWeight, shape);
+    let weights = job.span.len() * g.taps();
+    let sums = if parts == 1 { job.dw.clone() } else { cx.scratch(parts * weights) };
+    let kernel = Kernel::new("conv2d_tiled", "grad_weight")
+        .lanes(lanes(g, &job.span))
+        .read("dy", job.dy.clone())
+        .read("x", job.x.clone())
+        .write("partial", sums.clone())
+        .set("PARTS", parts);
+    cx.push(constants(kernel, g, &job.span, tile, parts * tile.workgroups(shape)));
+    if parts > 1 {
+        let kernel = Kernel::new("conv2d", "grad_weight_sum")
+            .read("parts_in", sums)
+            .write("dw", job.dw.clone())
+            .set("WEIGHTS", weights)
+            .set("PARTS", parts)
+            .grid(Grid::fixed(weights));
+        cx.push(kernel);
+    }
+}
+
+/// Sets sizes, tile and grid.
+fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: Tile, workgroups: usize) -> Kernel {
+    let ([rows, columns], invocations) = (tile.size(), tile.invocations());
+    let fours = |lines: usize| lines * Tile::STEP / 4 / invocations;
+    g.window
+        .constants(kernel)
+        .set("DILATION_H", g.window.h.dilation)
+        .set("DILATION_W", g.window.w.dilation)
+        .set("GROUPS", g.groups)
+        .set("CG", g.group_channels())
+        .set("KG", span.len() / g.groups)
+        .set("K", g.filters)
+        .set("FIRST", span.start)
+        .set("LM", tile.lanes[0])
+        .set("LN", tile.lanes[1])
+        .set("TM", tile.rows)
+        .set("TM4", tile.rows / 4)
+        .set("QF", Tile::STEP / 4)
+        .set("A_FOURS", fours(rows))
+        .set("B_FOURS", fours(columns))
+        .grid(Grid::fixed(workgroups * invocations).group(invocations as u32))
+}

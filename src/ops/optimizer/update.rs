@@ -1,0 +1,47 @@
+//! The op of every optimizer that steps, by PyTorch's formulas: one dispatch for each flat window of parameters.
+
+use crate::graph::{Arena, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target};
+use crate::tensor::TensorType;
+
+/// A kernel over the `len` numbers of a window.
+pub(super) fn over(entry: &'static str, len: usize) -> Kernel {
+    Kernel::new("optimizer", entry).set("COUNT", len / 4).grid(Grid::fixed(len / 4))
+}
+
+/// Updates all windows of the Weights arena in place. No inputs or outputs.
+#[derive(Debug)]
+pub(super) struct Update {
+    pub(super) name: &'static str,
+    pub(super) entry: &'static str,
+    /// WGSL names of the moments, in the order of their arenas.
+    pub(super) moments: &'static [&'static str],
+    pub(super) constants: Vec<(&'static str, f64)>,
+    pub(super) gradients: Arena,
+}
+
+impl Op for Update {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn shape(&self, _: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(Vec::new())
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        for (window, &len) in cx.windows.iter().enumerate() {
+            let part = |arena| Target::Window { arena, window };
+            let mut kernel =
+                over(self.entry, len).read_write("w", part(Arena::Weights)).read("g", part(self.gradients));
+            for (k, name) in self.moments.iter().enumerate() {
+                kernel = kernel.read_write(name, part(Arena::Optimizer(k)));
+            }
+            kernel = self.constants.iter().fold(kernel, |kernel, &(name, value)| kernel.set_f(name, value));
+            cx.push(kernel);
+        }
+    }
+
+    fn reference(&self, _: &RefCx, _: usize, _: &[usize]) -> Vec<f64> {
+        Vec::new()
+    }
+}
