@@ -8,7 +8,7 @@ mod gpu;
 use pumice::check::cases::{Case, cases};
 use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::{training_graph, unfused_training_graph, update_of};
-use pumice::graph::{Graph, Kind};
+use pumice::graph::{Graph, NodeKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn all() -> Vec<Case> {
@@ -66,7 +66,7 @@ fn rows_cover_every_op() {
         seen.push(&case.name);
         for graph in graphs(case) {
             for (i, node) in graph.nodes.iter().enumerate() {
-                if let Kind::Op(op) = &node.kind {
+                if let NodeKind::Op(op) = &node.kind {
                     found.entry(op.name()).or_default().extend(traits_of(&graph, i, case.train.batch.0));
                 }
             }

@@ -6,7 +6,7 @@ use pumice::check::verify::sample;
 use pumice::compile::autodiff::autodiff;
 use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::unfused_training_graph;
-use pumice::graph::{Builder, Fill, Graph, Kind, RefTensor, Step, walk};
+use pumice::graph::{Builder, Fill, Graph, NodeKind, RefTensor, Step, walk};
 use pumice::ops::layer::dense::Dense;
 use pumice::ops::loss::elementwise_loss::{Criterion, ElementwiseLoss};
 use pumice::ops::plumbing::mean_loss::MeanLoss;
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 fn sources(graph: &Graph, step: &Step) -> HashMap<usize, RefTensor> {
     let mut map = HashMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
-        if matches!(node.kind, Kind::Op(_)) {
+        if matches!(node.kind, NodeKind::Op(_)) {
             continue;
         }
         let ty = &node.outputs[0];
@@ -33,7 +33,7 @@ fn sources(graph: &Graph, step: &Step) -> HashMap<usize, RefTensor> {
                 noise.iter().map(|x| f64::from((x.abs() * 100.0) as u32 % classes as u32)).collect()
             }
             // Variances and the like stay positive.
-            (Kind::State { .. }, _) => noise.iter().map(|x| 1.0 + 0.2 * f64::from(x.tanh())).collect(),
+            (NodeKind::State { .. }, _) => noise.iter().map(|x| 1.0 + 0.2 * f64::from(x.tanh())).collect(),
             _ => noise.iter().map(|&x| f64::from(x)).collect(),
         };
         map.insert(i, RefTensor::new(shape, data));

@@ -6,7 +6,7 @@ mod common;
 mod gpu;
 
 use pumice::compile::build::{self, BuildOptions, Feed};
-use pumice::graph::Kind;
+use pumice::graph::NodeKind;
 use pumice::model::{Model, load};
 use pumice::spec::Source;
 use pumice::tensor::HostTensor;
@@ -69,7 +69,7 @@ fn first_values_are_distributed_as_pytorchs() {
         let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host, classes: None };
         let graph = build::build(&model(&layer, &Json::Null), &options).unwrap_or_else(|e| panic!("{e}"));
         let weights = graph.nodes.iter().find(|n| n.name.ends_with(".weight")).expect("the layer has weights");
-        let Kind::Parameter { fill, .. } = &weights.kind else { panic!("weights are a parameter") };
+        let NodeKind::Parameter { fill, .. } = &weights.kind else { panic!("weights are a parameter") };
         let values: Vec<f64> =
             fill.values(weights.outputs[0].items(), 7, &weights.name).into_iter().map(f64::from).collect();
         let count = values.len() as f64;

@@ -1,4 +1,4 @@
-// Counter-based random numbers: the same key gives the same four numbers, on any adapter and in Rust (src/ops/dropout.rs).
+// Counter-based random numbers: the same key gives the same four numbers, on any adapter and in Rust (src/ops/random.rs).
 // PCG4D: M. Jarzynski and M. Olano, Hash Functions for GPU Rendering, JCGT 9(3), 2020.
 
 fn pcg4d(key: vec4<u32>) -> vec4<u32> {

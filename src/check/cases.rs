@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::{self, Model, TrainSpec};
-use crate::spec::{Node, Report, Source, SpecStruct};
+use crate::spec::{Diagnostics, Node, Source, SpecStruct};
 use serde_json::{Value as Json, json};
 
 /// The table as it is compiled in.
@@ -64,7 +64,7 @@ fn case(row: Json, file: &str) -> Result<Case> {
     for (key, value) in row["train"].as_object().into_iter().flatten() {
         train[key] = value.clone();
     }
-    let mut report = Report::new(&source);
+    let mut report = Diagnostics::new(&source);
     let train = <TrainSpec as SpecStruct>::read(&Node::from_json(&train, &Default::default()), &[], &mut report);
     let train = report.finish(train)?;
     let model = model::load(source, &[])?;

@@ -6,7 +6,7 @@ use crate::compile::{lower, prune, unfused_training_graph, update_of};
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
-use crate::graph::{Arena, Graph, Kind, Segment, Step};
+use crate::graph::{Arena, Graph, NodeKind, Segment, Step};
 use crate::model::{Model, TrainSpec};
 use crate::tensor::{DType, Data, HostTensor};
 use crate::train::parameters;
@@ -102,7 +102,7 @@ fn with_numbers(model: &Model, graph: &Graph, file: &Path, batch: &Tensors) -> R
 /// Checks the batch's tensors against the graph's inputs and returns N.
 fn samples(graph: &Graph, file: &Path, batch: &Tensors) -> Result<usize> {
     let mut n = None;
-    for node in graph.nodes.iter().filter(|n| matches!(n.kind, Kind::Input)) {
+    for node in graph.nodes.iter().filter(|n| matches!(n.kind, NodeKind::Input)) {
         let ty = &node.outputs[0];
         let wrong = |what: String| Error::file(file, what, format!("give `{}` as {ty}", node.name));
         let tensor = batch.get(&node.name).ok_or_else(|| wrong(format!("tensor `{}` is missing", node.name)))?;

@@ -7,7 +7,7 @@ use crate::compile::program::Program;
 use crate::compile::{lower, training_graph, update_of};
 use crate::error::Result;
 use crate::gpu::{Bound, Session};
-use crate::graph::{Arena, Graph, Kind, Op, RefCx, RefTensor, Segment, Step, Value, name_salt, walk};
+use crate::graph::{Arena, Graph, NodeKind, Op, RefCx, RefTensor, Segment, Step, Value, name_salt, walk};
 use crate::model::{Model, TrainSpec};
 use crate::tensor::{DType, Data, HostTensor, TensorType};
 use crate::train::parameters;
@@ -145,7 +145,7 @@ impl<'a> Check<'a> {
         let mut graph = production.clone();
         graph.keep = (0..graph.nodes.len())
             .flat_map(|node| (0..graph.nodes[node].outputs.len()).map(move |out| Value { node, out }))
-            .filter(|v| matches!(graph.nodes[v.node].kind, Kind::Op(_) | Kind::Input))
+            .filter(|v| matches!(graph.nodes[v.node].kind, NodeKind::Op(_) | NodeKind::Input))
             .map(|v| (key(v), v))
             .collect();
         session.clear();
@@ -229,10 +229,10 @@ impl<'a> Check<'a> {
         let node = &self.graph.nodes[v.node];
         let n = self.step.n as usize;
         let tensor = match &node.kind {
-            Kind::Parameter { .. } | Kind::State { .. } => {
+            NodeKind::Parameter { .. } | NodeKind::State { .. } => {
                 return Ok(RefTensor::new(node.outputs[0].shape(n), self.before[&node.name].clone()));
             }
-            Kind::Op(_) | Kind::Input => match self.gradient_of(v) {
+            NodeKind::Op(_) | NodeKind::Input => match self.gradient_of(v) {
                 Some(name) => self.session.read_tensor(&name, Some(Arena::Gradients))?,
                 None => self.session.read_output(&self.bound, &key(v), n)?,
             },
@@ -243,7 +243,7 @@ impl<'a> Check<'a> {
     /// The parameter of which a value is the gradient.
     fn gradient_of(&self, v: Value) -> Option<String> {
         let g = self.graph.gradients.iter().find(|g| g.value == v)?;
-        matches!(self.graph.nodes[g.of].kind, Kind::Parameter { .. }).then(|| self.graph.nodes[g.of].name.clone())
+        matches!(self.graph.nodes[g.of].kind, NodeKind::Parameter { .. }).then(|| self.graph.nodes[g.of].name.clone())
     }
 
     fn nodes(&mut self) -> Result<()> {
@@ -450,7 +450,7 @@ fn compare(
 pub(super) fn feeds(graph: &Graph, n: usize, seed: u64) -> Feeds {
     let normal = |len: usize, name: &str| crate::graph::Fill::Normal(1.0).values(len, seed ^ 0xfeed, name);
     let mut feeds = Feeds::new();
-    for node in graph.nodes.iter().filter(|node| matches!(node.kind, Kind::Input)) {
+    for node in graph.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Input)) {
         let ty = &node.outputs[0];
         let values = normal(ty.len(n), &node.name);
         let data = match ty.dtype {

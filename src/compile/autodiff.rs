@@ -1,6 +1,6 @@
 //! Reverse-mode differentiation: gradients are ordinary nodes, inserted behind the forward ones.
 
-use crate::graph::{Builder, Gradient, Graph, Kind, Segment, Value};
+use crate::graph::{Builder, Gradient, Graph, NodeKind, Segment, Value};
 use crate::ops::layer::elementwise::Add;
 use crate::ops::plumbing::mean_loss::Fill;
 use std::collections::HashMap;
@@ -12,8 +12,10 @@ pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
     let count = graph.nodes.len();
     let targets: Vec<usize> = (0..count)
         .filter(|&i| match graph.nodes[i].kind {
-            Kind::Parameter { trainable, .. } => trainable,
-            Kind::Input | Kind::Op(_) | Kind::State { .. } => wanted.contains(&graph.nodes[i].name.as_str()),
+            NodeKind::Parameter { trainable, .. } => trainable,
+            NodeKind::Input | NodeKind::Op(_) | NodeKind::State { .. } => {
+                wanted.contains(&graph.nodes[i].name.as_str())
+            }
         })
         .collect();
     let needs = depends_on(&graph, &targets);

@@ -2,7 +2,7 @@
 //! [`crate::graph::Op::join`]). Knows no op by name.
 
 use super::prune::prune;
-use crate::graph::{Graph, Kind, Op, Value};
+use crate::graph::{Graph, NodeKind, Op, Value};
 use std::sync::Arc;
 
 /// Readers of each node: (node, input position).
@@ -36,7 +36,7 @@ fn merge(graph: &mut Graph) {
             let behind = graph.nodes[a].outputs.len();
             let outputs = graph.nodes[b].outputs.clone();
             graph.nodes[a].outputs.extend(outputs);
-            graph.nodes[a].kind = Kind::Op(joined);
+            graph.nodes[a].kind = NodeKind::Op(joined);
             redirect(graph, b, a, behind);
             readers = users(graph);
             break;
@@ -109,7 +109,7 @@ fn join(graph: &mut Graph, users: &mut Users, i: usize, (user, position): (usize
         users[v.node].push((place, k));
     }
     graph.nodes[place].inputs = inputs;
-    graph.nodes[place].kind = Kind::Op(fused);
+    graph.nodes[place].kind = NodeKind::Op(fused);
     if place == i {
         graph.nodes[i].name = std::mem::take(&mut graph.nodes[user].name);
         graph.nodes[i].layer = graph.nodes[user].layer;

@@ -1,6 +1,6 @@
 //! Where persistent tensors lie: flat arenas in windows that fit one binding. Programs share it by tensor names.
 
-use crate::graph::{Arena, Caps, Fill, Graph, Kind, row_windows};
+use crate::graph::{Arena, Caps, Fill, Graph, NodeKind, row_windows};
 use crate::tensor::TensorType;
 use crate::{error::Error, error::Result};
 use std::collections::BTreeMap;
@@ -68,10 +68,10 @@ impl Layout {
         let mut open: BTreeMap<Arena, usize> = BTreeMap::new();
         for node in &graph.nodes {
             let (arena, fill, saved) = match node.kind {
-                Kind::Parameter { fill, trainable: true } => (Arena::Weights, fill, true),
-                Kind::Parameter { fill, .. } => (Arena::Frozen, fill, true),
-                Kind::State { fill, saved: true } => (Arena::State, Fill::Constant(fill), true),
-                Kind::State { fill, saved: false } => (Arena::Data, Fill::Constant(fill), false),
+                NodeKind::Parameter { fill, trainable: true } => (Arena::Weights, fill, true),
+                NodeKind::Parameter { fill, .. } => (Arena::Frozen, fill, true),
+                NodeKind::State { fill, saved: true } => (Arena::State, Fill::Constant(fill), true),
+                NodeKind::State { fill, saved: false } => (Arena::Data, Fill::Constant(fill), false),
                 _ => continue,
             };
             let ty = &node.outputs[0];

@@ -5,7 +5,7 @@ use super::memory::{self, Slots};
 use super::program::{Buffer, Dispatch, PipelineKey, Port, Program, Range};
 use super::stage;
 use crate::error::{Error, Result};
-use crate::graph::{Arena, Caps, Graph, Kernel, KernelCx, Kind, Segment, Shared, Target, Value, name_salt};
+use crate::graph::{Arena, Caps, Graph, Kernel, KernelCx, NodeKind, Segment, Shared, Target, Value, name_salt};
 use std::collections::{BTreeSet, HashMap};
 
 /// How a program is laid out.
@@ -64,12 +64,12 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: LowerOptions)
 fn stored_values(graph: &Graph) -> HashMap<Value, (String, Option<Arena>)> {
     let mut stored = HashMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
-        if matches!(node.kind, Kind::Parameter { .. } | Kind::State { .. }) {
+        if matches!(node.kind, NodeKind::Parameter { .. } | NodeKind::State { .. }) {
             stored.insert(Value { node: i, out: 0 }, (node.name.clone(), None));
         }
     }
     for g in &graph.gradients {
-        if matches!(graph.nodes[g.of].kind, Kind::Parameter { .. }) {
+        if matches!(graph.nodes[g.of].kind, NodeKind::Parameter { .. }) {
             stored.insert(g.value, (graph.nodes[g.of].name.clone(), Some(Arena::Gradients)));
         }
     }
@@ -77,7 +77,7 @@ fn stored_values(graph: &Graph) -> HashMap<Value, (String, Option<Arena>)> {
 }
 
 fn check_sizes(graph: &Graph, caps: &Caps, batch: usize) -> Result<()> {
-    for node in graph.nodes.iter().filter(|n| !matches!(n.kind, Kind::Parameter { .. } | Kind::State { .. })) {
+    for node in graph.nodes.iter().filter(|n| !matches!(n.kind, NodeKind::Parameter { .. } | NodeKind::State { .. })) {
         for ty in node.outputs.iter().filter(|ty| ty.batched) {
             let bytes = ty.bytes(batch) as u64;
             if bytes > caps.max_binding.min(caps.max_buffer) {
@@ -213,7 +213,7 @@ impl Lowering<'_> {
         self.program.arenas = arenas.into_iter().collect();
         for (i, node) in self.graph.nodes.iter().enumerate() {
             let value = Value { node: i, out: 0 };
-            if matches!(node.kind, Kind::Input) {
+            if matches!(node.kind, NodeKind::Input) {
                 let port = Port { range: self.value(value), ty: node.outputs[0].clone() };
                 self.program.inputs.insert(node.name.clone(), port);
             }

@@ -4,7 +4,7 @@
 //! separate buffers and a node's outputs and workspace are placed before its inputs are released.
 
 use super::layout::ALIGN;
-use crate::graph::{Graph, Kind, Shared, Value};
+use crate::graph::{Graph, NodeKind, Shared, Value};
 use std::collections::HashMap;
 
 /// The value that holds another's elements: itself, unless its op is a view.
@@ -80,14 +80,14 @@ pub fn assign(
     }
     let mut slots = Slots::default();
     // The host writes inputs before the step: no node before their first use may have their slots.
-    for (i, node) in graph.nodes.iter().enumerate().filter(|(_, n)| matches!(n.kind, Kind::Input)) {
+    for (i, node) in graph.nodes.iter().enumerate().filter(|(_, n)| matches!(n.kind, NodeKind::Input)) {
         let slot = slots.take(node.outputs[0].bytes(batch) as u64, false, false);
         slots.values.insert(Value { node: i, out: 0 }, slot);
     }
     for (i, node) in graph.nodes.iter().enumerate() {
         for out in 0..node.outputs.len() {
             let value = Value { node: i, out };
-            if root(graph, value) == value && !in_store(value) && !matches!(node.kind, Kind::Input) {
+            if root(graph, value) == value && !in_store(value) && !matches!(node.kind, NodeKind::Input) {
                 let slot = slots.take(node.outputs[out].bytes(batch) as u64, reuse, false);
                 slots.values.insert(value, slot);
             }

@@ -3,7 +3,7 @@
 use super::program::Program;
 use super::{Samples, Training, build, inference_graph, layout::Layout, lower, training};
 use crate::error::{Error, Result};
-use crate::graph::{Arena, Caps, Graph, Kind, Step};
+use crate::graph::{Arena, Caps, Graph, NodeKind, Step};
 use crate::model::{Model, TrainSpec};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
@@ -175,8 +175,8 @@ fn rows(graph: &Graph, batch: usize) -> Vec<Row> {
     for node in &graph.nodes {
         let Some(row) = node.layer.map(|l| &mut rows[l]) else { continue };
         match &node.kind {
-            Kind::Parameter { trainable: true, .. } => row.params += node.outputs[0].items() as u64,
-            Kind::Op(op) => {
+            NodeKind::Parameter { trainable: true, .. } => row.params += node.outputs[0].items() as u64,
+            NodeKind::Op(op) => {
                 let inputs: Vec<&TensorType> = node.inputs.iter().map(|&v| graph.ty(v)).collect();
                 let outputs: Vec<&TensorType> = node.outputs.iter().collect();
                 row.flops = row.flops.saturating_add(op.flops(&inputs, &outputs).saturating_mul(batch as u64));

@@ -1,6 +1,6 @@
 //! Drops what nobody needs, and renumbers.
 
-use crate::graph::{Graph, Kind, Value};
+use crate::graph::{Graph, NodeKind, Value};
 
 /// Keeps what the roots and the assignments need. A layer whose output is gone loses it.
 pub fn prune(graph: Graph) -> Graph {
@@ -10,7 +10,7 @@ pub fn prune(graph: Graph) -> Graph {
     }
     for i in (0..graph.nodes.len()).rev() {
         let effect = match &graph.nodes[i].kind {
-            Kind::Op(op) => graph.nodes[i].outputs.is_empty() || !op.assigns().is_empty(),
+            NodeKind::Op(op) => graph.nodes[i].outputs.is_empty() || !op.assigns().is_empty(),
             _ => false,
         };
         live[i] |= effect;

@@ -1,6 +1,6 @@
 //! What parameters start from.
 
-use crate::spec::{Field, Kind, Node, Positive, Report, SpecStruct, number, spec_struct, spec_words};
+use crate::spec::{Content, Diagnostics, Field, Node, Positive, SpecStruct, number, spec_struct, spec_words};
 use serde_json::{Value as Json, json};
 
 /// The distribution of a parameter's first values, once its fans are known.
@@ -111,9 +111,9 @@ spec_words! {
 }
 
 impl Field for Init {
-    fn read(node: &Node, report: &mut Report) -> Option<Init> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Init> {
         let keys = match node.kind {
-            Kind::Object(_) => <InitKeys as SpecStruct>::read(node, &[], report)?,
+            Content::Object(_) => <InitKeys as SpecStruct>::read(node, &[], report)?,
             _ => InitKeys { kind: Field::read(node, report)?, std: None },
         };
         if keys.std.is_some() && keys.kind != InitKind::Normal {

@@ -14,7 +14,7 @@ pub use init::{Fill, Init, name_salt, pytorch_default};
 pub use kernel::{
     Access, Arena, Caps, Family, Grid, Kernel, KernelCx, Operand, Shared, TEXTURE_WIDTH, Target, row_windows,
 };
-pub use nodes::{Builder, Gradient, Graph, Kind, LayerInfo, Node, Op, oversize};
+pub use nodes::{Builder, Gradient, Graph, LayerInfo, Node, NodeKind, Op, oversize};
 pub use reference::{RefCx, RefTensor, ShapeError};
 pub use step::{RING, Step};
 pub use value::{Segment, Value};

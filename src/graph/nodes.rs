@@ -92,7 +92,7 @@ impl dyn Op {
 
 /// What a node is.
 #[derive(Clone, Debug)]
-pub enum Kind {
+pub enum NodeKind {
     /// Fed by the host before each step.
     Input,
     /// A persistent tensor that training changes, unless it is frozen.
@@ -119,7 +119,7 @@ pub struct Node {
     /// Unique name: a parameter's is its name in files (`conv2d_1.weight`), an op's its layer's, with a suffix behind `/`.
     pub name: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// Inputs in the op's own order.
     pub inputs: Vec<Value>,
     /// Types of the outputs.
@@ -134,7 +134,7 @@ impl Node {
     /// The op, if the node is one.
     pub fn op(&self) -> Option<&Arc<dyn Op>> {
         match &self.kind {
-            Kind::Op(op) => Some(op),
+            NodeKind::Op(op) => Some(op),
             _ => None,
         }
     }
@@ -200,7 +200,7 @@ impl Graph {
     /// Nodes that are parameters, in graph order.
     pub fn parameters(&self) -> impl Iterator<Item = (usize, &Node, bool)> {
         self.nodes.iter().enumerate().filter_map(|(i, n)| match n.kind {
-            Kind::Parameter { trainable, .. } => Some((i, n, trainable)),
+            NodeKind::Parameter { trainable, .. } => Some((i, n, trainable)),
             _ => None,
         })
     }
@@ -243,14 +243,14 @@ impl Builder {
         candidate
     }
 
-    fn push(&mut self, name: String, kind: Kind, inputs: &[Value], outputs: Vec<TensorType>) -> usize {
+    fn push(&mut self, name: String, kind: NodeKind, inputs: &[Value], outputs: Vec<TensorType>) -> usize {
         let name = self.unique(name);
         let segment = self.segment.unwrap_or(Segment::Forward);
         self.graph.nodes.push(Node { name, kind, inputs: inputs.to_vec(), outputs, segment, layer: self.layer });
         self.graph.nodes.len() - 1
     }
 
-    fn source(&mut self, name: &str, kind: Kind, ty: TensorType) -> Value {
+    fn source(&mut self, name: &str, kind: NodeKind, ty: TensorType) -> Value {
         // The set of names is asked first: a search through all nodes for every new parameter would take long.
         if let Some(node) = self.names.contains(name).then(|| self.graph.find(name)).flatten() {
             let same = self.graph.nodes[node].outputs == [ty];
@@ -262,17 +262,17 @@ impl Builder {
 
     /// A tensor that the host feeds before each step.
     pub fn input(&mut self, name: &str, ty: TensorType) -> Value {
-        self.source(name, Kind::Input, ty)
+        self.source(name, NodeKind::Input, ty)
     }
 
     /// A parameter; the same one when the name is there already (sharing).
     pub fn parameter(&mut self, name: &str, dims: &[usize], fill: Fill, trainable: bool) -> Value {
-        self.source(name, Kind::Parameter { fill, trainable }, TensorType::f32(dims))
+        self.source(name, NodeKind::Parameter { fill, trainable }, TensorType::f32(dims))
     }
 
     /// A persistent tensor that is no parameter. `saved` when it belongs to the model.
     pub fn state(&mut self, name: &str, ty: TensorType, fill: f32, saved: bool) -> Value {
-        self.source(name, Kind::State { fill, saved }, ty)
+        self.source(name, NodeKind::State { fill, saved }, ty)
     }
 
     /// Inserts an op, named after the scope and itself, and infers its shapes.
@@ -294,7 +294,7 @@ impl Builder {
             scope => format!("{scope}/{}", op.name()),
         };
         let count = outputs.len();
-        let node = self.push(name, Kind::Op(op), inputs, outputs);
+        let node = self.push(name, NodeKind::Op(op), inputs, outputs);
         Ok((0..count).map(|out| Value { node, out }).collect())
     }
 

@@ -1,17 +1,17 @@
 //! The text form of a graph, one node a line, for people and golden tests.
 
-use super::{Graph, Kind, Segment};
+use super::{Graph, NodeKind, Segment};
 use std::fmt;
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, node) in self.nodes.iter().enumerate() {
             let what = match &node.kind {
-                Kind::Input => "input".to_string(),
-                Kind::Parameter { trainable: true, .. } => "parameter".to_string(),
-                Kind::Parameter { .. } => "parameter, frozen".to_string(),
-                Kind::State { .. } => "state".to_string(),
-                Kind::Op(op) => op.name().to_string(),
+                NodeKind::Input => "input".to_string(),
+                NodeKind::Parameter { trainable: true, .. } => "parameter".to_string(),
+                NodeKind::Parameter { .. } => "parameter, frozen".to_string(),
+                NodeKind::State { .. } => "state".to_string(),
+                NodeKind::Op(op) => op.name().to_string(),
             };
             let inputs: Vec<String> = node
                 .inputs

@@ -1,6 +1,6 @@
 //! The f64 reference walk: a graph computed on the host by its ops' reference functions.
 
-use super::{Graph, Kind, RefCx, RefTensor, Step, name_salt};
+use super::{Graph, NodeKind, RefCx, RefTensor, Step, name_salt};
 
 /// Computes every node in order. `source` gives the tensors of inputs, parameters and states by node index.
 /// Returns the outputs of all nodes. Assignments are not applied: each is its node's own output, if it has one.
@@ -8,7 +8,7 @@ pub fn walk(graph: &Graph, step: &Step, mut source: impl FnMut(usize) -> RefTens
     let mut all: Vec<Vec<RefTensor>> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
         let outputs = match &node.kind {
-            Kind::Op(op) => {
+            NodeKind::Op(op) => {
                 let inputs: Vec<RefTensor> = node.inputs.iter().map(|v| all[v.node][v.out].clone()).collect();
                 let salt = name_salt(&node.name);
                 let cx = RefCx { inputs: &inputs, n: step.n as usize, step, salt };

@@ -1,6 +1,6 @@
 //! The section `data`: where samples come from.
 
-use crate::spec::{Count, Field, Fraction, Kind, Node, Report, spec_struct, spec_words};
+use crate::spec::{Content, Count, Diagnostics, Field, Fraction, Node, spec_struct, spec_words};
 use serde_json::Value as Json;
 
 spec_words! {
@@ -54,10 +54,10 @@ spec_struct! {
 pub struct Names(pub Vec<String>);
 
 impl Field for Names {
-    fn read(node: &Node, report: &mut Report) -> Option<Names> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Names> {
         let names = match &node.kind {
-            Kind::String(name) => vec![name.clone()],
-            Kind::Array(items) if !items.is_empty() => Field::read(node, report)?,
+            Content::String(name) => vec![name.clone()],
+            Content::Array(items) if !items.is_empty() => Field::read(node, report)?,
             _ => {
                 report.expected(node, "a name or a list of names");
                 return None;
@@ -84,10 +84,10 @@ impl Field for Names {
 pub enum Augment {}
 
 impl Field for Augment {
-    fn read(node: &Node, report: &mut Report) -> Option<Augment> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Augment> {
         let word = node.get("op").or(node.get("kind")).unwrap_or(node);
         let name = match &word.kind {
-            Kind::String(s) => format!("augment {s:?}"),
+            Content::String(s) => format!("augment {s:?}"),
             _ => "augment".into(),
         };
         report.error(node, format!("{name} is not supported yet"), "leave the list empty");

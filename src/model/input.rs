@@ -1,7 +1,7 @@
 //! The section `input`: what one sample is.
 
 use crate::ops::plumbing::gather::Gather;
-use crate::spec::{Count, Field, Kind, Node, Report, SpecStruct, spec_struct};
+use crate::spec::{Content, Count, Diagnostics, Field, Node, SpecStruct, spec_struct};
 use serde_json::{Value as Json, json};
 
 /// The dimensions of a sample.
@@ -106,7 +106,7 @@ impl InputSpec {
         Some((scale, mean.iter().zip(std).map(|(m, s)| (-m / s) as f32).collect()))
     }
 
-    fn check_normalize(&self, node: &Node, report: &mut Report) {
+    fn check_normalize(&self, node: &Node, report: &mut Diagnostics) {
         let Some(Normalize::Values { mean, std }) = &self.normalize else { return };
         for (key, found) in [("mean", mean.len()), ("std", std.len())] {
             let at = node.get("normalize").and_then(|n| n.get(key));
@@ -119,7 +119,7 @@ impl InputSpec {
 }
 
 impl Field for InputSpec {
-    fn read(node: &Node, report: &mut Report) -> Option<InputSpec> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<InputSpec> {
         let spec = if node.get("features").is_some() {
             let FeatureInput { features, normalize } = SpecStruct::read(node, &[], report)?;
             InputSpec { shape: InputShape::Features(features.get()), normalize }
@@ -150,10 +150,10 @@ impl Field for InputSpec {
 }
 
 impl Field for Normalize {
-    fn read(node: &Node, report: &mut Report) -> Option<Normalize> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Normalize> {
         match &node.kind {
-            Kind::String(_) => report.word(node, &["auto"]).map(|_| Normalize::Auto),
-            Kind::Object(_) => {
+            Content::String(_) => report.word(node, &["auto"]).map(|_| Normalize::Auto),
+            Content::Object(_) => {
                 let NormalizeValues { mean, std } = SpecStruct::read(node, &[], report)?;
                 Some(Normalize::Values { mean, std: std.iter().map(|x| x.get()).collect() })
             }

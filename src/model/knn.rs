@@ -2,7 +2,7 @@
 
 use super::{LayerNode, LossNode, Model, TrainSpec};
 use crate::ops::layer::knn::{Choices, KnnKeys, Metric};
-use crate::spec::{Count, Node, Report};
+use crate::spec::{Count, Diagnostics, Node};
 
 impl Model {
     /// Writes down what was chosen: `k` neighbours, the metric, and how many samples are stored.
@@ -21,7 +21,7 @@ pub(super) fn check(
     layers: &[LayerNode],
     loss: &[LossNode],
     train: Option<&TrainSpec>,
-    report: &mut Report,
+    report: &mut Diagnostics,
 ) {
     let Some(knn) = layers.iter().find(|l| l.layer.downcast_ref::<KnnKeys>().is_some()) else { return };
     let others = layers.iter().filter(|l| l.name != knn.name);

@@ -3,7 +3,7 @@
 use crate::graph::Init;
 use crate::ops::Layer;
 use crate::ops::layer::activation::Activation;
-use crate::spec::{self, Field, Kind, Node, Place, Report, spec_struct};
+use crate::spec::{self, Content, Diagnostics, Field, Node, Place, spec_struct};
 use serde_json::{Map, Value as Json, json};
 
 /// One layer of a model.
@@ -50,14 +50,14 @@ spec_struct! {
 pub(super) struct Inputs(pub(super) Vec<(String, Place)>);
 
 impl Field for Inputs {
-    fn read(node: &Node, report: &mut Report) -> Option<Inputs> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Inputs> {
         let items = match &node.kind {
-            Kind::Array(items) if items.is_empty() => {
+            Content::Array(items) if items.is_empty() => {
                 report.error(node, "an empty list of names", "name a layer, or leave `from` out");
                 return None;
             }
-            Kind::Array(items) => items.as_slice(),
-            Kind::String(_) => std::slice::from_ref(node),
+            Content::Array(items) => items.as_slice(),
+            Content::String(_) => std::slice::from_ref(node),
             _ => {
                 report.expected(node, "the name of a layer, or a list of names");
                 return None;

@@ -6,13 +6,13 @@ use super::op_object::{entry_of, only};
 use super::{InputSpec, Model, SECTIONS, TrainSpec, knn, normal_equation, set};
 use crate::error::Result;
 use crate::ops::registry;
-use crate::spec::{self, Kind, Node, Report, Source, SpecStruct, check_keys, read_key};
+use crate::spec::{self, Content, Diagnostics, Node, Source, SpecStruct, check_keys, read_key};
 use std::sync::Arc;
 
 /// Reads a spec. `overrides` are pairs of a path and a value, as in `--set train.optimizer.lr=0.01`: each replaces or
 /// adds one value before anything is read. All mistakes of the file are reported together as [`crate::Error::Spec`].
 pub fn load(source: Source, overrides: &[(String, String)]) -> Result<Model> {
-    let mut report = Report::new(&source);
+    let mut report = Diagnostics::new(&source);
     let Some(mut root) = spec::parse_with(&source, &mut report) else {
         return Err(report.finish(()).expect_err("the parser reported why there is no tree"));
     };
@@ -23,7 +23,7 @@ pub fn load(source: Source, overrides: &[(String, String)]) -> Result<Model> {
     Ok(report.finish(model)?.expect("a model, since there was no mistake"))
 }
 
-fn read(root: &Node, source: Arc<Source>, report: &mut Report) -> Option<Model> {
+fn read(root: &Node, source: Arc<Source>, report: &mut Diagnostics) -> Option<Model> {
     if !check_keys(root, &SECTIONS, &[], report) {
         return None;
     }
@@ -46,32 +46,32 @@ fn read(root: &Node, source: Arc<Source>, report: &mut Report) -> Option<Model> 
     Some(Model { source, schema, name: name?, input, layers, loss, data, train })
 }
 
-fn read_version(root: &Node, report: &mut Report) {
+fn read_version(root: &Node, report: &mut Diagnostics) {
     match root.get("version") {
         None => report.error(root, "missing key `version`", "add \"version\": 1"),
         Some(node) => match node.kind {
-            Kind::Number(1.0) => {}
-            Kind::Number(x) => report.error(node, format!("unknown version {x}"), "this program reads version 1"),
+            Content::Number(1.0) => {}
+            Content::Number(x) => report.error(node, format!("unknown version {x}"), "this program reads version 1"),
             _ => report.expected(node, "the number 1"),
         },
     }
 }
 
-fn read_losses(node: Option<&Node>, layers: &Expanded, report: &mut Report) -> Option<Vec<LossNode>> {
+fn read_losses(node: Option<&Node>, layers: &Expanded, report: &mut Diagnostics) -> Option<Vec<LossNode>> {
     let Some(node) = node else { return Some(Vec::new()) };
     let terms: &[Node] = match &node.kind {
-        Kind::Array(items) if items.is_empty() => {
+        Content::Array(items) if items.is_empty() => {
             report.error(node, "an empty list of losses", "name a loss, or leave the section out");
             return None;
         }
-        Kind::Array(items) => items,
+        Content::Array(items) => items,
         _ => std::slice::from_ref(node),
     };
     let read: Vec<Option<LossNode>> = terms.iter().map(|term| read_loss(term, layers, report)).collect();
     read.into_iter().collect()
 }
 
-fn read_loss(term: &Node, layers: &Expanded, report: &mut Report) -> Option<LossNode> {
+fn read_loss(term: &Node, layers: &Expanded, report: &mut Diagnostics) -> Option<LossNode> {
     let (entry, object) = entry_of(term, "loss", &registry().losses, report)?;
     let loss = (entry.read)(&object, &["op", "of", "weight"], report);
     let keys = <LossKeys as SpecStruct>::read(&only(&object, &["of", "weight"]), &[], report);

@@ -2,7 +2,7 @@
 
 use super::{LayerNode, LossNode, OptimizerSpec, TrainSpec};
 use crate::error::{Error, Result};
-use crate::spec::{Node, Place, Report};
+use crate::spec::{Diagnostics, Node, Place};
 
 impl OptimizerSpec {
     /// Whether it solves for all parameters at once, without updates.
@@ -29,7 +29,7 @@ pub(super) fn check(
     layers: &[LayerNode],
     loss: &[LossNode],
     train: Option<&TrainSpec>,
-    report: &mut Report,
+    report: &mut Diagnostics,
 ) {
     let Some(train) = train.filter(|t| t.optimizer.at_once()) else { return };
     let hint = "choose another optimizer, such as \"sgd\", or let one dense layer with the loss mse be the model, behind `flatten` at most";

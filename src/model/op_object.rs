@@ -1,7 +1,7 @@
 //! Objects whose key `op` chooses the other keys: how they are read, written and described.
 
 use crate::ops::Entry;
-use crate::spec::{self, Key, KeyDef, Kind, Node, Report, object_schema};
+use crate::spec::{self, Content, Diagnostics, Key, KeyDef, Node, object_schema};
 use serde_json::{Map, Value as Json, json};
 
 /// The entry that an object's `op`, or a bare word, names; and the object (`{ "op": word }` for a bare word).
@@ -10,7 +10,7 @@ pub(super) fn entry_of<'r, T: ?Sized>(
     node: &Node,
     what: &str,
     entries: &'r [Entry<T>],
-    report: &mut Report,
+    report: &mut Diagnostics,
 ) -> Option<(&'r Entry<T>, Node)> {
     let object = op_object(node, what, report)?;
     let words: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
@@ -18,17 +18,17 @@ pub(super) fn entry_of<'r, T: ?Sized>(
 }
 
 /// An object that has a string `op`; a bare word stands for `{ "op": word }`.
-pub(super) fn op_object(node: &Node, what: &str, report: &mut Report) -> Option<Node> {
-    if matches!(node.kind, Kind::String(_)) {
+pub(super) fn op_object(node: &Node, what: &str, report: &mut Diagnostics) -> Option<Node> {
+    if matches!(node.kind, Content::String(_)) {
         let key = Key { name: "op".into(), line: node.line, column: node.column };
-        return Some(node.with(Kind::Object(vec![(key, node.clone())])));
+        return Some(node.with(Content::Object(vec![(key, node.clone())])));
     }
-    if !matches!(node.kind, Kind::Object(_)) {
+    if !matches!(node.kind, Content::Object(_)) {
         report.expected(node, &format!("a {what}, which is an object with `op`"));
         return None;
     }
     match node.get("op").map(|op| (op, &op.kind)) {
-        Some((_, Kind::String(_))) => return Some(node.clone()),
+        Some((_, Content::String(_))) => return Some(node.clone()),
         Some((op, _)) => report.expected(op, "a string"),
         None => report.missing(node, "op"),
     }
@@ -36,9 +36,9 @@ pub(super) fn op_object(node: &Node, what: &str, report: &mut Report) -> Option<
 }
 
 /// The position in `words` of the `op` of what [`op_object`] returned.
-pub(super) fn find_op(object: &Node, what: &str, words: &[&str], report: &mut Report) -> Option<usize> {
+pub(super) fn find_op(object: &Node, what: &str, words: &[&str], report: &mut Diagnostics) -> Option<usize> {
     let op = object.get("op")?;
-    let Kind::String(word) = &op.kind else { return None };
+    let Content::String(word) = &op.kind else { return None };
     let found = words.iter().position(|w| w == word);
     if found.is_none() {
         let hint = spec::suggest(word, words, "`", "use one of");
@@ -51,9 +51,9 @@ pub(super) fn find_op(object: &Node, what: &str, words: &[&str], report: &mut Re
 /// An object with only some of its keys, at the same place.
 pub(super) fn only(object: &Node, keys: &[&str]) -> Node {
     match &object.kind {
-        Kind::Object(members) => {
+        Content::Object(members) => {
             let kept = members.iter().filter(|(key, _)| keys.contains(&key.name.as_str()));
-            object.with(Kind::Object(kept.cloned().collect()))
+            object.with(Content::Object(kept.cloned().collect()))
         }
         _ => object.clone(),
     }

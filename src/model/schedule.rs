@@ -1,7 +1,7 @@
 //! The key `schedule` of the section `train`: how the learning rate changes over the run.
 
 use super::op_object::{find_op, op_object, with_op, word_or_object};
-use crate::spec::{Count, Field, Fraction, Node, Positive, Report, SpecStruct, spec_struct, spec_words};
+use crate::spec::{Count, Diagnostics, Field, Fraction, Node, Positive, SpecStruct, spec_struct, spec_words};
 use serde_json::Value as Json;
 
 spec_struct! {
@@ -142,7 +142,7 @@ impl Schedule {
 }
 
 impl Field for Schedule {
-    fn read(node: &Node, report: &mut Report) -> Option<Schedule> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Schedule> {
         let object = op_object(node, "schedule", report)?;
         match SCHEDULES[find_op(&object, "schedule", &SCHEDULES, report)?] {
             "step" => SpecStruct::read(&object, &["op"], report).map(Schedule::Step),
@@ -219,7 +219,8 @@ mod tests {
         let keys = serde_json::json!({ "op": "one_cycle" });
         let source = crate::spec::Source { file: Default::default(), text: String::new() };
         let node = Node::from_json(&keys, &Default::default());
-        let schedule = <Schedule as Field>::read(&node, &mut Report::new(&source)).expect("all keys have defaults");
+        let schedule =
+            <Schedule as Field>::read(&node, &mut Diagnostics::new(&source)).expect("all keys have defaults");
         for (step, total) in [(0, 0), (0, 1), (5, 2), (0, 3), (0, 4), (9, u64::MAX)] {
             assert!(schedule.factor(step, 1, total).is_finite(), "step {step} of {total}");
         }

@@ -1,7 +1,7 @@
 //! `--set path=value`: replaces one value of the tree before it is read.
 
 use crate::error::{Error, Result};
-use crate::spec::{Key, Kind, Node, Place, Source, list, nearest, parse};
+use crate::spec::{Content, Key, Node, Place, Source, list, nearest, parse};
 
 /// A step of a path.
 #[derive(Debug)]
@@ -32,18 +32,18 @@ pub(super) fn apply(root: &mut Node, path: &str, value: &str) -> Result<()> {
     let text = Source { file: Default::default(), text: value.to_string() };
     *at = match parse(&text) {
         Ok(node) => placed(node, &place),
-        Err(_) => Node { kind: Kind::String(value.to_string()), line: 0, column: 0, path: place.path },
+        Err(_) => Node { kind: Content::String(value.to_string()), line: 0, column: 0, path: place.path },
     };
     Ok(())
 }
 
 fn member<'a>(at: &'a mut Node, key: &str, path: &str, walked: &str, last: bool) -> Result<&'a mut Node> {
-    if let (Kind::String(word), Some(name)) = (&at.kind, word_key(walked)) {
-        let word = at.with(Kind::String(word.clone()));
-        at.kind = Kind::Object(vec![(Key { name: name.into(), line: at.line, column: at.column }, word)]);
+    if let (Content::String(word), Some(name)) = (&at.kind, word_key(walked)) {
+        let word = at.with(Content::String(word.clone()));
+        at.kind = Content::Object(vec![(Key { name: name.into(), line: at.line, column: at.column }, word)]);
     }
     let found = at.type_name();
-    let Kind::Object(members) = &mut at.kind else {
+    let Content::Object(members) = &mut at.kind else {
         let hint = format!("set `{walked}` as a whole, for example --set '{walked}={{\"op\": …}}'");
         return Err(Error::usage(format!("--set {path}: `{walked}` is {found}, not an object"), hint));
     };
@@ -56,7 +56,7 @@ fn member<'a>(at: &'a mut Node, key: &str, path: &str, walked: &str, last: bool)
                 return Err(Error::usage(format!("--set {path}: there is no `{key}`"), hint));
             }
             let child = if walked.is_empty() { key.to_string() } else { format!("{walked}.{key}") };
-            let empty = Node { kind: Kind::Object(Vec::new()), line: 0, column: 0, path: child };
+            let empty = Node { kind: Content::Object(Vec::new()), line: 0, column: 0, path: child };
             members.push((Key { name: key.to_string(), line: 0, column: 0 }, empty));
             members.len() - 1
         }
@@ -75,7 +75,7 @@ fn word_key(path: &str) -> Option<&'static str> {
 
 fn item<'a>(at: &'a mut Node, index: usize, path: &str, walked: &str) -> Result<&'a mut Node> {
     let found = at.type_name();
-    let Kind::Array(items) = &mut at.kind else {
+    let Content::Array(items) = &mut at.kind else {
         let what = format!("--set {path}: `{walked}` is {found}, not a list");
         return Err(Error::usage(what, "leave out the index"));
     };
@@ -119,10 +119,10 @@ fn placed(node: Node, place: &Place) -> Node {
     };
     fn walk(node: Node, child: &dyn Fn(&str) -> Place) -> Node {
         let kind = match node.kind {
-            Kind::Array(items) => Kind::Array(items.into_iter().map(|v| walk(v, child)).collect()),
-            Kind::Object(members) => {
+            Content::Array(items) => Content::Array(items.into_iter().map(|v| walk(v, child)).collect()),
+            Content::Object(members) => {
                 let bare = |key: Key| Key { line: 0, column: 0, ..key };
-                Kind::Object(members.into_iter().map(|(k, v)| (bare(k), walk(v, child))).collect())
+                Content::Object(members.into_iter().map(|(k, v)| (bare(k), walk(v, child))).collect())
             }
             other => other,
         };

@@ -3,7 +3,7 @@
 use super::op_object::{entry_of, with_op, word_or_object};
 use super::schedule::{ConstantSchedule, Schedule};
 use crate::ops::{Optimizer, registry};
-use crate::spec::{Count, Field, Node, NonNegative, Positive, Report, SpecStruct, spec_struct, spec_words};
+use crate::spec::{Count, Diagnostics, Field, Node, NonNegative, Positive, SpecStruct, spec_struct, spec_words};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl Default for TrainSpec {
     fn default() -> TrainSpec {
         let source = crate::spec::Source { file: Default::default(), text: String::new() };
         let node = Node::from_json(&json!({}), &Default::default());
-        SpecStruct::read(&node, &[], &mut Report::new(&source)).expect("every key of the section has a default")
+        SpecStruct::read(&node, &[], &mut Diagnostics::new(&source)).expect("every key of the section has a default")
     }
 }
 
@@ -81,7 +81,7 @@ impl OptimizerSpec {
     /// The default: plain stochastic gradient descent with learning rate 0.01.
     fn sgd() -> OptimizerSpec {
         let node = Node::from_json(&json!({ "op": "sgd", "lr": 0.01 }), &Default::default());
-        let mut report = Report::new(&crate::spec::Source { file: Default::default(), text: String::new() });
+        let mut report = Diagnostics::new(&crate::spec::Source { file: Default::default(), text: String::new() });
         OptimizerSpec::read(&node, &mut report).expect("sgd is an optimizer and has a key lr")
     }
 }
@@ -93,7 +93,7 @@ impl PartialEq for OptimizerSpec {
 }
 
 impl Field for OptimizerSpec {
-    fn read(node: &Node, report: &mut Report) -> Option<OptimizerSpec> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<OptimizerSpec> {
         let (entry, object) = entry_of(node, "optimizer", &registry().optimizers, report)?;
         let optimizer = (entry.read)(&object, &["op"], report)?;
         Some(OptimizerSpec { op: entry.name, optimizer: Arc::from(optimizer) })

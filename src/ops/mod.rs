@@ -9,6 +9,7 @@
 
 pub mod flow;
 pub mod matmul;
+mod random;
 pub mod registry;
 mod row;
 pub mod tile;

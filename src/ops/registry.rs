@@ -2,7 +2,7 @@
 
 use super::flow::Flow;
 use crate::graph::{Builder, Fill, Init, Op, ShapeError, Value};
-use crate::spec::{KeyDef, Node, Report, SpecStruct};
+use crate::spec::{Diagnostics, KeyDef, Node, SpecStruct};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
 use std::fmt::Debug;
@@ -162,7 +162,7 @@ pub struct Entry<T: ?Sized> {
     /// Its keys.
     pub keys: fn() -> Vec<KeyDef>,
     /// Reads it from an object; the names in the list are keys that others read.
-    pub read: fn(&Node, &[&str], &mut Report) -> Option<Box<T>>,
+    pub read: fn(&Node, &[&str], &mut Diagnostics) -> Option<Box<T>>,
 }
 
 /// All words of the spec that are ops, and all ops that can be nodes.
@@ -181,7 +181,7 @@ pub struct Registry {
 impl Registry {
     /// Adds a layer word.
     pub fn layer<T: SpecStruct + Layer + 'static>(&mut self, name: &'static str, doc: &'static str) {
-        let read = |node: &Node, extra: &[&str], report: &mut Report| {
+        let read = |node: &Node, extra: &[&str], report: &mut Diagnostics| {
             T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Layer>)
         };
         self.layers.push(Entry { name, doc, keys: T::keys, read });
@@ -189,7 +189,7 @@ impl Registry {
 
     /// Adds a loss word.
     pub fn loss<T: SpecStruct + Loss + 'static>(&mut self, name: &'static str, doc: &'static str) {
-        let read = |node: &Node, extra: &[&str], report: &mut Report| {
+        let read = |node: &Node, extra: &[&str], report: &mut Diagnostics| {
             T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Loss>)
         };
         self.losses.push(Entry { name, doc, keys: T::keys, read });
@@ -197,7 +197,7 @@ impl Registry {
 
     /// Adds an optimizer word.
     pub fn optimizer<T: SpecStruct + Optimizer + 'static>(&mut self, name: &'static str, doc: &'static str) {
-        let read = |node: &Node, extra: &[&str], report: &mut Report| {
+        let read = |node: &Node, extra: &[&str], report: &mut Diagnostics| {
             T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Optimizer>)
         };
         self.optimizers.push(Entry { name, doc, keys: T::keys, read });

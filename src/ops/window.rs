@@ -1,7 +1,7 @@
 //! Sliding windows: how kernel, stride, dilation and padding place the windows of convolutions and pools.
 
 use crate::graph::{Kernel, ShapeError};
-use crate::spec::{Field, Kind, Node, Pair, Report};
+use crate::spec::{Content, Diagnostics, Field, Node, Pair};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
 
@@ -36,8 +36,8 @@ impl Padding {
 }
 
 impl Field for Padding {
-    fn read(node: &Node, report: &mut Report) -> Option<Padding> {
-        let cells = |node: &Node, report: &mut Report| {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Padding> {
+        let cells = |node: &Node, report: &mut Diagnostics| {
             let n = usize::read(node, report)?;
             if n > MAX_CELLS {
                 report.error(node, format!("a padding of {n} cells is too large"), format!("use at most {MAX_CELLS}"));
@@ -46,12 +46,12 @@ impl Field for Padding {
             Some(n)
         };
         match &node.kind {
-            Kind::Number(_) => cells(node, report).map(|n| Padding::Cells { h: n, w: n }),
-            Kind::Array(items) if items.len() == 2 => {
+            Content::Number(_) => cells(node, report).map(|n| Padding::Cells { h: n, w: n }),
+            Content::Array(items) if items.len() == 2 => {
                 let (h, w) = (cells(&items[0], report), cells(&items[1], report));
                 Some(Padding::Cells { h: h?, w: w? })
             }
-            Kind::String(_) => report.word(node, &["same", "valid"]).map(|i| [Padding::Same, Padding::Valid][i]),
+            Content::String(_) => report.word(node, &["same", "valid"]).map(|i| [Padding::Same, Padding::Valid][i]),
             _ => {
                 report.expected(node, "\"same\", \"valid\", a whole number or [h, w]");
                 None
@@ -83,8 +83,8 @@ pub struct Cells {
 }
 
 impl Field for Cells {
-    fn read(node: &Node, report: &mut Report) -> Option<Cells> {
-        let words = matches!(node.kind, Kind::String(_));
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Cells> {
+        let words = matches!(node.kind, Content::String(_));
         let padding = if words { None } else { Padding::read(node, report) };
         let Some(Padding::Cells { h, w }) = padding else {
             if words {

@@ -1,13 +1,13 @@
 //! Values that a spec can hold, each with its JSON form and its schema.
 
-use super::node::{Kind, Node};
-use super::report::Report;
+use super::diagnostics::Diagnostics;
+use super::node::{Content, Node};
 use serde_json::{Value as Json, json};
 
 /// A type that is read from and written to the spec.
 pub trait Field: Sized {
     /// Reads a value; `None` after reporting what is wrong with it.
-    fn read(node: &Node, report: &mut Report) -> Option<Self>;
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Self>;
     /// The JSON that reads back as `self`; null means that the key is left out.
     fn write(&self) -> Json;
     /// JSON Schema of the values that `read` accepts.
@@ -19,9 +19,9 @@ pub trait Field: Sized {
 }
 
 impl Field for bool {
-    fn read(node: &Node, report: &mut Report) -> Option<bool> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<bool> {
         match node.kind {
-            Kind::Bool(b) => Some(b),
+            Content::Bool(b) => Some(b),
             _ => {
                 report.expected(node, "true or false");
                 None
@@ -39,9 +39,9 @@ impl Field for bool {
 }
 
 impl Field for String {
-    fn read(node: &Node, report: &mut Report) -> Option<String> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<String> {
         match &node.kind {
-            Kind::String(s) => Some(s.clone()),
+            Content::String(s) => Some(s.clone()),
             _ => {
                 report.expected(node, "a string");
                 None
@@ -59,8 +59,8 @@ impl Field for String {
 }
 
 impl<T: Field> Field for Vec<T> {
-    fn read(node: &Node, report: &mut Report) -> Option<Vec<T>> {
-        let Kind::Array(items) = &node.kind else {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Vec<T>> {
+        let Content::Array(items) = &node.kind else {
             report.expected(node, "a list");
             return None;
         };
@@ -79,9 +79,9 @@ impl<T: Field> Field for Vec<T> {
 }
 
 impl<T: Field> Field for Option<T> {
-    fn read(node: &Node, report: &mut Report) -> Option<Option<T>> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Option<T>> {
         match node.kind {
-            Kind::Null => Some(None),
+            Content::Null => Some(None),
             _ => T::read(node, report).map(Some),
         }
     }

@@ -1,8 +1,8 @@
 //! Structs of named keys: what the macro [`spec_struct!`](crate::spec_struct) expands to.
 
+use super::diagnostics::{Diagnostics, suggest};
 use super::field::Field;
-use super::node::{Kind, Node};
-use super::report::{Report, suggest};
+use super::node::{Content, Node};
 use serde_json::{Map, Value as Json, json};
 
 /// A key of an object in the spec.
@@ -25,14 +25,14 @@ pub trait SpecStruct: Sized {
     /// Its keys in the order of writing.
     fn keys() -> Vec<KeyDef>;
     /// Reads it from an object; reports keys that are neither its own nor in `extra`, missing keys and wrong values.
-    fn read(object: &Node, extra: &[&str], report: &mut Report) -> Option<Self>;
+    fn read(object: &Node, extra: &[&str], report: &mut Diagnostics) -> Option<Self>;
     /// All keys with their values; a key whose value is null is left out.
     fn write(&self) -> Map<String, Json>;
 }
 
 /// Reports every key of `object` that is in neither list, and an `object` that is none. True when it is an object.
-pub fn check_keys(object: &Node, own: &[&str], extra: &[&str], report: &mut Report) -> bool {
-    let Kind::Object(members) = &object.kind else {
+pub fn check_keys(object: &Node, own: &[&str], extra: &[&str], report: &mut Diagnostics) -> bool {
+    let Content::Object(members) = &object.kind else {
         report.expected(object, "an object");
         return false;
     };
@@ -46,7 +46,7 @@ pub fn check_keys(object: &Node, own: &[&str], extra: &[&str], report: &mut Repo
 }
 
 /// The value of `key`, or its default, or what its type takes an absent key for; a missing required key is reported.
-pub fn read_key<T: Field>(object: &Node, key: &str, default: Option<T>, report: &mut Report) -> Option<T> {
+pub fn read_key<T: Field>(object: &Node, key: &str, default: Option<T>, report: &mut Diagnostics) -> Option<T> {
     if let Some(node) = object.get(key) {
         return T::read(node, report);
     }

@@ -44,7 +44,7 @@ macro_rules! spec_struct {
             }
 
             fn read(
-                object: &$crate::spec::Node, extra: &[&str], report: &mut $crate::spec::Report,
+                object: &$crate::spec::Node, extra: &[&str], report: &mut $crate::spec::Diagnostics,
             ) -> Option<Self> {
                 if !$crate::spec::check_keys(object, &[$(stringify!($field)),*], extra, report) {
                     return None;
@@ -63,7 +63,7 @@ macro_rules! spec_struct {
         }
 
         impl $crate::spec::Field for $name {
-            fn read(node: &$crate::spec::Node, report: &mut $crate::spec::Report) -> Option<Self> {
+            fn read(node: &$crate::spec::Node, report: &mut $crate::spec::Diagnostics) -> Option<Self> {
                 <$name as $crate::spec::SpecStruct>::read(node, &[], report)
             }
 
@@ -114,7 +114,7 @@ macro_rules! spec_words {
         }
 
         impl $crate::spec::Field for $name {
-            fn read(node: &$crate::spec::Node, report: &mut $crate::spec::Report) -> Option<Self> {
+            fn read(node: &$crate::spec::Node, report: &mut $crate::spec::Diagnostics) -> Option<Self> {
                 report.word(node, &[$($word),*]).map(|i| $name::ALL[i])
             }
 

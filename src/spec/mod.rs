@@ -1,20 +1,20 @@
 //! JSON with comments → a tree that knows where each value stands → typed structs; every mistake becomes a
 //! diagnostic with line, column, JSON path and a hint. No op is known here by name.
 
+mod diagnostics;
 mod field;
 mod key;
 mod macros;
 mod node;
 mod number;
 mod parse;
-mod report;
 mod source;
 
 pub use crate::{spec_struct, spec_words};
+pub use diagnostics::{Diagnostics, list, nearest, suggest};
 pub use field::Field;
 pub use key::{KeyDef, SpecStruct, check_keys, doc, object_schema, read_key, write_keys};
-pub use node::{Key, Kind, Node, Place};
+pub use node::{Content, Key, Node, Place};
 pub use number::{Count, Fraction, NonNegative, Pair, Positive, number};
 pub use parse::{MAX_DEPTH, parse, parse_with};
-pub use report::{Report, list, nearest, suggest};
 pub use source::Source;

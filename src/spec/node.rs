@@ -26,7 +26,7 @@ pub struct Key {
 
 /// What a value is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub enum Content {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -45,7 +45,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// The value.
-    pub kind: Kind,
+    pub kind: Content,
     /// 1-based line; 0 for a value given by `--set`.
     pub line: usize,
     /// 1-based column in characters; 0 for a value given by `--set`.
@@ -88,7 +88,7 @@ impl Node {
     /// The value under `key`, when this is an object that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
-            Kind::Object(members) => members.iter().find(|(k, _)| k.name == key).map(|(_, v)| v),
+            Content::Object(members) => members.iter().find(|(k, _)| k.name == key).map(|(_, v)| v),
             _ => None,
         }
     }
@@ -104,32 +104,32 @@ impl Node {
     }
 
     /// The same place with another value.
-    pub fn with(&self, kind: Kind) -> Node {
+    pub fn with(&self, kind: Content) -> Node {
         Node { kind, line: self.line, column: self.column, path: self.path.clone() }
     }
 
     /// What it is in words, for "found …".
     pub fn describe(&self) -> String {
         match &self.kind {
-            Kind::Null => "null".into(),
-            Kind::Bool(b) => format!("{b}"),
-            Kind::Number(x) => format!("{x}"),
-            Kind::String(s) if s.chars().count() <= 40 => format!("the string {s:?}"),
-            Kind::String(_) => "a string".into(),
-            Kind::Array(_) => "a list".into(),
-            Kind::Object(_) => "an object".into(),
+            Content::Null => "null".into(),
+            Content::Bool(b) => format!("{b}"),
+            Content::Number(x) => format!("{x}"),
+            Content::String(s) if s.chars().count() <= 40 => format!("the string {s:?}"),
+            Content::String(_) => "a string".into(),
+            Content::Array(_) => "a list".into(),
+            Content::Object(_) => "an object".into(),
         }
     }
 
     /// The name of its type, for "found …".
     pub fn type_name(&self) -> &'static str {
         match &self.kind {
-            Kind::Null => "null",
-            Kind::Bool(_) => "a boolean",
-            Kind::Number(_) => "a number",
-            Kind::String(_) => "a string",
-            Kind::Array(_) => "a list",
-            Kind::Object(_) => "an object",
+            Content::Null => "null",
+            Content::Bool(_) => "a boolean",
+            Content::Number(_) => "a number",
+            Content::String(_) => "a string",
+            Content::Array(_) => "a list",
+            Content::Object(_) => "an object",
         }
     }
 
@@ -138,18 +138,18 @@ impl Node {
     pub fn from_json(value: &Json, place: &Place) -> Node {
         let child = |v: &Json, path: String| Node::from_json(v, &Place { path, ..place.clone() });
         let kind = match value {
-            Json::Null => Kind::Null,
-            Json::Bool(b) => Kind::Bool(*b),
-            Json::Number(x) => Kind::Number(x.as_f64().expect("JSON numbers are f64")),
-            Json::String(s) => Kind::String(s.clone()),
+            Json::Null => Content::Null,
+            Json::Bool(b) => Content::Bool(*b),
+            Json::Number(x) => Content::Number(x.as_f64().expect("JSON numbers are f64")),
+            Json::String(s) => Content::String(s.clone()),
             Json::Array(items) => {
                 let item = |(i, v)| child(v, item_path(&place.path, i));
-                Kind::Array(items.iter().enumerate().map(item).collect())
+                Content::Array(items.iter().enumerate().map(item).collect())
             }
             Json::Object(members) => {
                 let key = |name: &String| Key { name: name.clone(), line: place.line, column: place.column };
                 let member = |(k, v): (&String, &Json)| (key(k), child(v, member_path(&place.path, k)));
-                Kind::Object(members.iter().map(member).collect())
+                Content::Object(members.iter().map(member).collect())
             }
         };
         Node { kind, line: place.line, column: place.column, path: place.path.clone() }

@@ -1,8 +1,8 @@
 //! Numbers of the spec and their ranges.
 
+use super::diagnostics::Diagnostics;
 use super::field::Field;
-use super::node::{Kind, Node};
-use super::report::Report;
+use super::node::{Content, Node};
 use serde_json::{Value as Json, json};
 
 /// Largest [`Count`] and largest entry of a [`Pair`]: far above any real size, and small enough that a product of
@@ -25,8 +25,8 @@ fn shown(x: f64) -> String {
 }
 
 /// Reads a whole number in `low..=high`.
-fn whole(node: &Node, report: &mut Report, low: u64, high: u64) -> Option<u64> {
-    let Kind::Number(x) = node.kind else {
+fn whole(node: &Node, report: &mut Diagnostics, low: u64, high: u64) -> Option<u64> {
+    let Content::Number(x) = node.kind else {
         report.expected(node, "a whole number");
         return None;
     };
@@ -47,8 +47,8 @@ fn whole(node: &Node, report: &mut Report, low: u64, high: u64) -> Option<u64> {
 }
 
 /// Reads a number that is finite as a 32-bit float and that `fits`; `what` names the range.
-fn real(node: &Node, report: &mut Report, what: &str, fits: fn(f64) -> bool) -> Option<f64> {
-    let Kind::Number(x) = node.kind else {
+fn real(node: &Node, report: &mut Diagnostics, what: &str, fits: fn(f64) -> bool) -> Option<f64> {
+    let Content::Number(x) = node.kind else {
         report.expected(node, what);
         return None;
     };
@@ -64,7 +64,7 @@ fn real(node: &Node, report: &mut Report, what: &str, fits: fn(f64) -> bool) -> 
 }
 
 impl Field for usize {
-    fn read(node: &Node, report: &mut Report) -> Option<usize> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<usize> {
         whole(node, report, 0, MAX_USIZE).map(|x| x as usize)
     }
 
@@ -78,7 +78,7 @@ impl Field for usize {
 }
 
 impl Field for u64 {
-    fn read(node: &Node, report: &mut Report) -> Option<u64> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<u64> {
         whole(node, report, 0, MAX_U64)
     }
 
@@ -92,7 +92,7 @@ impl Field for u64 {
 }
 
 impl Field for f64 {
-    fn read(node: &Node, report: &mut Report) -> Option<f64> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<f64> {
         real(node, report, "a number", |_| true)
     }
 
@@ -117,7 +117,7 @@ impl Count {
 }
 
 impl Field for Count {
-    fn read(node: &Node, report: &mut Report) -> Option<Count> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Count> {
         whole(node, report, 1, MAX_COUNT).map(|x| Count(x as usize))
     }
 
@@ -144,7 +144,7 @@ macro_rules! ranged {
         }
 
         impl Field for $name {
-            fn read(node: &Node, report: &mut Report) -> Option<$name> {
+            fn read(node: &Node, report: &mut Diagnostics) -> Option<$name> {
                 real(node, report, $what, $fits).map($name)
             }
 
@@ -190,14 +190,14 @@ impl Pair {
 }
 
 impl Field for Pair {
-    fn read(node: &Node, report: &mut Report) -> Option<Pair> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Pair> {
         match &node.kind {
-            Kind::Number(_) => Count::read(node, report).map(|n| Pair::square(n.get())),
-            Kind::Array(items) if items.len() == 2 => {
+            Content::Number(_) => Count::read(node, report).map(|n| Pair::square(n.get())),
+            Content::Array(items) if items.len() == 2 => {
                 let (h, w) = (Count::read(&items[0], report), Count::read(&items[1], report));
                 Some(Pair { h: h?.get(), w: w?.get() })
             }
-            Kind::Array(items) => {
+            Content::Array(items) => {
                 let message = format!("expected a whole number or [h, w], found a list of {}", items.len());
                 report.error(node, message, "give rows and columns, or one number for both");
                 None

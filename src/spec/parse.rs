@@ -1,7 +1,7 @@
 //! Text → [`Node`] tree.
 
-use super::node::{Key, Kind, Node, Place, item_path, member_path};
-use super::report::Report;
+use super::diagnostics::Diagnostics;
+use super::node::{Content, Key, Node, Place, item_path, member_path};
 use super::source::Source;
 use crate::error::Result;
 use jsonc_parser::ast::Value;
@@ -18,13 +18,13 @@ const MAX_VALUES: usize = 1_000_000;
 
 /// The tree of a text: JSON, comments and trailing commas allowed. Errors carry line and column.
 pub fn parse(source: &Source) -> Result<Node> {
-    let mut report = Report::new(source);
+    let mut report = Diagnostics::new(source);
     let node = parse_with(source, &mut report);
     Ok(report.finish(node)?.expect("a tree, since there was no mistake"))
 }
 
 /// As [`parse`], but mistakes go to `report`; `None` when the text is no JSON, or too deep or too long. Of a key that appears twice, the tree has the first.
-pub fn parse_with(source: &Source, report: &mut Report) -> Option<Node> {
+pub fn parse_with(source: &Source, report: &mut Diagnostics) -> Option<Node> {
     match parse_to_ast(&source.text, &CollectOptions::default(), &strict()) {
         Ok(parsed) => match parsed.value {
             Some(value) => {
@@ -96,7 +96,7 @@ struct Reader<'a> {
     line: usize,
     column: usize,
     values: usize,
-    report: &'a mut Report,
+    report: &'a mut Diagnostics,
 }
 
 impl Reader<'_> {
@@ -128,20 +128,20 @@ impl Reader<'_> {
             return None;
         }
         let kind = match value {
-            Value::NullKeyword(_) => Kind::Null,
-            Value::BooleanLit(b) => Kind::Bool(b.value),
-            Value::NumberLit(n) => Kind::Number(finite(n.value)),
-            Value::StringLit(s) => Kind::String(s.value.to_string()),
+            Value::NullKeyword(_) => Content::Null,
+            Value::BooleanLit(b) => Content::Bool(b.value),
+            Value::NumberLit(n) => Content::Number(finite(n.value)),
+            Value::StringLit(s) => Content::String(s.value.to_string()),
             Value::Array(array) => {
                 let item = |(i, v)| self.node(v, item_path(&place.path, i), depth + 1);
-                Kind::Array(array.elements.iter().enumerate().map(item).collect::<Option<Vec<Node>>>()?)
+                Content::Array(array.elements.iter().enumerate().map(item).collect::<Option<Vec<Node>>>()?)
             }
             Value::Object(object) => self.object(object, &place, depth)?,
         };
         Some(Node { kind, line, column, path: place.path })
     }
 
-    fn object(&mut self, object: &jsonc_parser::ast::Object, place: &Place, depth: usize) -> Option<Kind> {
+    fn object(&mut self, object: &jsonc_parser::ast::Object, place: &Place, depth: usize) -> Option<Content> {
         let mut first: HashMap<&str, usize> = HashMap::new();
         let mut members = Vec::with_capacity(object.properties.len());
         for property in &object.properties {
@@ -158,7 +158,7 @@ impl Reader<'_> {
             let value = self.node(&property.value, path, depth + 1)?;
             members.push((Key { name: name.to_string(), line, column }, value));
         }
-        Some(Kind::Object(members))
+        Some(Content::Object(members))
     }
 }
 

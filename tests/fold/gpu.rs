@@ -7,7 +7,7 @@ use pumice::compile::layout::Layout;
 use pumice::compile::{inference_graph, lower, prune};
 use pumice::gpu::Session;
 use pumice::gpu::device::Limits;
-use pumice::graph::{Family, Fill, Graph, Kind, Segment, Step};
+use pumice::graph::{Family, Fill, Graph, NodeKind, Segment, Step};
 use pumice::model::{self, Model};
 use pumice::spec::Source;
 use pumice::tensor::{Data, HostTensor};
@@ -38,8 +38,8 @@ fn output(session: &mut Session, graph: &Graph) -> HostTensor {
         let len = node.outputs.first().map_or(0, |ty| ty.len(BATCH));
         let noise = || Fill::Uniform(0.5).values(len, 3, &node.name);
         match node.kind {
-            Kind::Input => session.write_input(&bound, &node.name, &Data::F32(noise())),
-            Kind::State { .. } => {
+            NodeKind::Input => session.write_input(&bound, &node.name, &Data::F32(noise())),
+            NodeKind::State { .. } => {
                 let values = noise().into_iter().map(|x| x + 0.7).collect();
                 session.write_tensor(&node.name, None, &Data::F32(values));
             }

@@ -10,7 +10,7 @@ use crate::compile::program::{Dispatch, Program};
 use crate::compile::{inference_graph, lower, training_graph, update_of};
 use crate::error::Result;
 use crate::gpu::Session;
-use crate::graph::{Access, Graph, Kind, Segment, Step};
+use crate::graph::{Access, Graph, NodeKind, Segment, Step};
 use crate::model;
 use crate::spec::Source;
 use crate::tensor::TensorType;
@@ -172,7 +172,7 @@ impl Row {
     /// FLOPs and bytes of a node.
     fn work(&self, index: usize, program: &Program, chosen: &[usize]) -> (f64, f64) {
         let node = &self.graph.nodes[index];
-        let Kind::Op(op) = &node.kind else { return (0.0, 0.0) };
+        let NodeKind::Op(op) = &node.kind else { return (0.0, 0.0) };
         let mut values = node.inputs.clone();
         values.sort();
         values.dedup();

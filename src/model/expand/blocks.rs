@@ -1,7 +1,7 @@
 //! The section `blocks`: layers with a name, written once and used often, each time with other values of their variables.
 
 use super::vars::{members, variable, weigh};
-use crate::spec::{Key, Kind, Node, Report, check_keys};
+use crate::spec::{Content, Diagnostics, Key, Node, check_keys};
 use std::collections::HashMap;
 
 /// Layers to be used by name.
@@ -25,14 +25,14 @@ pub(in crate::model) struct Blocks<'n> {
 
 impl<'n> Blocks<'n> {
     /// Reads the section; mistakes go to `report`.
-    pub fn read(section: Option<&'n Node>, report: &mut Report) -> Blocks<'n> {
+    pub fn read(section: Option<&'n Node>, report: &mut Diagnostics) -> Blocks<'n> {
         let members = members(section, report).unwrap_or_default();
         Blocks { known: members.iter().map(|(key, node)| (key.name.as_str(), Block::read(node, report))).collect() }
     }
 }
 
 impl<'n> Block<'n> {
-    fn read(node: &'n Node, report: &mut Report) -> Option<Block<'n>> {
+    fn read(node: &'n Node, report: &mut Diagnostics) -> Option<Block<'n>> {
         if !check_keys(node, &["vars", "layers"], &[], report) {
             return None;
         }
@@ -42,8 +42,8 @@ impl<'n> Block<'n> {
             return None;
         };
         match &layers.kind {
-            Kind::Array(items) if items.is_empty() => report.error(layers, "an empty list of layers", "add a layer"),
-            Kind::Array(_) => {}
+            Content::Array(items) if items.is_empty() => report.error(layers, "an empty list of layers", "add a layer"),
+            Content::Array(_) => {}
             _ if variable(layers).is_some() => {}
             _ => report.expected(layers, "a list of layers"),
         }

@@ -8,7 +8,7 @@ use crate::model::layer::{Inputs, LayerKeys, LayerNode};
 use crate::model::op_object::{find_op, only, op_object};
 use crate::ops::flow::Flow;
 use crate::ops::{Arity, Entry, Layer, registry};
-use crate::spec::{KeyDef, Kind, Node, Place, Report, SpecStruct, list, read_key};
+use crate::spec::{Content, Diagnostics, KeyDef, Node, Place, SpecStruct, list, read_key};
 use std::collections::HashMap;
 
 /// Layers of a model after expansion, at most.
@@ -55,7 +55,7 @@ pub(super) fn expand(
     blocks: &Blocks,
     vars: Substitution,
     input: Option<&InputSpec>,
-    report: &mut Report,
+    report: &mut Diagnostics,
 ) -> Expanded {
     let mut expander = Expander {
         input: input.map_or(Flow::Unknown, |input| Flow::shaped(&input.dims(), None)),
@@ -93,7 +93,7 @@ impl Expanded {
     }
 
     /// The layer that `name` means at the top level; an unknown name is reported.
-    pub fn output_named(&self, name: &str, at: &Place, report: &mut Report) -> Option<String> {
+    pub fn output_named(&self, name: &str, at: &Place, report: &mut Diagnostics) -> Option<String> {
         match self.names.resolve(name, "") {
             Some(Wire::Layer(i)) => Some(self.drafts[i].name.clone()),
             Some(_) => {
@@ -128,7 +128,7 @@ impl Expanded {
 
 /// The value of a key, unless it is null.
 fn given<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
-    node.get(key).filter(|value| value.kind != Kind::Null)
+    node.get(key).filter(|value| value.kind != Content::Null)
 }
 
 /// The walk: what is known of the layers so far.
@@ -153,7 +153,7 @@ pub(super) struct Expander<'a> {
     pub stopped: bool,
     /// Whether a limit was reached, which is reported once and ends the expansion.
     pub full: bool,
-    pub report: &'a mut Report,
+    pub report: &'a mut Diagnostics,
 }
 
 impl Expander<'_> {
@@ -169,8 +169,8 @@ impl Expander<'_> {
     /// The items of a list of at least one layer.
     pub fn items<'n>(&mut self, node: &'n Node) -> Option<&'n [Node]> {
         match &node.kind {
-            Kind::Array(items) if !items.is_empty() => return Some(items),
-            Kind::Array(_) => self.report.error(node, "an empty list of layers", "add a layer"),
+            Content::Array(items) if !items.is_empty() => return Some(items),
+            Content::Array(_) => self.report.error(node, "an empty list of layers", "add a layer"),
             _ => self.report.expected(node, "a list of layers"),
         }
         None
@@ -194,12 +194,12 @@ impl Expander<'_> {
     }
 
     fn item(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
-        if !matches!(node.kind, Kind::Object(_)) {
+        if !matches!(node.kind, Content::Object(_)) {
             self.report.expected(node, "a layer, which is an object with `op`");
             return Wire::Unknown;
         }
         let word = match node.get("op").map(|op| &op.kind) {
-            Some(Kind::String(word)) => word.as_str(),
+            Some(Content::String(word)) => word.as_str(),
             _ => "",
         };
         match self.sugar.iter().find(|sugar| sugar.word == word) {
@@ -232,7 +232,7 @@ impl Expander<'_> {
         // A layer that could not be read still has its place, so that other layers can name it.
         let keys = keys.unwrap_or_else(|| {
             let name = node.get("name").and_then(|name| match &name.kind {
-                Kind::String(name) => Some(name.clone()),
+                Content::String(name) => Some(name.clone()),
                 _ => None,
             });
             LayerKeys { name, from: None, activation: None, trainable: true, init: None }

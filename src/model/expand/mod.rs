@@ -14,7 +14,7 @@ mod use_block;
 mod vars;
 
 use super::InputSpec;
-use crate::spec::{Node, Report};
+use crate::spec::{Diagnostics, Node};
 pub(super) use blocks::Blocks;
 pub(super) use expander::Expanded;
 use expander::Sugar;
@@ -29,7 +29,7 @@ pub(super) fn layers(
     blocks: &Blocks,
     vars: Substitution,
     input: Option<&InputSpec>,
-    report: &mut Report,
+    report: &mut Diagnostics,
 ) -> Expanded {
     expander::expand(root, &SUGAR, blocks, vars, input, report)
 }

@@ -1,6 +1,6 @@
 //! Names of layers and of blocks: which layer a `from` means, and what to say when it means none.
 
-use crate::spec::{Place, Report, list, suggest};
+use crate::spec::{Diagnostics, Place, list, suggest};
 use std::collections::HashMap;
 
 /// The longest name, prefixes included.
@@ -41,7 +41,7 @@ pub(super) struct Pending {
 
 impl Names {
     /// Adds a name; reports one that is not allowed or already there. `local` is the name without its prefix.
-    pub fn register(&mut self, name: &str, local: &str, index: usize, at: Place, report: &mut Report) {
+    pub fn register(&mut self, name: &str, local: &str, index: usize, at: Place, report: &mut Diagnostics) {
         if local.is_empty() {
             report.error_at(&at, "an empty name", "give the layer a name, or leave `name` out");
         } else if local == "input" {
@@ -74,7 +74,7 @@ impl Names {
     }
 
     /// Reports a layer `X.norm` beside a layer `X`: the parameters of X's `norm` key are called `X.norm.weight` too.
-    pub fn report_shadows(&self, report: &mut Report) {
+    pub fn report_shadows(&self, report: &mut Diagnostics) {
         for name in &self.order {
             if let Some(owner) = name.strip_suffix(".norm").filter(|owner| self.known.contains_key(*owner)) {
                 let message = format!("`{}` is what the normalisation of `{}` is called", clip(name), clip(owner));
@@ -85,7 +85,7 @@ impl Names {
 
     /// Reports names that meant nothing: some are unknown, the others are those of later layers. `wires` are all
     /// layers' names and inputs.
-    pub fn report_pending(&self, pending: &[Pending], wires: &[(&str, &[Wire])], report: &mut Report) {
+    pub fn report_pending(&self, pending: &[Pending], wires: &[(&str, &[Wire])], report: &mut Diagnostics) {
         let mut edges: Vec<Vec<usize>> = Vec::with_capacity(wires.len());
         for (_, from) in wires {
             let known = from.iter().filter_map(|wire| if let Wire::Layer(i) = wire { Some(*i) } else { None });
@@ -106,7 +106,7 @@ impl Names {
     }
 
     /// Reports a name that is nowhere.
-    pub fn report_unknown(&self, name: &str, prefix: &str, at: &Place, report: &mut Report) {
+    pub fn report_unknown(&self, name: &str, prefix: &str, at: &Place, report: &mut Diagnostics) {
         // Inside a block its own names are written without the prefix.
         let inner = format!("{prefix}/");
         let mut names: Vec<&str> = self.order.iter().map(|n| n.strip_prefix(&inner).unwrap_or(n)).collect();
@@ -125,7 +125,7 @@ impl Names {
         later: usize,
         edges: &[Vec<usize>],
         wires: &[(&str, &[Wire])],
-        report: &mut Report,
+        report: &mut Diagnostics,
     ) {
         let rule = "a layer can only use layers before it";
         let user = wires.get(p.layer).map_or("", |wire| wire.0);

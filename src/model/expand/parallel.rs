@@ -5,7 +5,7 @@ use super::join::{Join, join_ends};
 use super::names::{Wire, joined};
 use crate::model::keys::{key, named};
 use crate::ops::layer::activation::Activation;
-use crate::spec::{Field, KeyDef, Kind, Node, check_keys, read_key};
+use crate::spec::{Content, Field, KeyDef, Node, check_keys, read_key};
 use serde_json::json;
 
 /// The word.
@@ -44,8 +44,8 @@ fn branches<'n>(expander: &mut Expander, node: &'n Node) -> Option<Vec<&'n [Node
         return None;
     };
     let branches = match &key.kind {
-        Kind::Array(branches) if branches.len() > 1 => branches,
-        Kind::Array(_) => {
+        Content::Array(branches) if branches.len() > 1 => branches,
+        Content::Array(_) => {
             let hint = "add a list of layers; an empty one passes the input on";
             expander.report.error(key, "fewer than two branches", hint);
             return None;
@@ -59,7 +59,7 @@ fn branches<'n>(expander: &mut Expander, node: &'n Node) -> Option<Vec<&'n [Node
     let mut lists = Vec::with_capacity(branches.len());
     for branch in branches {
         match &branch.kind {
-            Kind::Array(items) => lists.push(items.as_slice()),
+            Content::Array(items) => lists.push(items.as_slice()),
             _ => expander.report.expected(branch, "a list of layers"),
         }
     }

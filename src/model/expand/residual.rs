@@ -7,7 +7,7 @@ use super::join::{Join, join_ends};
 use super::names::{Wire, joined};
 use crate::model::keys::{key, named};
 use crate::ops::layer::activation::Activation;
-use crate::spec::{Field, KeyDef, Kind, Node, check_keys, read_key};
+use crate::spec::{Content, Field, KeyDef, Node, check_keys, read_key};
 use serde_json::json;
 
 /// The word.
@@ -38,12 +38,12 @@ fn residual(expander: &mut Expander, node: &Node, prefix: &str, before: Wire) ->
 fn shortcut(expander: &mut Expander, node: &Node, prefix: &str, start: Wire, end: Wire, first: usize) -> Wire {
     let Some(key) = node.get("shortcut") else { return auto(expander, node, prefix, start, end, first) };
     match &key.kind {
-        Kind::Array(items) if items.is_empty() => {
+        Content::Array(items) if items.is_empty() => {
             expander.report.error(key, "an empty list of layers", "say \"identity\"");
             Wire::Unknown
         }
-        Kind::Array(items) => expander.chain(items, prefix, start),
-        Kind::String(_) => match expander.report.word(key, &["auto", "identity"]) {
+        Content::Array(items) => expander.chain(items, prefix, start),
+        Content::String(_) => match expander.report.word(key, &["auto", "identity"]) {
             Some(0) => auto(expander, node, prefix, start, end, first),
             Some(_) => start,
             None => Wire::Unknown,

@@ -1,6 +1,6 @@
 //! Variables: a string of `$` and a name stands for the variable's value, whatever that is. Nothing is computed.
 
-use crate::spec::{Key, Kind, MAX_DEPTH, Node, Place, Report, suggest};
+use crate::spec::{Content, Diagnostics, Key, MAX_DEPTH, Node, Place, suggest};
 use std::collections::HashMap;
 
 /// Values that variables and blocks may add to a spec, at most: far above any real model.
@@ -11,7 +11,7 @@ const MAX_SUGGESTIONS: usize = 20;
 /// The name that a value stands for, when it is a variable.
 pub(super) fn variable(node: &Node) -> Option<&str> {
     match &node.kind {
-        Kind::String(text) => text.strip_prefix('$'),
+        Content::String(text) => text.strip_prefix('$'),
         _ => None,
     }
 }
@@ -44,10 +44,10 @@ pub(in crate::model) struct Substitution {
 }
 
 /// The members of a section that names values, such as `vars`. `None` after reporting that it is no object.
-pub(super) fn members<'n>(section: Option<&'n Node>, report: &mut Report) -> Option<&'n [(Key, Node)]> {
+pub(super) fn members<'n>(section: Option<&'n Node>, report: &mut Diagnostics) -> Option<&'n [(Key, Node)]> {
     match section.map(|node| (node, &node.kind)) {
-        None | Some((_, Kind::Null)) => Some(&[]),
-        Some((_, Kind::Object(members))) => Some(members),
+        None | Some((_, Content::Null)) => Some(&[]),
+        Some((_, Content::Object(members))) => Some(members),
         Some((node, _)) => {
             report.expected(node, "an object");
             None
@@ -57,7 +57,7 @@ pub(super) fn members<'n>(section: Option<&'n Node>, report: &mut Report) -> Opt
 
 impl Substitution {
     /// Reads the section `vars`. A variable may use those before it. `None` after reporting a mistake.
-    pub fn read(section: Option<&Node>, report: &mut Report) -> Option<Substitution> {
+    pub fn read(section: Option<&Node>, report: &mut Diagnostics) -> Option<Substitution> {
         let mut all = Substitution { globals: Vars::default(), copied: 0 };
         let mistakes = report.len();
         let members = members(section, report)?;
@@ -68,7 +68,7 @@ impl Substitution {
             } else {
                 // A wrong variable is null to those after it, so that they are not reported for its sake.
                 let value = all.value(node, &Vars::default(), report);
-                let value = value.unwrap_or_else(|| Value { node: node.with(Kind::Null), size: 1, height: 0 });
+                let value = value.unwrap_or_else(|| Value { node: node.with(Content::Null), size: 1, height: 0 });
                 all.globals.0.insert(key.name.clone(), value);
             }
         }
@@ -76,8 +76,8 @@ impl Substitution {
     }
 
     /// The document without `vars` and `blocks`, and without variables. `None` after reporting a mistake.
-    pub fn document(&mut self, root: &Node, report: &mut Report) -> Option<Node> {
-        let Kind::Object(members) = &root.kind else { return None };
+    pub fn document(&mut self, root: &Node, report: &mut Diagnostics) -> Option<Node> {
+        let Content::Object(members) = &root.kind else { return None };
         let mut sections = Vec::with_capacity(members.len());
         let mut whole = true;
         for (key, node) in members.iter().filter(|(key, _)| !["vars", "blocks"].contains(&key.name.as_str())) {
@@ -85,21 +85,21 @@ impl Substitution {
             whole &= section.is_some();
             sections.extend(section.map(|node| (key.clone(), node)));
         }
-        whole.then(|| root.with(Kind::Object(sections)))
+        whole.then(|| root.with(Content::Object(sections)))
     }
 
-    fn apply(&mut self, node: &Node, report: &mut Report) -> Option<Node> {
+    fn apply(&mut self, node: &Node, report: &mut Diagnostics) -> Option<Node> {
         self.value(node, &Vars::default(), report).map(|value| value.node)
     }
 
     /// Adds a variable to those of a block; its value may use these. False after reporting a mistake.
-    pub fn define(&mut self, name: &str, node: &Node, vars: &mut Vars, report: &mut Report) -> bool {
+    pub fn define(&mut self, name: &str, node: &Node, vars: &mut Vars, report: &mut Diagnostics) -> bool {
         let value = self.value(node, vars, report);
         value.map(|value| vars.0.insert(name.to_string(), value)).is_some()
     }
 
     /// The layers of a block with its variables, and the document's where it has none of that name.
-    pub fn block(&mut self, layers: &Node, vars: &Vars, report: &mut Report) -> Option<Node> {
+    pub fn block(&mut self, layers: &Node, vars: &Vars, report: &mut Diagnostics) -> Option<Node> {
         self.value(layers, vars, report).map(|value| value.node)
     }
 
@@ -114,7 +114,7 @@ impl Substitution {
     }
 
     /// Counts `size` copied values; reports when they become too many.
-    pub fn count(&mut self, size: usize, at: &Node, report: &mut Report) -> bool {
+    pub fn count(&mut self, size: usize, at: &Node, report: &mut Diagnostics) -> bool {
         self.copied = self.copied.saturating_add(size);
         if self.full() {
             let message = format!("variables and blocks add more than {MAX_COPIED} values");
@@ -123,7 +123,7 @@ impl Substitution {
         !self.full()
     }
 
-    fn value(&mut self, node: &Node, locals: &Vars, report: &mut Report) -> Option<Value> {
+    fn value(&mut self, node: &Node, locals: &Vars, report: &mut Diagnostics) -> Option<Value> {
         if self.full() {
             return None;
         }
@@ -138,21 +138,21 @@ impl Substitution {
         }
         // All items are read before giving up, so that every mistake is reported.
         let (mut size, mut height) = (1, 0);
-        let mut inner = |node: &Node, report: &mut Report| {
+        let mut inner = |node: &Node, report: &mut Diagnostics| {
             let value = self.value(node, locals, report)?;
             size += value.size;
             height = height.max(value.height + 1);
             Some(value.node)
         };
         let kind = match &node.kind {
-            Kind::Array(items) => {
+            Content::Array(items) => {
                 let items: Vec<Option<Node>> = items.iter().map(|item| inner(item, report)).collect();
-                Kind::Array(items.into_iter().collect::<Option<Vec<Node>>>()?)
+                Content::Array(items.into_iter().collect::<Option<Vec<Node>>>()?)
             }
-            Kind::Object(members) => {
+            Content::Object(members) => {
                 let member = |(key, node): &(Key, Node)| inner(node, report).map(|node| (key.clone(), node));
                 let members: Vec<Option<(Key, Node)>> = members.iter().map(member).collect();
-                Kind::Object(members.into_iter().collect::<Option<Vec<(Key, Node)>>>()?)
+                Content::Object(members.into_iter().collect::<Option<Vec<(Key, Node)>>>()?)
             }
             other => other.clone(),
         };
@@ -166,7 +166,7 @@ impl Substitution {
 }
 
 /// Reports a name that is none of `names`: `what`, the name and the nearest one; without names, `empty`.
-pub(super) fn unknown(what: &str, name: &str, mut names: Vec<&str>, empty: &str, at: &Place, report: &mut Report) {
+pub(super) fn unknown(what: &str, name: &str, mut names: Vec<&str>, empty: &str, at: &Place, report: &mut Diagnostics) {
     names.sort_unstable();
     let hint = match names.as_slice() {
         [] => empty.into(),
@@ -184,8 +184,8 @@ pub(super) fn weigh<'n>(node: &'n Node, names: &mut Vec<&'n str>) -> usize {
         names.push(name);
     }
     match &node.kind {
-        Kind::Array(items) => 1 + items.iter().map(|item| weigh(item, names)).sum::<usize>(),
-        Kind::Object(members) => 1 + members.iter().map(|(_, value)| weigh(value, names)).sum::<usize>(),
+        Content::Array(items) => 1 + items.iter().map(|item| weigh(item, names)).sum::<usize>(),
+        Content::Object(members) => 1 + members.iter().map(|(_, value)| weigh(value, names)).sum::<usize>(),
         _ => 1,
     }
 }

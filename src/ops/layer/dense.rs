@@ -7,7 +7,7 @@ use crate::ops::matmul::{Forward, Geometry, GradInput, GradWeight};
 use crate::ops::plumbing::bias_add::{BiasAdd, BiasAddGradBias, push_grad_bias};
 use crate::ops::registry::{Layer, LayerCx, Registry};
 use crate::ops::tile::{chunk, grouped, lanes_of, tile};
-use crate::spec::{Count, Field, Kind, Node, Report, spec_struct};
+use crate::spec::{Content, Count, Diagnostics, Field, Node, spec_struct};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -41,10 +41,10 @@ impl Units {
 }
 
 impl Field for Units {
-    fn read(node: &Node, report: &mut Report) -> Option<Units> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Units> {
         match node.kind {
-            Kind::String(_) => report.word(node, &["classes"]).map(|_| Units::Classes),
-            Kind::Number(_) => Count::read(node, report).map(Units::Count),
+            Content::String(_) => report.word(node, &["classes"]).map(|_| Units::Classes),
+            Content::Number(_) => Count::read(node, report).map(Units::Count),
             _ => {
                 report.expected(node, "a whole number or \"classes\"");
                 None

@@ -4,6 +4,7 @@
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Step, Value, name_salt};
 use crate::ops::flow::Flow;
 use crate::ops::layer::activation::{self, Activation, ActivationGrad};
+use crate::ops::random;
 use crate::ops::registry::{Layer, LayerCx, Registry};
 use crate::ops::tile::lanes_of;
 use crate::spec::{Fraction, spec_struct};
@@ -37,21 +38,6 @@ impl Layer for DropoutLayer {
     }
 }
 
-/// `pcg4d` of `shaders/lib/random.wgsl`, bit for bit.
-pub fn pcg4d(key: [u32; 4]) -> [u32; 4] {
-    let mut v = key.map(|k| k.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
-    for round in 0..2 {
-        if round == 1 {
-            v = v.map(|k| k ^ (k >> 16));
-        }
-        v[0] = v[0].wrapping_add(v[1].wrapping_mul(v[3]));
-        v[1] = v[1].wrapping_add(v[2].wrapping_mul(v[0]));
-        v[2] = v[2].wrapping_add(v[0].wrapping_mul(v[1]));
-        v[3] = v[3].wrapping_add(v[1].wrapping_mul(v[2]));
-    }
-    v
-}
-
 /// Which elements are dropped.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Mask {
@@ -73,9 +59,7 @@ impl Mask {
 
     /// The factor of element `i` of the batch: 0, or 1 / (1 - rate).
     pub fn factor(&self, step: &Step, i: usize) -> f64 {
-        let key = step.seed.wrapping_add(step.offset.wrapping_mul(747_796_405));
-        let random = pcg4d([(i / 4) as u32, self.salt, step.step, key]);
-        if random[i % 4] < self.below() { 0.0 } else { self.scale() }
+        if random::word(step, self.salt, i) < self.below() { 0.0 } else { self.scale() }
     }
 
     /// The kernel that computes output 0 from input 0, times the derivative of `activation`, whose output is input 1.

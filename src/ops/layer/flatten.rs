@@ -3,7 +3,7 @@
 use crate::graph::{Builder, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::flow::Flow;
 use crate::ops::registry::{Layer, LayerCx, Registry};
-use crate::spec::{Count, Field, Kind, Node, Report, spec_struct};
+use crate::spec::{Content, Count, Diagnostics, Field, Node, spec_struct};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
 
@@ -18,16 +18,16 @@ pub(crate) fn register(registry: &mut Registry) {
 pub struct Dims(pub Vec<Option<usize>>);
 
 impl Field for Dims {
-    fn read(node: &Node, report: &mut Report) -> Option<Dims> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Dims> {
         let items = match &node.kind {
-            Kind::Array(items) if matches!(items.len(), 1 | 3) => items,
+            Content::Array(items) if matches!(items.len(), 1 | 3) => items,
             _ => {
                 report.expected(node, "[height, width, channels] or [features], one of them perhaps -1");
                 return None;
             }
         };
         let one = |item: &Node| match item.kind {
-            Kind::Number(-1.0) => Some(None),
+            Content::Number(-1.0) => Some(None),
             _ => Count::read(item, report).map(|n| Some(n.get())),
         };
         let dims: Vec<Option<Option<usize>>> = items.iter().map(one).collect();

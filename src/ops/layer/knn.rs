@@ -4,7 +4,7 @@
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, RefTensor, ShapeError, Value};
 use crate::ops::layer::dense::Units;
 use crate::ops::registry::{Layer, LayerCx, Registry};
-use crate::spec::{Count, Field, Kind, Node, Report, spec_struct, spec_words};
+use crate::spec::{Content, Count, Diagnostics, Field, Node, spec_struct, spec_words};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Value as Json, json};
 use std::ops::Range;
@@ -38,13 +38,13 @@ spec_words! {
 pub struct Choices<T>(pub Vec<T>);
 
 impl<T: Field> Field for Choices<T> {
-    fn read(node: &Node, report: &mut Report) -> Option<Choices<T>> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Choices<T>> {
         match &node.kind {
-            Kind::Array(items) if items.is_empty() => {
+            Content::Array(items) if items.is_empty() => {
                 report.error(node, "an empty list", "list the values to choose from");
                 None
             }
-            Kind::Array(_) => Vec::read(node, report).map(Choices),
+            Content::Array(_) => Vec::read(node, report).map(Choices),
             _ => T::read(node, report).map(|one| Choices(vec![one])),
         }
     }

@@ -5,7 +5,7 @@ use crate::ops::flow::Flow;
 use crate::ops::registry::{Layer, LayerCx, Registry};
 use crate::ops::tile::{chunk, lanes_of};
 use crate::ops::window::{picture, position};
-use crate::spec::{Field, Kind, Node, Report, spec_struct, spec_words};
+use crate::spec::{Content, Diagnostics, Field, Node, spec_struct, spec_words};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
 
@@ -28,7 +28,7 @@ pub struct Edges {
 }
 
 impl Field for Edges {
-    fn read(node: &Node, report: &mut Report) -> Option<Edges> {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Edges> {
         let mut cells = |node: &Node| {
             let n = usize::read(node, report)?;
             if n as u64 > MAX_CELLS {
@@ -38,8 +38,8 @@ impl Field for Edges {
             Some(n)
         };
         let all: Vec<Option<usize>> = match &node.kind {
-            Kind::Number(_) => vec![cells(node)],
-            Kind::Array(items) if matches!(items.len(), 2 | 4) => items.iter().map(cells).collect(),
+            Content::Number(_) => vec![cells(node)],
+            Content::Array(items) if matches!(items.len(), 2 | 4) => items.iter().map(cells).collect(),
             _ => {
                 report.expected(node, "a whole number, [h, w] or [top, bottom, left, right]");
                 return None;

@@ -2,7 +2,7 @@
 //! element, so they are never stored: forward and gradient draw the same. In inference it is leaky_relu with the mean slope.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Step, Target, Value};
-use crate::ops::layer::dropout::pcg4d;
+use crate::ops::random;
 use crate::ops::registry::Registry;
 use crate::ops::tile::lanes_of;
 use crate::tensor::TensorType;
@@ -28,8 +28,7 @@ impl Slopes {
         if x > 0.0 {
             return 1.0;
         }
-        let key = step.seed.wrapping_add(step.offset.wrapping_mul(747_796_405));
-        let random = pcg4d([(i / 4) as u32, self.salt, step.step, key])[i % 4];
+        let random = random::word(step, self.salt, i);
         self.lower + (self.upper - self.lower) * f64::from(random >> 8) / f64::from(1 << 24)
     }
 

@@ -14,7 +14,7 @@ use crate::ops::layer::prelu::Prelu;
 use crate::ops::layer::rrelu::{Rrelu, Slopes};
 use crate::ops::layer::softmax::Softmax;
 use crate::ops::registry::{Layer, LayerCx, Registry};
-use crate::spec::{Field, Kind, Node, NonNegative, Report, spec_struct};
+use crate::spec::{Content, Diagnostics, Field, Node, NonNegative, spec_struct};
 use serde_json::{Map, Value as Json, json};
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -39,8 +39,8 @@ spec_struct! {
 }
 
 impl Field for Activation {
-    fn read(node: &Node, report: &mut Report) -> Option<Activation> {
-        let Kind::Object(_) = &node.kind else {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Activation> {
+        let Content::Object(_) = &node.kind else {
             return <ActivationKind as Field>::read(node, report).map(Activation::new);
         };
         let ActivationKeys { kind, slope, alpha, lower, upper } = <ActivationKeys as Field>::read(node, report)?;

@@ -1,6 +1,6 @@
 //! Collects the mistakes of one file, so that they are reported together.
 
-use super::node::{Kind, Node, Place};
+use super::node::{Content, Node, Place};
 use super::source::Source;
 use crate::error::{Diagnostic, Error, Result};
 use std::path::PathBuf;
@@ -10,15 +10,15 @@ const MAX_DIAGNOSTICS: usize = 1000;
 
 /// The mistakes found so far.
 #[derive(Debug)]
-pub struct Report {
+pub struct Diagnostics {
     file: PathBuf,
     list: Vec<Diagnostic>,
 }
 
-impl Report {
+impl Diagnostics {
     /// An empty report about `source`.
-    pub fn new(source: &Source) -> Report {
-        Report { file: source.file.clone(), list: Vec::new() }
+    pub fn new(source: &Source) -> Diagnostics {
+        Diagnostics { file: source.file.clone(), list: Vec::new() }
     }
 
     /// A mistake at a value.
@@ -39,7 +39,7 @@ impl Report {
     /// A value of the wrong type: "expected WHAT, found a string".
     pub fn expected(&mut self, at: &Node, what: &str) {
         let hint = match &at.kind {
-            Kind::String(s) if s.parse::<f64>().is_ok() || s == "true" || s == "false" => "remove the quotes",
+            Content::String(s) if s.parse::<f64>().is_ok() || s == "true" || s == "false" => "remove the quotes",
             _ => "",
         };
         self.error(at, format!("expected {what}, found {}", at.type_name()), hint);
@@ -47,7 +47,7 @@ impl Report {
 
     /// The position in `words` of a string; reports a wrong type or an unknown word.
     pub fn word(&mut self, at: &Node, words: &[&str]) -> Option<usize> {
-        let Kind::String(s) = &at.kind else {
+        let Content::String(s) = &at.kind else {
             self.expected(at, &format!("one of {}", quoted(words, "\"")));
             return None;
         };

@@ -1,0 +1,24 @@
+//! Random numbers from counters, as `shaders/lib/random.wgsl` draws them: no state, so that nothing of them needs saving.
+
+use crate::graph::Step;
+
+/// `pcg4d` of `shaders/lib/random.wgsl`, bit for bit.
+fn pcg4d(key: [u32; 4]) -> [u32; 4] {
+    let mut v = key.map(|k| k.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    for round in 0..2 {
+        if round == 1 {
+            v = v.map(|k| k ^ (k >> 16));
+        }
+        v[0] = v[0].wrapping_add(v[1].wrapping_mul(v[3]));
+        v[1] = v[1].wrapping_add(v[2].wrapping_mul(v[0]));
+        v[2] = v[2].wrapping_add(v[0].wrapping_mul(v[1]));
+        v[3] = v[3].wrapping_add(v[1].wrapping_mul(v[2]));
+    }
+    v
+}
+
+/// The random word of element `i` of the batch, for the node of this salt in this step.
+pub fn word(step: &Step, salt: u32, i: usize) -> u32 {
+    let key = step.seed.wrapping_add(step.offset.wrapping_mul(747_796_405));
+    pcg4d([(i / 4) as u32, salt, step.step, key])[i % 4]
+}
