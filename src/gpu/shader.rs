@@ -7,14 +7,21 @@
 
 use crate::compile::program::PipelineKey;
 use crate::graph::Access;
+use crate::ops::registry;
 use std::collections::{BTreeMap, HashSet};
 
 /// All WGSL files by stem; imported ones as `lib/NAME`.
 pub const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
-/// The text of a file in `shaders/`.
+/// The text of a file in `shaders/`, or of one that another crate has registered.
+///
+/// # Panics
+/// Where several files have that name.
 pub fn file(name: &str) -> Option<&'static str> {
-    FILES.iter().find(|f| f.0 == name).map(|f| f.1)
+    let mut found = FILES.iter().chain(&registry().shaders).filter(|f| f.0 == name);
+    let text = found.next().map(|f| f.1);
+    assert!(found.next().is_none(), "several shader files are called {name}.wgsl");
+    text
 }
 
 /// What an entry point binds under a name.

@@ -17,7 +17,7 @@ pub mod window;
 
 pub use registry::{Arity, CloneLayer, Entry, Layer, LayerCx, Loss, Optimizer, Registry, Word};
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 /// The list of a room: declares its files, one an op family, and registers what they hold.
 macro_rules! ops {
@@ -35,13 +35,29 @@ pub mod loss;
 pub mod optimizer;
 pub mod plumbing;
 
+static EXTENSIONS: Mutex<Vec<fn(&mut Registry)>> = Mutex::new(Vec::new());
+static REGISTRY: OnceLock<Registry> = OnceLock::new();
+
+/// Adds words, ops and shaders of another crate to the registry, behind the project's own. Call it before anything reads a spec, as
+/// `examples/learned_swish` does.
+///
+/// # Panics
+/// Where the registry has been read already: then some specs would know the words and others not.
+pub fn extend(register: fn(&mut Registry)) {
+    let mut extensions = EXTENSIONS.lock().expect("no registration panics");
+    assert!(REGISTRY.get().is_none(), "call pumice::ops::extend before anything reads a spec");
+    extensions.push(register);
+}
+
 /// The registry, made once.
 pub fn registry() -> &'static Registry {
-    static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
         let mut registry = Registry::default();
         for room in [layer::register, loss::register, optimizer::register, plumbing::register] {
             room(&mut registry);
+        }
+        for register in EXTENSIONS.lock().expect("no registration panics").iter() {
+            register(&mut registry);
         }
         registry
     })

@@ -174,17 +174,28 @@ pub struct Registry {
     pub losses: Vec<Entry<dyn Loss>>,
     /// Optimizers.
     pub optimizers: Vec<Entry<dyn Optimizer>>,
-    /// Names of all ops, gradients included; a test demands case rows for each.
+    /// Names of all ops, gradients included; a test demands case rows for each of the project's own.
     pub ops: Vec<&'static str>,
+    /// WGSL files of other crates, by their stem: the project's own are in `shaders/`.
+    pub shaders: Vec<(&'static str, &'static str)>,
+}
+
+/// Adds a word. Two of one name would hide each other.
+fn add<T: ?Sized>(words: &mut Vec<Entry<T>>, entry: Entry<T>) {
+    assert!(words.iter().all(|word| word.name != entry.name), "`{}` is registered twice", entry.name);
+    words.push(entry);
 }
 
 impl Registry {
     /// Adds a layer word.
-    pub fn layer<T: SpecStruct + Layer + 'static>(&mut self, name: &'static str, doc: &'static str) {
+    ///
+    /// # Panics
+    /// Where the word is there already; so do the next two.
+    pub fn layer<T: SpecStruct + Layer>(&mut self, name: &'static str, doc: &'static str) {
         let read = |node: &Node, extra: &[&str], report: &mut Diagnostics| {
             T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Layer>)
         };
-        self.layers.push(Entry { name, doc, keys: T::keys, read });
+        add(&mut self.layers, Entry { name, doc, keys: T::keys, read });
     }
 
     /// Adds a loss word.
@@ -192,7 +203,7 @@ impl Registry {
         let read = |node: &Node, extra: &[&str], report: &mut Diagnostics| {
             T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Loss>)
         };
-        self.losses.push(Entry { name, doc, keys: T::keys, read });
+        add(&mut self.losses, Entry { name, doc, keys: T::keys, read });
     }
 
     /// Adds an optimizer word.
@@ -200,11 +211,16 @@ impl Registry {
         let read = |node: &Node, extra: &[&str], report: &mut Diagnostics| {
             T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Optimizer>)
         };
-        self.optimizers.push(Entry { name, doc, keys: T::keys, read });
+        add(&mut self.optimizers, Entry { name, doc, keys: T::keys, read });
     }
 
     /// Adds ops that can be nodes.
     pub fn ops(&mut self, names: &[&'static str]) {
         self.ops.extend(names);
+    }
+
+    /// Adds a WGSL file, under the stem by which [`crate::graph::Kernel::new`] asks for it. It may import what lies in `shaders/lib/`.
+    pub fn shader(&mut self, stem: &'static str, text: &'static str) {
+        self.shaders.push((stem, text));
     }
 }

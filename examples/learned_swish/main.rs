@@ -1,0 +1,179 @@
+//! A layer from outside of Pumice: `learned_swish`, y = x · σ(slope · x) with one learned slope (Ramachandran, Zoph and Le 2017), its kernels in
+//! `learned_swish.wgsl`. Registers it, verifies it against its f64 reference and finite differences, and trains with it.
+//!
+//!     cargo run --release --example learned_swish
+
+use pumice::check::verify::{VerifyOptions, verify};
+use pumice::gpu::device::Limits;
+use pumice::gpu::{Device, Session};
+use pumice::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use pumice::model::load;
+use pumice::ops::flow::Flow;
+use pumice::ops::tile::lanes_of;
+use pumice::ops::{Layer, LayerCx, Registry};
+use pumice::spec::{Positive, Source, spec_struct};
+use pumice::tensor::TensorType;
+use pumice::train::{Control, Opening, Problem, Run, Trainer, problem};
+use std::error::Error;
+
+fn register(registry: &mut Registry) {
+    registry.layer::<LearnedSwishKeys>("learned_swish", "x · sigmoid(slope · x) with one learned slope.");
+    registry.ops(&["learned_swish", "learned_swish_grad"]);
+    registry.shader("learned_swish", include_str!("learned_swish.wgsl"));
+}
+
+spec_struct! {
+    /// The layer `learned_swish`.
+    pub struct LearnedSwishKeys {
+        /// What the slope starts from.
+        pub slope: Positive = Positive(1.0),
+    }
+}
+
+impl Layer for LearnedSwishKeys {
+    fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
+        let slope = cx.parameter("slope", &[1], Fill::Constant(self.slope.get() as f32));
+        Ok(cx.b.op(LearnedSwish, &[inputs[0], slope])?[0])
+    }
+
+    fn flow(&self, from: &[Flow], _: usize) -> Option<Flow> {
+        Some(from[0])
+    }
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// Inputs x `[N, …]`, slope `[1]`; output y = x · σ(slope · x).
+#[derive(Debug)]
+struct LearnedSwish;
+
+impl Op for LearnedSwish {
+    fn name(&self) -> &'static str {
+        "learned_swish"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
+        let Some(dy) = douts[0] else { return vec![None; 2] };
+        b.must(LearnedSwishGrad, &[inputs[0], inputs[1], dy]).into_iter().map(Some).collect()
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let lanes = lanes_of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / lanes;
+        let kernel = Kernel::new("learned_swish", "forward").lanes(lanes).set("ITEMS", items);
+        let kernel = kernel.read("x", cx.input(0)).read("slope", cx.input(1)).write("y", cx.output(0));
+        cx.push(kernel.grid(Grid::per_sample(items)));
+    }
+
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let (x, slope) = (&cx.inputs[0].data, cx.inputs[1].data[0]);
+        indices.iter().map(|&i| x[i] * sigmoid(slope * x[i])).collect()
+    }
+}
+
+/// Inputs x `[N, …]`, slope `[1]`, dy of x's type; outputs dx of x's type and dslope `[1]`.
+#[derive(Debug)]
+struct LearnedSwishGrad;
+
+impl LearnedSwishGrad {
+    /// The terms of dslope, one an element.
+    fn terms(cx: &RefCx) -> impl Iterator<Item = f64> {
+        let slope = cx.inputs[1].data[0];
+        let term = move |(x, dy): (&f64, &f64)| {
+            let s = sigmoid(slope * x);
+            dy * x * x * s * (1.0 - s)
+        };
+        cx.inputs[0].data.iter().zip(&cx.inputs[2].data).map(term)
+    }
+}
+
+impl Op for LearnedSwishGrad {
+    fn name(&self) -> &'static str {
+        "learned_swish_grad"
+    }
+
+    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+        Ok(vec![inputs[0].clone(), inputs[1].clone()])
+    }
+
+    fn kernels(&self, cx: &mut KernelCx) {
+        let lanes = lanes_of(cx.inputs[0].items());
+        let items = cx.inputs[0].items() / lanes;
+        // At least 64 terms a part, and few enough parts to be added by one invocation.
+        let parts = (items * cx.batch).div_ceil(64).min(4096);
+        let sums = cx.scratch(parts);
+        let kernel = Kernel::new("learned_swish", "grad").lanes(lanes).set("ITEMS", items).set("PARTS", parts);
+        let kernel = kernel.read("x", cx.input(0)).read("slope", cx.input(1)).read("dy", cx.input(2));
+        let kernel = kernel.write("dx", cx.output(0)).write("parts", sums.clone());
+        cx.push(kernel.grid(Grid::fixed(parts)));
+        let kernel = Kernel::new("learned_swish", "grad_slope").set("PARTS", parts).read("parts_in", sums);
+        cx.push(kernel.write("dslope", cx.output(1)));
+    }
+
+    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
+        if output == 1 {
+            return vec![LearnedSwishGrad::terms(cx).sum()];
+        }
+        let (x, slope, dy) = (&cx.inputs[0].data, cx.inputs[1].data[0], &cx.inputs[2].data);
+        let one = |&i: &usize| {
+            let s = sigmoid(slope * x[i]);
+            dy[i] * (s + slope * x[i] * s * (1.0 - s))
+        };
+        indices.iter().map(one).collect()
+    }
+
+    /// What the error of the sum is judged by: the sum of its terms' magnitudes.
+    fn magnitude(&self, cx: &RefCx, output: usize, _: &[usize]) -> Option<Vec<f64>> {
+        (output == 1).then(|| vec![LearnedSwishGrad::terms(cx).map(f64::abs).sum()])
+    }
+}
+
+const SPEC: &str = r#"{
+    "version": 1,
+    "name": "learned_swish",
+    "input": { "height": 28, "width": 28, "channels": 1, "normalize": { "mean": [0.1307], "std": [0.3081] } },
+    "layers": [
+        { "op": "conv2d", "filters": 6, "kernel": 5, "stride": 2 },
+        { "op": "learned_swish", "name": "swish" },
+        { "op": "flatten" },
+        { "op": "dense", "units": "classes" },
+    ],
+    "loss": "cross_entropy",
+    "data": { "kind": "bundled" },
+    "train": { "batch": 32, "epochs": 1, "optimizer": { "op": "adam", "lr": 0.003 } },
+}"#;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    pumice::ops::extend(register);
+    let model = load(Source { file: "learned_swish.json".into(), text: SPEC.into() }, &[])?;
+    let train = model.train.clone().ok_or("the spec has a section `train`")?;
+    let classes = problem::classes(&model, None)?;
+
+    let mut session = Session::new(Device::open(None, Limits::Raised)?);
+    let options = VerifyOptions { numeric: true, ..VerifyOptions::default() };
+    let found = verify(&mut session, &model, &train, classes, &options)?;
+    for node in
+        found.nodes.iter().filter(|node| node.op.starts_with("learned_swish") || node.name.contains("swish.slope"))
+    {
+        println!("{}: largest error {:.1e}, {}", node.name, node.max_error, if node.ok { "ok" } else { "WRONG" });
+    }
+    if !found.ok() {
+        return Err("a kernel is not what its reference says".into());
+    }
+
+    let problem = Problem::open(&model, Opening { classes, seed: train.seed, ..Opening::default() })?;
+    let mut trainer = Trainer::new(session, &model, train, problem, classes)?;
+    let folder = std::env::temp_dir().join(format!("pumice-example-{}", std::process::id()));
+    let run = Run::create(&folder)?;
+    trainer.train(&run, None, &mut |_| Control::Continue)?;
+    let (set, evaluation) = trainer.final_evaluation(&run)?;
+    println!("{set} set: accuracy {:.2} %", 100.0 * evaluation.accuracy().unwrap_or(0.0));
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}
