@@ -35,8 +35,8 @@ override LN: u32 = 16u;     // and along its columns
 override TM: u32 = 4u;      // rows of an invocation
 override TM4: u32 = 1u;     // the same in fours
 override QF: u32 = 4u;      // fours of the reduction in a step
-override A_FOURS: u32 = 1u; // fours of A and B that an invocation brings in a step
-override B_FOURS: u32 = 1u;
+override A_VEC4S: u32 = 1u; // fours of A and B that an invocation brings in a step
+override B_VEC4S: u32 = 1u;
 
 const C: u32 = GROUPS * CG;
 const J: u32 = R * S * CG;            // taps of a filter
@@ -102,11 +102,11 @@ fn forward_tile(tile: u32, lane: u32) {
     let range = range_of(part, select(0u, J, first < pixels));
     let q = range.start + lane % QF * 4u;
     let line = lane / QF;
-#for f in 0..A_FOURS
+#for f in 0..A_VEC4S
     let corner_$f = corner(min(first + line + $f * FAR, pixels - 1u), g);
     var a_$f = x_four(corner_$f, q);
 #end
-#for f in 0..B_FOURS
+#for f in 0..B_VEC4S
     let filter_$f = g * KG + min(k0 + line + $f * FAR, KG - 1u);
     var b_$f = w_four(filter_$f, q);
 #end
@@ -119,17 +119,17 @@ fn forward_tile(tile: u32, lane: u32) {
     let column = lane % LN;
     for (var q0 = 0u; q0 < range.length; q0 += BK) {
         workgroupBarrier();
-#for f in 0..A_FOURS
+#for f in 0..A_VEC4S
         tile_a[(line + $f * FAR) * LINE + lane % QF] = a_$f;
 #end
-#for f in 0..B_FOURS
+#for f in 0..B_VEC4S
         tile_b[(line + $f * FAR) * LINE + lane % QF] = b_$f;
 #end
         workgroupBarrier();
-#for f in 0..A_FOURS
+#for f in 0..A_VEC4S
         a_$f = x_four(corner_$f, q0 + BK + q);
 #end
-#for f in 0..B_FOURS
+#for f in 0..B_VEC4S
         b_$f = w_four(filter_$f, q0 + BK + q);
 #end
 #for u in 0..QF
@@ -234,7 +234,7 @@ fn grad_input_tile(tile: u32, lane: u32) {
     let line = lane / QF;
     let row = lane / LN;
     let column = lane % LN;
-#for f in 0..A_FOURS
+#for f in 0..A_VEC4S
     let m_$f = min(first + line + $f * FAR, cells - 1u);
     let cell_$f = Cell(
         m_$f / (PH * PW) * (OH * OW * K) + FIRST + g * KG,
@@ -243,7 +243,7 @@ fn grad_input_tile(tile: u32, lane: u32) {
     );
     var a_$f = dy_taps(cell_$f, taps, q);
 #end
-#for f in 0..B_FOURS
+#for f in 0..B_VEC4S
     var b_$f = w_taps(taps, range.start + row + $f * LM, g, c0 + column * 4u);
 #end
 #for i in 0..TM
@@ -251,17 +251,17 @@ fn grad_input_tile(tile: u32, lane: u32) {
 #end
     for (var q0 = 0u; q0 < range.length; q0 += BK) {
         workgroupBarrier();
-#for f in 0..A_FOURS
+#for f in 0..A_VEC4S
         tile_a[(line + $f * FAR) * LINE + lane % QF] = a_$f;
 #end
-#for f in 0..B_FOURS
+#for f in 0..B_VEC4S
         tile_b[lane + $f * WG] = b_$f;
 #end
         workgroupBarrier();
-#for f in 0..A_FOURS
+#for f in 0..A_VEC4S
         a_$f = dy_taps(cell_$f, taps, q0 + BK + q);
 #end
-#for f in 0..B_FOURS
+#for f in 0..B_VEC4S
         b_$f = w_taps(taps, range.start + q0 + BK + row + $f * LM, g, c0 + column * 4u);
 #end
 #for u in 0..QF
@@ -315,10 +315,10 @@ fn grad_weight_tile(tile: u32, lane: u32) {
     // A's lines lie along filters here: BM / 4 fours of each pixel.
     let k = k0 + lane % (BM / 4u) * 4u;
     let line = lane / (BM / 4u);
-#for f in 0..A_FOURS
+#for f in 0..A_VEC4S
     var a_$f = dy_rows(start + line + $f * (WG / (BM / 4u)), end, g, k);
 #end
-#for f in 0..B_FOURS
+#for f in 0..B_VEC4S
     var b_$f = x_rows(start + row + $f * LM, end, g, j);
 #end
 #for i in 0..TM4
@@ -328,17 +328,17 @@ fn grad_weight_tile(tile: u32, lane: u32) {
 #end
     for (var m0 = start; m0 < end; m0 += BK) {
         workgroupBarrier();
-#for f in 0..A_FOURS
+#for f in 0..A_VEC4S
         tile_a[lane + $f * WG] = a_$f;
 #end
-#for f in 0..B_FOURS
+#for f in 0..B_VEC4S
         tile_b[lane + $f * WG] = b_$f;
 #end
         workgroupBarrier();
-#for f in 0..A_FOURS
+#for f in 0..A_VEC4S
         a_$f = dy_rows(m0 + BK + line + $f * (WG / (BM / 4u)), end, g, k);
 #end
-#for f in 0..B_FOURS
+#for f in 0..B_VEC4S
         b_$f = x_rows(m0 + BK + row + $f * LM, end, g, j);
 #end
 #for u in 0..QF

@@ -72,8 +72,8 @@ impl Geometry {
     pub fn constants(&self, kernel: Kernel) -> Kernel {
         let dilation = (self.window.h.dilation, self.window.w.dilation);
         let kernel = self.window.constants(kernel).set("DILATION_H", dilation.0).set("DILATION_W", dilation.1);
-        let fours = self.group_channels() / self.lanes();
-        kernel.set("GROUPS", self.groups).set("CG", fours).set("KG", self.group_filters())
+        let vec4s = self.group_channels() / self.lanes();
+        kernel.set("GROUPS", self.groups).set("CG", vec4s).set("KG", self.group_filters())
     }
 
     /// Flat index of x's cell for output pixel (oh, ow), tap (r, s) and channel `c` of all channels; None in the padding.

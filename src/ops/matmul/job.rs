@@ -67,7 +67,7 @@ impl Forward {
 }
 
 /// Whether channels and the filters of dy and w lie in whole fours.
-pub(super) fn in_fours(g: &Geometry, span: &Range<usize>) -> bool {
+pub(super) fn in_vec4s(g: &Geometry, span: &Range<usize>) -> bool {
     let counts = [g.filters, span.start, span.len() / g.groups, g.group_channels()];
     counts.iter().all(|n| n.is_multiple_of(4))
 }

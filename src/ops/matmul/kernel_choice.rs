@@ -41,7 +41,7 @@ pub struct Shape {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Channels {
     /// Those of every group come in fours.
-    Fours,
+    Vec4,
     /// They do not, in a convolution of one group.
     Whole,
     /// They do not, in groups or a window of the filters.
@@ -176,7 +176,7 @@ pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
 
 fn image_suits(shape: &Shape, caps: &Caps) -> bool {
     match shape.channels {
-        Channels::Fours => shape.depth >= 16,
+        Channels::Vec4 => shape.depth >= 16,
         Channels::Whole => {
             shape.rows * shape.columns * shape.depth >= PACKED && 4 * shape.packed as u64 <= caps.max_binding
         }
@@ -238,7 +238,7 @@ mod tests {
                 rows,
                 columns,
                 depth,
-                channels: Channels::Fours,
+                channels: Channels::Vec4,
                 packed: 0,
                 depthwise: false,
                 along: None,
@@ -290,7 +290,7 @@ mod tests {
                     rows: 64,
                     columns: 5_000,
                     depth,
-                    channels: Channels::Fours,
+                    channels: Channels::Vec4,
                     packed: 0,
                     depthwise: false,
                     along: None,
@@ -303,7 +303,7 @@ mod tests {
                 rows: 64,
                 columns: 64,
                 depth,
-                channels: Channels::Fours,
+                channels: Channels::Vec4,
                 packed: 0,
                 depthwise: false,
                 along: None,

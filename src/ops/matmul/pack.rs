@@ -17,11 +17,11 @@ pub(super) fn folded(g: &Geometry) -> Geometry {
 /// Elements of the largest of x, dy and w once they are packed.
 pub(super) fn packed(g: &Geometry, batch: usize) -> usize {
     let f = folded(g);
-    let fours = |channels: usize| channels.next_multiple_of(4);
-    let x = f.window.h.input * f.window.w.input * fours(f.channels) * batch;
-    let plain_x = g.window.h.input * g.window.w.input * fours(g.channels) * batch;
-    let w = |g: &Geometry| g.filters * g.window.h.kernel * g.window.w.kernel * fours(g.group_channels());
-    [x, plain_x, g.pixels() * fours(g.filters) * batch, w(&f), w(g)].into_iter().max().unwrap_or(0)
+    let vec4s = |channels: usize| channels.next_multiple_of(4);
+    let x = f.window.h.input * f.window.w.input * vec4s(f.channels) * batch;
+    let plain_x = g.window.h.input * g.window.w.input * vec4s(g.channels) * batch;
+    let w = |g: &Geometry| g.filters * g.window.h.kernel * g.window.w.kernel * vec4s(g.group_channels());
+    [x, plain_x, g.pixels() * vec4s(g.filters) * batch, w(&f), w(g)].into_iter().max().unwrap_or(0)
 }
 
 /// `rows` rows a sample, or in all where `fixed`, of `axis.input` pixels of `channels`, packed along `axis` into texels.

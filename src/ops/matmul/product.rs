@@ -1,7 +1,7 @@
 //! Which kernels compute a product: its shape, and the kernels that the rule picks for it.
 
 use super::geometry::Geometry;
-use super::job::{Forward, GradInput, GradWeight, in_fours};
+use super::job::{Forward, GradInput, GradWeight, in_vec4s};
 use super::kernel_choice::{Channels, Direction, Shape, Variant, variant};
 use super::rows::RowTile;
 use super::{depthwise, image, pack, rows, tiled};
@@ -112,8 +112,8 @@ impl GradWeight {
 }
 
 fn channels(g: &Geometry, span: &Range<usize>) -> Channels {
-    match (in_fours(g, span), g.groups == 1 && span.len() == g.filters) {
-        (true, _) => Channels::Fours,
+    match (in_vec4s(g, span), g.groups == 1 && span.len() == g.filters) {
+        (true, _) => Channels::Vec4,
         (false, true) => Channels::Whole,
         (false, false) => Channels::Parts,
     }

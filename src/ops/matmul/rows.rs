@@ -93,8 +93,8 @@ impl RowTile {
         let held = |n: usize| g.window.h.kernel * texels(w, step, n) <= MOST_HELD_TEXELS;
         let cells = |filters: usize| cells(w, step, |n| filters * n * g.taps() <= MOST_HELD && held(n));
         let (cells, filters) = cells(4).map(|n| (n, 4)).or_else(|| Some((cells(1)?, 1)))?;
-        let fours = g.filters.is_multiple_of(4) && g.filters > 4;
-        fours.then_some(RowTile { cells, filters, step, taps: 1, held: true })
+        let vec4s = g.filters.is_multiple_of(4) && g.filters > 4;
+        vec4s.then_some(RowTile { cells, filters, step, taps: 1, held: true })
     }
 
     fn products(g: &Geometry) -> Option<RowTile> {
@@ -189,7 +189,7 @@ impl RowTile {
 }
 
 /// Whether the outputs of a tile lie in fours.
-fn in_fours(g: &Geometry, tile: &RowTile) -> bool {
+fn in_vec4s(g: &Geometry, tile: &RowTile) -> bool {
     match tile.filters == g.filters {
         true => (tile.cells * g.filters).is_multiple_of(4) && (g.window.w.output * g.filters).is_multiple_of(4),
         false => g.filters.is_multiple_of(tile.filters) && tile.filters.is_multiple_of(4),
@@ -234,7 +234,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
         true => job.w.clone(),
         false => super::pack::pack(cx, job.w.clone(), rows, true, &Axis::POINT, row),
     };
-    let lanes = if tile.held || in_fours(g, &tile) { 4 } else { 1 };
+    let lanes = if tile.held || in_vec4s(g, &tile) { 4 } else { 1 };
     let kernel = Kernel::new("conv2d_rows", entry)
         .texture("x", job.x.clone())
         .texture("w", w)
@@ -254,7 +254,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: RowTile) {
     let items = g.filters * g.window.h.kernel * row;
     let kernel = Kernel::new("conv2d_rows", "turn").read("w_in", job.w.clone()).grid(Grid::fixed(items));
     let w = cx.share(tile.products_constants(kernel, g, 1), "turned", items);
-    let lanes = if in_fours(g, &tile) { 4 } else { 1 };
+    let lanes = if in_vec4s(g, &tile) { 4 } else { 1 };
     let kernel = Kernel::new("conv2d_rows", "products")
         .texture("x", job.dy.clone())
         .texture("w", w)

@@ -1,7 +1,7 @@
 //! The products on GPUs: `conv2d_tiled.wgsl`, tiles in workgroup memory.
 
 use super::geometry::Geometry;
-use super::job::{Forward, GradInput, GradWeight, in_fours};
+use super::job::{Forward, GradInput, GradWeight, in_vec4s};
 use super::kernel_choice::{Direction, Shape, Tile};
 use crate::graph::{Grid, Kernel, KernelCx, Target};
 use crate::ops::layer::activation;
@@ -62,7 +62,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, shape: &Shape, tile: Tile)
 
 /// Four where channels and filters of dy and w come in fours.
 fn lanes(g: &Geometry, span: &Range<usize>) -> usize {
-    if in_fours(g, span) { 4 } else { 1 }
+    if in_vec4s(g, span) { 4 } else { 1 }
 }
 
 /// Whether weights are bound whole, so that one product computes all of its output.
@@ -113,7 +113,7 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, shape: &Shape, tile: Til
 /// Sets sizes, tile and grid.
 fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: Tile, workgroups: usize) -> Kernel {
     let ([rows, columns], invocations) = (tile.size(), tile.invocations());
-    let fours = |lines: usize| lines * Tile::STEP / 4 / invocations;
+    let vec4s = |lines: usize| lines * Tile::STEP / 4 / invocations;
     g.window
         .constants(kernel)
         .set("DILATION_H", g.window.h.dilation)
@@ -128,7 +128,7 @@ fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: Tile, work
         .set("TM", tile.rows)
         .set("TM4", tile.rows / 4)
         .set("QF", Tile::STEP / 4)
-        .set("A_FOURS", fours(rows))
-        .set("B_FOURS", fours(columns))
+        .set("A_VEC4S", vec4s(rows))
+        .set("B_VEC4S", vec4s(columns))
         .grid(Grid::fixed(workgroups * invocations).group(invocations as u32))
 }

@@ -8,7 +8,7 @@ use crate::ops::window::{Axis, Window, position};
 /// Most channels whose runs are unrolled.
 const MOST_CHANNELS: usize = 16;
 /// Most fours of x of a run.
-const MOST_FOURS: usize = 64;
+const MOST_VEC4S: usize = 64;
 
 /// How winners are stored: as their place r · S + s in the window, 8 bits a channel where that is enough, up to four channels to a word; or, in
 /// rows, without regard to where a position ends.
@@ -73,12 +73,12 @@ impl Winners {
 
 /// Sets the constants of a kernel of `pool2d_rows.wgsl` for runs of `cells` cells.
 pub(super) fn rows(kernel: Kernel, window: &Window, channels: usize, cells: usize) -> Kernel {
-    let (fours, runs) = (cells * channels / 4, window.w.output / cells);
+    let (vec4s, runs) = (cells * channels / 4, window.w.output / cells);
     let sizes = [("OH", window.h.output), ("R", window.h.kernel), ("S", window.w.kernel), ("C", channels)];
     let kernel = sizes.into_iter().fold(kernel, |kernel, (name, value)| kernel.set(name, value));
     kernel
-        .set("Q", fours)
-        .set("WIDE", window.w.kernel * fours)
+        .set("Q", vec4s)
+        .set("WIDE", window.w.kernel * vec4s)
         .set("RUNS", runs)
         .grid(Grid::per_sample(window.h.output * runs))
 }
@@ -93,7 +93,7 @@ fn run(window: &Window, channels: usize) -> Option<usize> {
         && exact(&window.h)
         && exact(&window.w)
         && window.w.output.is_multiple_of(cells)
-        && taps * cells * channels / 4 <= MOST_FOURS;
+        && taps * cells * channels / 4 <= MOST_VEC4S;
     suits.then_some(cells)
 }
 
