@@ -14,6 +14,9 @@ demo: setup
 	$(PUMICE) train $(MODEL) --out "$$run" && \
 	$(PUMICE) eval "$$run"
 
+# `make test CASES=conv2d`: only the rows of the case table that have conv2d in their names.
+export CASES
+
 test: setup
 	sh .ci/test.sh
 

@@ -1,5 +1,7 @@
 //! The case table on the adapter: every node of every row, forward and backward, against its f64 reference; once more under WebGPU's
 //! default limits, and with the kernels for GPUs. And without an adapter: the rows cover every op.
+//!
+//! `make test CASES=conv2d` compares the rows alone whose names have `conv2d` in them.
 
 mod common;
 #[path = "cases/gpu.rs"]
@@ -13,6 +15,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 fn all() -> Vec<Case> {
     cases().unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The rows that `CASES` asks for, a part of their names; all where it is not set.
+fn chosen() -> Vec<Case> {
+    let part = std::env::var("CASES").unwrap_or_default();
+    let rows: Vec<Case> = all().into_iter().filter(|case| case.name.contains(&part)).collect();
+    assert!(!rows.is_empty(), "no row of assets/cases.json has `{part}` in its name");
+    rows
 }
 
 fn graphs(case: &Case) -> [Graph; 2] {

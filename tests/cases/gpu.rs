@@ -1,6 +1,6 @@
 //! Every row of the case table on the adapter.
 
-use super::all;
+use super::chosen;
 use crate::common;
 use pumice::check::verify;
 use pumice::gpu::device::Limits;
@@ -20,7 +20,7 @@ fn run(limits: Limits, change: impl FnOnce(&mut Caps)) {
     let Some(mut session) = common::session(limits, change) else { return };
     let mut wrong = Vec::new();
     let family = session.device().caps().family;
-    for case in all() {
+    for case in chosen() {
         // In inference also without the input's gradient: what it does not need is fused.
         let wanted: &[&[&str]] = if case.training { &[&["input"]] } else { &[&["input"], &[]] };
         for wanted in wanted {
