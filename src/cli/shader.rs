@@ -12,6 +12,9 @@ use std::process::ExitCode;
 pub struct Args {
     /// The file's name without .wgsl, such as conv2d.
     name: Option<String>,
+    /// Numbers that an invocation moves at once, where the file speaks of F: 1 or 4.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = ["1", "4"])]
+    lanes: String,
 }
 
 /// Prints one file expanded, or the names of all.
@@ -28,6 +31,15 @@ pub fn run(args: &Args) -> Outcome {
             suggest(wanted, &names, "`", "choose one of"),
         ));
     };
-    output::print(&expand(&PipelineKey { shader, entry: "", constants: Vec::new() }))?;
+    let mut key = PipelineKey { shader, entry: "", constants: Vec::new() };
+    let mut text = expand(&key);
+    if args.lanes == "4" {
+        if !text.contains("alias F = ") {
+            return Err(Error::usage(format!("{shader}.wgsl does not import lanes"), "leave --lanes out"));
+        }
+        key.constants.push(("L", 4.0));
+        text = expand(&key);
+    }
+    output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
