@@ -9,7 +9,8 @@ use pumice::data::tensors::{Tensors, read_tensors, read_with_state, write_tensor
 use pumice::data::{self, Dataset, Format, Split, Want, picture};
 use pumice::error::{Error, Result};
 use pumice::tensor::{Data, HostTensor};
-use pumice::train::run::Run;
+use pumice::train::run_folder::Run;
+use pumice::train::{Checkpoint, Progress};
 use serde_json::json;
 
 const TRAIN: Want = Want {
@@ -291,25 +292,30 @@ fn checkpoints_are_pruned_and_the_newest_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let run = Run::create(dir.path()).unwrap();
     let tensors = some_tensors();
+    let checkpoint = |step| Checkpoint {
+        progress: Progress { step, ..Progress::default() },
+        parameters: tensors.clone(),
+        optimizer: Tensors::from([("optimizer/momentum/w".to_string(), HostTensor::f32(&[1], vec![0.5]))]),
+    };
     for step in [50, 100, 150] {
-        run.write_checkpoint(step, &tensors, &json!({"step": step}), 2).unwrap();
+        run.write_checkpoint(&checkpoint(step), 2).unwrap();
     }
     let folder = dir.path().join("checkpoint");
     // What a killed process leaves behind is no checkpoint, and the next one sweeps it away.
     fs::write(folder.join(".step-00000200.safetensors.pumice-tmp"), "half").unwrap();
-    let (path, read, state) = run.latest_checkpoint().unwrap().unwrap();
+    let (path, read) = run.latest_checkpoint().unwrap().unwrap();
     assert!(path.ends_with("checkpoint/step-00000150.safetensors"), "{}", path.display());
-    assert_eq!((read, state), (tensors.clone(), json!({"step": 150})));
+    assert_eq!(read, checkpoint(150));
     let names = || {
         let entries = fs::read_dir(&folder).unwrap();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     };
-    run.write_checkpoint(200, &tensors, &json!({}), 2).unwrap();
+    run.write_checkpoint(&checkpoint(200), 2).unwrap();
     assert_eq!(names(), ["step-00000150.safetensors", "step-00000200.safetensors"]);
     // The same step again replaces itself; the newest always stays.
-    run.write_checkpoint(200, &tensors, &json!({}), 0).unwrap();
+    run.write_checkpoint(&checkpoint(200), 0).unwrap();
     assert_eq!(names(), ["step-00000200.safetensors"]);
     fs::write(folder.join("step-00000200.safetensors"), "damaged").unwrap();
     assert_says(run.latest_checkpoint(), &["step-00000200.safetensors: not a sound", "remove the file"]);

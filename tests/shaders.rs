@@ -145,6 +145,14 @@ fn every_entry_point_is_valid_with_one_lane_and_with_four() {
     assert!(checked >= 100, "only {checked} of the entry points speak of F");
 }
 
+/// naga's DX12 backend knows the count of workgroups in an entry point alone, and Invocation is handed on.
+#[test]
+fn no_shader_asks_for_the_count_of_workgroups() {
+    for (file, text) in shader::FILES {
+        assert!(!text.contains("num_workgroups"), "{file}.wgsl: use FOLD of lib/step.wgsl");
+    }
+}
+
 /// Every entry point of every file, by the text.
 fn entry_points() -> Vec<(&'static str, &'static str)> {
     let mut list = Vec::new();

@@ -17,16 +17,19 @@ struct Step {
 // Invocations of one workgroup; set by the kernel's grid.
 override WG: u32 = 64u;
 
+// Workgroups in a row of a grid that is folded into two dimensions; set where it is. A constant, since on DX12 the built-in that says how many
+// workgroups there are is right in an entry point alone, not in a struct that it hands on.
+override FOLD: u32 = 65535u;
+
 // What an entry point is told.
 struct Invocation {
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) local: u32, // its number in the workgroup
 }
 
-// The number of its workgroup in a grid that may be folded into two dimensions.
+// The number of its workgroup.
 fn group_index(id: Invocation) -> u32 {
-    return id.group.y * id.groups.x + id.group.x;
+    return id.group.y * FOLD + id.group.x;
 }
 
 // Its number in the whole grid.

@@ -114,6 +114,8 @@ impl Lowering<'_> {
         }
         let mut constants = kernel.constants;
         constants.push(("WG", f64::from(kernel.grid.group)));
+        let fold = kernel.grid.fold(self.batch, caps.max_groups);
+        constants.extend(fold.map(|row| ("FOLD", f64::from(row))));
         constants.sort_by_key(|c| c.0);
         let key = PipelineKey { shader: kernel.shader, entry: kernel.entry, constants };
         let pipelines = &mut self.program.pipelines;
@@ -131,6 +133,7 @@ impl Lowering<'_> {
             bindings,
             access,
             grid: kernel.grid,
+            fold,
             segment,
             label,
         });

@@ -60,6 +60,8 @@ pub struct Dispatch {
     pub access: Vec<Access>,
     /// Size of the grid, as a function of N.
     pub grid: Grid,
+    /// [`Grid::fold`] for the planned batch.
+    pub fold: Option<u32>,
     /// When it runs.
     pub segment: Segment,
     /// Name of the node, for errors and profiles.
@@ -140,7 +142,7 @@ impl fmt::Display for Program {
             }
             let key = &self.pipelines[d.pipeline];
             let operands: Vec<String> = d.bindings.iter().map(|(name, r)| format!("{name}={}", place(r))).collect();
-            let groups = d.grid.workgroups(self.batch, 65_535);
+            let groups = d.grid.workgroups(self.batch, d.fold);
             let line = format!("{key} {}", operands.join(" "));
             writeln!(f, "{:?} {}: {line} groups={}x{}", d.segment, d.label, groups[0], groups[1])?;
         }

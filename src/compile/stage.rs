@@ -87,6 +87,7 @@ mod tests {
             bindings: all.iter().map(|o| (o.0, o.1)).collect(),
             access: all.iter().map(|o| o.2).collect(),
             grid: Grid::fixed(1),
+            fold: None,
             segment,
             label: String::new(),
         }

@@ -30,6 +30,7 @@ pub(super) struct Recorded {
     bind_group: wgpu::BindGroup,
     copies: Vec<Copy>,
     grid: Grid,
+    fold: Option<u32>,
     pub(super) segment: Segment,
 }
 
@@ -197,7 +198,8 @@ impl Session {
             let pipeline = indices[dispatch.pipeline];
             let bind_group = self.bind_group(pipeline, dispatch, &slots, &views);
             let copies = dispatch.copies.clone();
-            steps.push(Recorded { pipeline, bind_group, copies, grid: dispatch.grid, segment: dispatch.segment });
+            let (grid, fold, segment) = (dispatch.grid, dispatch.fold, dispatch.segment);
+            steps.push(Recorded { pipeline, bind_group, copies, grid, fold, segment });
         }
         self.device.check()?;
         Ok(Bound { program, slots, textures, steps })
@@ -288,7 +290,6 @@ impl Session {
         steps: impl Iterator<Item = &'a Recorded>,
         n: usize,
     ) {
-        let max_groups = self.device.caps().max_groups;
         let mut steps = steps.peekable();
         while let Some(first) = steps.peek() {
             for copy in &first.copies {
@@ -303,7 +304,7 @@ impl Session {
                     current = recorded.pipeline;
                 }
                 pass.set_bind_group(0, &recorded.bind_group, &[]);
-                let [x, y, z] = recorded.grid.workgroups(n, max_groups);
+                let [x, y, z] = recorded.grid.workgroups(n, recorded.fold);
                 pass.dispatch_workgroups(x, y, z);
             }
         }

@@ -175,14 +175,26 @@ impl Grid {
         Grid::fixed(groups * 64)
     }
 
-    /// Workgroups in x and y for a batch of `n`: folded into two dimensions where one is too long. Kernels guard their index.
-    pub fn workgroups(&self, n: usize, max_groups: u32) -> [u32; 3] {
+    /// Workgroups for a batch of `n`.
+    fn total(&self, n: usize) -> u64 {
         let items = self.per_sample * n as u64 + self.fixed;
-        let total = (items.div_ceil(self.chunk) * self.times).max(1);
-        let y = total.div_ceil(u64::from(max_groups));
-        let x = total.div_ceil(y);
-        assert!(y <= u64::from(max_groups), "a grid of {total} workgroups passes two dimensions of {max_groups}");
-        [x as u32, y as u32, 1]
+        (items.div_ceil(self.chunk) * self.times).max(1)
+    }
+
+    /// Workgroups of a row, where the grid for the planned `batch` has more than `max_groups` and is folded into two dimensions: a constant of
+    /// the WGSL (`FOLD`), so that it is the same for every batch. None where one dimension is enough.
+    pub fn fold(&self, batch: usize, max_groups: u32) -> Option<u32> {
+        let total = self.total(batch);
+        let rows = total.div_ceil(u64::from(max_groups));
+        assert!(rows <= u64::from(max_groups), "a grid of {total} workgroups passes two dimensions of {max_groups}");
+        (rows > 1).then(|| total.div_ceil(rows) as u32)
+    }
+
+    /// Workgroups in x and y for a batch of `n`, in rows of `fold`. Kernels guard their index.
+    pub fn workgroups(&self, n: usize, fold: Option<u32>) -> [u32; 3] {
+        let total = self.total(n);
+        let row = fold.map_or(total, u64::from);
+        [total.min(row) as u32, total.div_ceil(row) as u32, 1]
     }
 }
 
@@ -349,4 +361,28 @@ pub fn row_windows(rows: usize, row: usize, max_binding: u64) -> Vec<std::ops::R
     let fit = limit / row.max(1);
     let step = if fit >= 64 { fit / 64 * 64 } else { fit.max(1) };
     (0..rows).step_by(step).map(|r| r..(r + step).min(rows)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folded_grid_has_every_workgroup_for_any_batch() {
+        let most = 65_535;
+        assert_eq!(Grid::per_sample(64 * 65_535).fold(1, most), None);
+        for (items, batch) in [(64 * 65_536, 1), (1_000_000, 32), (64 * 40_000, 3)] {
+            let grid = Grid::per_sample(items);
+            let fold = grid.fold(batch, most);
+            let row = u64::from(fold.expect("it has more workgroups than a row"));
+            for n in 1..=batch {
+                let [x, y, z] = grid.workgroups(n, fold);
+                let (x, y) = (u64::from(x), u64::from(y));
+                assert!(x <= u64::from(most) && z == 1);
+                // Numbers are y · row + x: rows are whole where there are several.
+                assert!(y == 1 || x == row, "{items} x {n}");
+                assert!(((y - 1) * row + x) * 64 >= (items * n) as u64, "{items} x {n}");
+            }
+        }
+    }
 }

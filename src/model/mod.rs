@@ -5,7 +5,6 @@
 mod data;
 mod expand;
 mod input;
-mod keys;
 mod knn;
 mod layer;
 mod load;
@@ -14,6 +13,7 @@ mod normal_equation;
 mod op_object;
 mod schedule;
 pub mod schema;
+mod schema_keys;
 mod set;
 mod train;
 

@@ -1,10 +1,10 @@
 //! JSON Schema of a spec, from the same types that read it, so that an editor completes what the reader accepts.
 
 use super::expand::SUGAR;
-use super::keys::{key, named_values};
 use super::layer::LayerKeys;
 use super::loss::LossKeys;
 use super::op_object::{Variant, one_of_ops, word_or_object};
+use super::schema_keys::{key, named_values};
 use super::{DataSpec, InputSpec, SECTIONS, TrainSpec};
 use crate::graph::Init;
 use crate::ops::layer::activation::Activation;

@@ -1,4 +1,4 @@
-//! Collects the mistakes of one file, so that they are reported together.
+//! Collects the mistakes of one file, so that they are reported together; the messages for misspelt keys and words.
 
 use super::node::{Content, Node, Place};
 use super::source::Source;
@@ -116,4 +116,19 @@ fn quoted<S: AsRef<str>>(words: &[S], quote: &str) -> String {
         all.push("…".into());
     }
     all.join(", ")
+}
+
+/// Reports every key of `object` that is in neither list, and an `object` that is none. True when it is an object.
+pub fn check_keys(object: &Node, own: &[&str], extra: &[&str], report: &mut Diagnostics) -> bool {
+    let Content::Object(members) = &object.kind else {
+        report.expected(object, "an object");
+        return false;
+    };
+    let valid: Vec<&str> = own.iter().chain(extra).copied().collect();
+    let unknown = members.iter().filter(|(key, _)| !valid.contains(&key.name.as_str()));
+    for (key, _) in unknown.take(100) {
+        let hint = suggest(&key.name, &valid, "`", "the keys here are");
+        report.error_at(&object.key_place(key), format!("unknown key `{}`", key.name), hint);
+    }
+    true
 }

@@ -1,8 +1,8 @@
 //! Structs of named keys: what the macro [`spec_struct!`](crate::spec_struct) expands to.
 
-use super::diagnostics::{Diagnostics, suggest};
+use super::diagnostics::Diagnostics;
 use super::field::Field;
-use super::node::{Content, Node};
+use super::node::Node;
 use serde_json::{Map, Value as Json, json};
 
 /// A key of an object in the spec.
@@ -28,21 +28,6 @@ pub trait SpecStruct: Sized {
     fn read(object: &Node, extra: &[&str], report: &mut Diagnostics) -> Option<Self>;
     /// All keys with their values; a key whose value is null is left out.
     fn write(&self) -> Map<String, Json>;
-}
-
-/// Reports every key of `object` that is in neither list, and an `object` that is none. True when it is an object.
-pub fn check_keys(object: &Node, own: &[&str], extra: &[&str], report: &mut Diagnostics) -> bool {
-    let Content::Object(members) = &object.kind else {
-        report.expected(object, "an object");
-        return false;
-    };
-    let valid: Vec<&str> = own.iter().chain(extra).copied().collect();
-    let unknown = members.iter().filter(|(key, _)| !valid.contains(&key.name.as_str()));
-    for (key, _) in unknown.take(100) {
-        let hint = suggest(&key.name, &valid, "`", "the keys here are");
-        report.error_at(&object.key_place(key), format!("unknown key `{}`", key.name), hint);
-    }
-    true
 }
 
 /// The value of `key`, or its default, or what its type takes an absent key for; a missing required key is reported.

@@ -11,9 +11,9 @@ mod parse;
 mod source;
 
 pub use crate::{spec_struct, spec_words};
-pub use diagnostics::{Diagnostics, list, nearest, suggest};
+pub use diagnostics::{Diagnostics, check_keys, list, nearest, suggest};
 pub use field::Field;
-pub use key::{KeyDef, SpecStruct, check_keys, doc, object_schema, read_key, write_keys};
+pub use key::{KeyDef, SpecStruct, doc, object_schema, read_key, write_keys};
 pub use node::{Content, Key, Node, Place};
 pub use number::{Count, Fraction, NonNegative, Pair, Positive, number};
 pub use parse::{MAX_DEPTH, parse, parse_with};

@@ -1,9 +1,10 @@
 //! The training loop: epochs, updates, the ring of losses, validation, checkpoints.
 
+use super::checkpoint::{Checkpoint, Progress};
 use super::event::{Control, Event};
 use super::pass::Pass;
 use super::problem::Problem;
-use super::run::Run;
+use super::run_folder::Run;
 use super::timings::Timings;
 use super::{infer, metric, parameters};
 use crate::compile::{self, Training};
@@ -14,52 +15,12 @@ use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Arena, RING, Segment, Step};
 use crate::model::{Metric, Model, TrainSpec};
 use crate::task::Evaluation;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::collections::VecDeque;
 use std::time::Instant;
 
 /// Batches between two reads of the ring: half of it is written while the other half is read.
 const BLOCK: usize = RING / 2;
-
-/// Where a run stands; all of it is in a checkpoint.
-#[derive(Clone, PartialEq, Debug, Default)]
-struct Progress {
-    step: u64,
-    epoch: u64,
-    /// Batches of this epoch that were submitted.
-    batches: usize,
-    loss_sum: f64,
-    correct: f64,
-    /// Samples whose loss was read back.
-    seen: usize,
-    best: Option<f64>,
-    /// Epochs since the best.
-    stale: u64,
-    stopped_early: bool,
-}
-
-impl Progress {
-    fn to_json(&self) -> Json {
-        json!({
-            "step": self.step, "epoch": self.epoch, "batches": self.batches, "loss_sum": self.loss_sum,
-            "correct": self.correct, "seen": self.seen, "best": self.best, "stale": self.stale, "stopped_early": self.stopped_early,
-        })
-    }
-
-    fn from_json(json: &Json) -> Option<Progress> {
-        Some(Progress {
-            step: json["step"].as_u64()?,
-            epoch: json["epoch"].as_u64()?,
-            batches: json["batches"].as_u64()? as usize,
-            loss_sum: json["loss_sum"].as_f64()?,
-            correct: json["correct"].as_f64()?,
-            seen: json["seen"].as_u64()? as usize,
-            best: json["best"].as_f64(),
-            stale: json["stale"].as_u64()?,
-            stopped_early: json["stopped_early"].as_bool()?,
-        })
-    }
-}
 
 /// A batch whose loss is in the ring and was not read yet.
 struct Submitted {
@@ -151,21 +112,11 @@ impl Trainer {
     /// # Errors
     /// A checkpoint that is damaged or of another model.
     pub fn resume(&mut self, run: &Run) -> Result<()> {
-        let Some((file, mut tensors, state)) = run.latest_checkpoint()? else {
+        let Some((file, checkpoint)) = run.latest_checkpoint()? else {
             return run.truncate_metrics(0);
         };
-        let damaged =
-            || Error::file(&file, "the checkpoint's state is not readable", "delete it to go on from the one before");
-        self.progress = Progress::from_json(&state).ok_or_else(damaged)?;
-        for (moment, arena) in &self.training.moments {
-            let prefix = format!("optimizer/{moment}/");
-            let trained = self.training.layout.entries.iter().filter(|(_, e)| e.arena == Arena::Weights);
-            for (name, entry) in trained {
-                let tensor = tensors.remove(&format!("{prefix}{name}")).filter(|t| t.shape == entry.ty.dims);
-                self.session.write_tensor(name, Some(*arena), &tensor.ok_or_else(damaged)?.data);
-            }
-        }
-        parameters::load(&self.session, &self.training.layout, &file, &tensors, false)?;
+        checkpoint.restore(&self.session, &self.training, &file)?;
+        self.progress = checkpoint.progress;
         self.loaded = false;
         run.truncate_metrics(self.progress.step)
     }
@@ -458,16 +409,11 @@ impl Trainer {
     }
 
     fn checkpoint(&mut self, run: &Run, watch: &mut dyn FnMut(&Event) -> Control) -> Result<()> {
-        let mut tensors = parameters::read(&mut self.session, &self.training.layout)?;
+        let checkpoint = Checkpoint::read(&mut self.session, &self.training, self.progress.clone())?;
         if self.progress.best.is_none() {
-            run.write_weights(&tensors)?;
+            run.write_weights(&checkpoint.parameters)?;
         }
-        for (moment, arena) in &self.training.moments {
-            for (name, tensor) in parameters::read_moment(&mut self.session, &self.training.layout, *arena)? {
-                tensors.insert(format!("optimizer/{moment}/{name}"), tensor);
-            }
-        }
-        run.write_checkpoint(self.progress.step, &tensors, &self.progress.to_json(), self.train.keep.0)?;
+        run.write_checkpoint(&checkpoint, self.train.keep.0)?;
         watch(&Event::Checkpoint { step: self.progress.step });
         Ok(())
     }

@@ -90,13 +90,16 @@ pub fn program(caps: &Caps) -> Program {
         |entry, total: usize, constants: &[(&'static str, usize)], operands: &[(&'static str, Access, usize)]| {
             let grid = Grid::fixed(total);
             let mut constants: Vec<_> = constants.iter().map(|&(name, value)| (name, value as f64)).collect();
+            let fold = grid.fold(1, caps.max_groups);
             constants.extend([("TOTAL", total as f64), ("WG", f64::from(grid.group))]);
+            constants.extend(fold.map(|row| ("FOLD", f64::from(row))));
             program.dispatches.push(Dispatch {
                 copies: Vec::new(),
                 pipeline: program.pipelines.len(),
                 bindings: operands.iter().map(|o| (o.0, range(o.2))).collect(),
                 access: operands.iter().map(|o| o.1).collect(),
                 grid,
+                fold,
                 segment: Segment::Forward,
                 label: format!("bench/{entry}"),
             });

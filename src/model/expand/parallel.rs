@@ -3,7 +3,7 @@
 use super::expander::{Expander, Sugar};
 use super::join::{Join, join_ends};
 use super::names::{Wire, joined};
-use crate::model::keys::{key, named};
+use crate::model::schema_keys::{key, named};
 use crate::ops::layer::activation::Activation;
 use crate::spec::{Content, Field, KeyDef, Node, check_keys, read_key};
 use serde_json::json;

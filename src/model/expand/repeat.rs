@@ -2,7 +2,7 @@
 
 use super::expander::{Expander, Sugar};
 use super::names::{Wire, joined};
-use crate::model::keys::{key, named};
+use crate::model::schema_keys::{key, named};
 use crate::spec::{Count, Field, KeyDef, Node, check_keys, read_key};
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use super::blocks::Block;
 use super::expander::{Expander, Sugar};
 use super::names::{Wire, joined};
 use super::vars::{Vars, members, unknown};
-use crate::model::keys::{key, named, named_values};
+use crate::model::schema_keys::{key, named, named_values};
 use crate::spec::{KeyDef, Node, check_keys, list, read_key};
 use serde_json::json;
 

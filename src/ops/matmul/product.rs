@@ -1,4 +1,4 @@
-//! Which kernels compute a product: its shape, and the kernels that the rule picks for it.
+//! What a product is as a shape, and the call of the kernels that the rule in `kernel_choice.rs` picks for it.
 
 use super::geometry::Geometry;
 use super::job::{Forward, GradInput, GradWeight, in_vec4s};

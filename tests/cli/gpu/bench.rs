@@ -55,8 +55,10 @@ fn a_workload_is_timed() {
     let found = pumice(dir.path(), "bench W1 --json").json();
     let w = &found["workloads"][0];
     assert_eq!((&w["name"], &found["cases"]), (&Json::from("W1"), &serde_json::json!([])));
-    let (ms, forward) = (positive(w, "ms_step"), positive(w, "ms_forward"));
-    assert!(forward < ms, "{w}");
+    positive(w, "ms_step");
+    positive(w, "ms_forward");
+    // The fastest of each: a median may have met other programs.
+    assert!(positive(w, "ms_forward_min") < positive(w, "ms_step_min"), "{w}");
     positive(w, "first_step_s");
     let spec = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/bench/w1_lenet5.json");
     let plan = pumice(dir.path(), &format!("plan {spec} --json")).json();

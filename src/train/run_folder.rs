@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 const SPEC: &str = "spec.json";
 const METRICS: &str = "metrics.jsonl";
 const WEIGHTS: &str = "weights.safetensors";
-const CHECKPOINTS: &str = "checkpoint";
 
 /// A run folder.
 #[derive(Debug)]
@@ -175,53 +174,5 @@ impl Run {
             return Err(Error::file(&self.dir, "the run has no weights yet", "train it further with --resume"));
         }
         tensors::read_tensors(&path)
-    }
-
-    /// Writes all that a resume needs as the checkpoint of `step`, then removes all but the newest `keep` (at least this
-    /// one). `state` must hold no time, path or duration: equal runs write equal bytes.
-    pub fn write_checkpoint(&self, step: u64, tensors: &Tensors, state: &Value, keep: usize) -> Result<PathBuf> {
-        let dir = self.dir.join(CHECKPOINTS);
-        fs::create_dir_all(&dir).map_err(|e| Error::write(&dir, e))?;
-        file::clean(&dir)?;
-        let path = dir.join(format!("step-{step:08}.safetensors"));
-        tensors::write_with_state(&path, tensors, state)?;
-        let mut others = self.checkpoints()?;
-        others.retain(|(_, other)| *other != path);
-        for (_, old) in others.iter().rev().skip(keep.saturating_sub(1)) {
-            fs::remove_file(old).map_err(|e| Error::write(old, e))?;
-        }
-        Ok(path)
-    }
-
-    /// The newest checkpoint: its path, tensors and state; `None` when the run was stopped before its first. A damaged
-    /// one is an error that names it, never skipped in silence.
-    pub fn latest_checkpoint(&self) -> Result<Option<(PathBuf, Tensors, Value)>> {
-        let Some((_, path)) = self.checkpoints()?.pop() else { return Ok(None) };
-        let hint = "remove the file to resume from an older checkpoint, or start anew in another folder";
-        match tensors::read_with_state(&path) {
-            Ok((tensors, Some(state))) => Ok(Some((path, tensors, state))),
-            Ok((_, None)) => Err(Error::file(path, "not a checkpoint: it holds no training state", hint)),
-            Err(Error::File { file, what, .. }) => Err(Error::file(file, what, hint)),
-            Err(other) => Err(other),
-        }
-    }
-
-    /// Steps and paths of the checkpoints, oldest first. Other files in the folder are none of ours.
-    fn checkpoints(&self) -> Result<Vec<(u64, PathBuf)>> {
-        let dir = self.dir.join(CHECKPOINTS);
-        if !dir.is_dir() {
-            return Ok(Vec::new());
-        }
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&dir).map_err(|e| Error::read(&dir, e))? {
-            let path = entry.map_err(|e| Error::read(&dir, e))?.path();
-            let name = path.file_name().and_then(|name| name.to_str());
-            let digits = name.and_then(|name| name.strip_prefix("step-")?.strip_suffix(".safetensors"));
-            if let Some(step) = digits.and_then(|digits| digits.parse().ok()) {
-                found.push((step, path));
-            }
-        }
-        found.sort_unstable();
-        Ok(found)
     }
 }
