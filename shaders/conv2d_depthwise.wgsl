@@ -1,10 +1,10 @@
 // Convolution with one filter for each channel: GROUPS = C = K, a multiple of four. conv2d.wgsl has the formulas.
 //   wt[r, s, c]   = w[c, r, s], so that the weights of four channels lie together
-//   x, y, dx, dw  as in conv2d.wgsl, read and stored as vec4s: here C and c count vec4s of channels One invocation
-//   computes four channels of TP neighbours in a row of y, or TD neighbours in a row of dx. So a weight is loaded once
-//   for all of them, and so is a cell of x or dy that several of their taps share: each column under a row of taps is
-//   loaded once. Which column a tap meets is known when the code is compiled. Columns outside of x or dy are read from
-//   inside and count as 0.
+//   x, y, dx, dw  as in conv2d.wgsl, read and stored as vec4s: here C and c count vec4s of channels
+// One invocation computes four channels of TP neighbours in a row of y, or of TD neighbours in a row of dx. So a weight
+// is loaded once for all of them. A cell of x or dy that several taps share is loaded once, too: each column under a
+// row of taps is. Which column a tap meets is known when the code is compiled. Columns outside of x or dy are read from
+// inside and count as 0.
 #import step
 #import activation
 #import taps
