@@ -1,5 +1,5 @@
-//! Without an adapter: the text of a small graph and of its program, as reviewed. A change of the passes shows here as a difference
-//! to read; `PUMICE_BLESS=1 cargo test --test golden` writes the new text.
+//! Without an adapter: the text of a small graph and of its program, as it was reviewed. A change of the passes shows
+//! here as a difference to read. `PUMICE_BLESS=1 cargo test --test golden` writes the new text.
 
 use pumice::compile::{Samples, training};
 use pumice::graph::Caps;

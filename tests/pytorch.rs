@@ -56,7 +56,8 @@ fn learning_rates_equal_pytorch() {
     }
 }
 
-/// Mean and standard deviation lie within five standard errors of what PyTorch's formulas say; bounds are kept and nearly reached.
+/// Mean and standard deviation are within five standard errors of
+/// PyTorch's formulas. Values keep their bounds and nearly reach them.
 #[test]
 fn first_values_are_distributed_as_pytorchs() {
     let rows = numbers("init.json");

@@ -7,7 +7,7 @@ use pumice::gpu::device::Limits;
 use pumice::graph::{Caps, Family};
 use std::io::Write;
 
-/// Adds the hashes of a row's values to the file that `PUMICE_BITS` names, for `.ci/same-bits.sh`.
+/// Adds the hashes of a row's values to the file that `PUMICE_BITS` names. `.ci/same-bits.sh` reads it.
 fn record(row: &str, found: &verify::Verified) {
     let Some(path) = std::env::var_os("PUMICE_BITS") else { return };
     let line = |n: &verify::Checked| format!("{row} {} {:016x}\n", n.name, n.bits);
@@ -21,7 +21,7 @@ fn run(limits: Limits, change: impl FnOnce(&mut Caps)) {
     let mut wrong = Vec::new();
     let family = session.device().caps().family;
     for case in all() {
-        // In inference also without the input's gradient: what it does not need is fused.
+        // In inference also without dx of the input: nodes that dx does not need are fused.
         let wanted: &[&[&str]] = if case.training { &[&["input"]] } else { &[&["input"], &[]] };
         for wanted in wanted {
             let options = verify::VerifyOptions { wanted, training: case.training, ..Default::default() };
