@@ -1,5 +1,6 @@
-//! Loss, activations, gradients, and parameters after three updates, against what PyTorch computed in f64:
-//! `fixtures/generate.py` made the tensors from the specs beside it. And without an adapter: learning rates of schedules, statistics of first values.
+//! Loss, activations and gradients, and parameters after three updates, against what
+//! PyTorch computed in f64. `fixtures/generate.py` made the tensors from the specs beside
+//! it. Without an adapter: learning rates of schedules, and statistics of first values.
 
 mod common;
 #[path = "pytorch/gpu.rs"]

@@ -1,8 +1,8 @@
 //! WGSL: imports, constants, unrolled loops, and the names of bindings by reflection.
 //!
 //! Files in `shaders/` are valid WGSL with `override` constants, except for two directives. `#import NAME` takes in
-//! `shaders/lib/NAME.wgsl`, once. If NAME ends in `_L`, L stands for the kernel's lanes (`lib/lanes.wgsl`). `#for i in
-//! 0..N` … `#end` repeats its lines with `$i` replaced; N is a number or a constant.
+//! `shaders/lib/NAME.wgsl`, once. If NAME ends in `_L`, L stands for the kernel's lanes (`lib/lanes.wgsl`).
+//! `#for i in 0..N` … `#end` repeats its lines with `$i` replaced; N is a number or a constant.
 //!
 //! A `switch` over a constant has one line for each case. Only the case that
 //! is taken stays: drivers would look through all of them at every call.

@@ -1,8 +1,8 @@
 //! Nodes, the contract of ops, and the builder that inserts nodes.
 //! They share a file because ops insert nodes, and nodes hold ops.
 //!
-//! One trait serves forward ops, gradients, losses, metrics and optimizer updates alike. Shapes are inferred when a node is inserted, so that an
-//! invalid graph cannot exist.
+//! One trait serves forward ops, gradients, losses, metrics and optimizer updates alike. Shapes are inferred when a
+//! node is inserted, so an invalid graph cannot exist.
 
 use super::{Fill, KernelCx, RefCx, Segment, ShapeError, Value};
 use crate::tensor::TensorType;

@@ -3,7 +3,7 @@
 /// One output of one node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Value {
-    /// Index into [`Graph::nodes`].
+    /// Index into [`super::Graph::nodes`].
     pub node: usize,
     /// Which of the node's outputs.
     pub out: usize,

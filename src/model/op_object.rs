@@ -4,8 +4,8 @@ use crate::ops::Entry;
 use crate::spec::{self, Content, Diagnostics, Key, KeyDef, Node, object_schema};
 use serde_json::{Map, Value as Json, json};
 
-/// The entry that an object's `op` or a bare word names, and the object. For a bare word the object is `{ "op": word
-/// }`. `what` names the kind of op in messages.
+/// The entry that an object's `op` or a bare word names, and the object. For a bare word the object is
+/// `{ "op": word }`. `what` names the kind of op in messages.
 pub(super) fn entry_of<'r, T: ?Sized>(
     node: &Node,
     what: &str,

@@ -6,7 +6,7 @@
 //! - [`optimizer`]: what a spec writes in `train.optimizer`, accumulation and clipping of gradients
 //! - [`plumbing`]: ops that no spec names: batches, the bias, the mean of a loss, what training records
 //! - [`matmul`]: the three matrix products of a convolution or a dense layer, and the rule that picks their kernels
-//! - [`registry`]: the traits of words and the registry; [`window`], [`tile`]: what several families share
+//! - [`mod@registry`]: the traits of words, and the registry; [`window`], [`tile`]: what several families share
 
 pub mod flow;
 pub mod matmul;

@@ -1,4 +1,5 @@
-//! Circles in a graph of files: strongly connected components, by Tarjan's algorithm ("Depth-first search and linear graph algorithms", 1972).
+//! Circles in a graph of files: strongly connected components, by Tarjan's
+//! algorithm ("Depth-first search and linear graph algorithms", 1972).
 
 use super::arrows::Arrows;
 use std::collections::{BTreeMap, BTreeSet};

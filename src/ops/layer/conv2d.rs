@@ -239,8 +239,8 @@ impl Op for Conv2d {
     }
 }
 
-/// Inputs dy `[N, OH, OW, K]`, w `[K, R, S, C / groups]`, with `activation` y_in of dx's type. Output dx `[N, H, W,
-/// C]`: Σ dy · w over the windows that hold the cell, times the activation's derivative.
+/// Inputs dy `[N, OH, OW, K]`, w `[K, R, S, C / groups]`, with `activation` y_in of dx's type. Output dx
+/// `[N, H, W, C]`: Σ dy · w over the windows that hold the cell, times the activation's derivative.
 #[derive(Clone, Debug)]
 pub struct Conv2dGradInput {
     /// All sizes.

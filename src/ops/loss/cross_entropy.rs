@@ -264,8 +264,8 @@ impl Op for SoftmaxCrossEntropy {
     }
 }
 
-/// Inputs labels i32 `[N]`, dloss `[N]` unless it is constant, x `[N,
-/// C]`. Output dx = dloss · (softmax(x) - target). Made by fusion.
+/// Inputs labels i32 `[N]`, dloss `[N]` unless it is constant, x `[N, C]`. Output dx = dloss · (softmax(x) - target).
+/// Made by fusion.
 #[derive(Debug)]
 pub struct SoftmaxCrossEntropyGrad {
     /// Where dloss comes from.

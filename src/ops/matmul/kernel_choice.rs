@@ -17,8 +17,8 @@ pub enum Direction {
     GradWeight,
 }
 
-/// A product, as the matrices that are multiplied: out is `[rows,
-/// columns]`, and each of its elements is a sum of `depth` terms.
+/// A product, as the matrices that are multiplied: out is `[rows, columns]`, and each of its elements is a sum of
+/// `depth` terms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shape {
     /// How many products of this shape are computed together: one

@@ -9,8 +9,8 @@ use crate::ops::window::Window;
 use crate::tensor::TensorType;
 use std::sync::Arc;
 
-/// Inputs dy `[N, OH, OW, C]`, the argmax of [`MaxPool2d`], with `activation` y_in of dx's type. Output dx `[N, H, W,
-/// C]`: Σ dy over the windows that the cell won, times the activation's derivative.
+/// Inputs dy `[N, OH, OW, C]`, the argmax of [`super::MaxPool2d`], with `activation` y_in of dx's type. Output dx
+/// `[N, H, W, C]`: Σ dy over the windows that the cell won, times the activation's derivative.
 #[derive(Debug)]
 pub struct MaxPool2dGradInput {
     /// The windows.
