@@ -1,7 +1,8 @@
 // Upsampling of x [N, H, W, C] to y [N, OH, OW, C] with OH = SCALE_H H and OW = SCALE_W W.
 // - nearest: y[n, oh, ow, c] = x[n, oh / SCALE_H, ow / SCALE_W, c]
-// - bilinear: y is a weighted mean of four cells of x. In units of cells, y's centre lies at row (oh + 1/2) / SCALE_H -
-//   1/2 of x, not below 0, and columns likewise. A cell's weight falls with its distance along each axis.
+// - bilinear: y is a weighted mean of four cells of x. In units of cells, the centre of a cell of y lies at row
+//   (oh + 1/2) / SCALE_H - 1/2 of x, not below 0, and columns likewise. A cell's weight falls with its distance along
+//   each axis.
 //
 // dx of a cell is the sum of dy times the cell's weight, over all cells of y that it has a weight in.
 // C counts channels in F. Loop steps past the end read from inside and have no effect.

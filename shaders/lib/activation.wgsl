@@ -25,8 +25,8 @@ fn hyperbolic_tangent(x: f32) -> f32 {
     return select(select(far, -far, x < 0.0), near, abs(x) < 0.3);
 }
 
-// log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)). For small e =
-// exp(-|x|) a series of log(1 + e), because the sum 1 + e would lose e.
+// log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)).
+// For small e = exp(-|x|) a series of log(1 + e), because the sum 1 + e would lose e.
 fn softplus(x: f32) -> f32 {
     let e = exp(-abs(x));
     let near = e * (1.0 + e * (-0.5 + e * (1.0 / 3.0 + e * (-0.25 + e * 0.2))));

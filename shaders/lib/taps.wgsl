@@ -16,9 +16,9 @@ override PAD_H: u32 = 0u; // rows of padding before the first row
 override PAD_W: u32 = 0u;
 override GROUPS: u32 = 1u;
 
-// The first tap that meets cells whose position leaves the remainder `phase`: the
-// first t for which phase - t · dilation is a multiple of the stride. The caller
-// has added the padding to `phase`. The result is `taps` if there is none.
+// The first tap that meets cells whose position leaves the remainder `phase`: the first t for which
+// phase - t · dilation is a multiple of the stride. The caller has added the padding to `phase`.
+// The result is `taps` if there is none.
 fn first_tap(phase: u32, dilation: u32, stride: u32, span: u32, taps: u32) -> u32 {
     var t = 0u;
     while t < min(span, taps) && (phase + dilation * taps * stride - t * dilation) % stride != 0u {
