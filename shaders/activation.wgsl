@@ -1,8 +1,9 @@
-// Activation: y = f(x), element by element. Gradient: dx = dy · f'(x), with f' from y, or from x where y does not tell (`y_in`).
+// Activation, element by element: y = f(x), dx = dy · f'. `y_in` is
+// what f' is computed from: y, or x where y does not determine f'.
 #import step
 #import activation
 
-override ITEMS: u32 = 1u; // elements of one sample, or vec4s of them
+override ITEMS: u32 = 1u; // elements of one sample, in F
 
 @group(0) @binding(1) var<storage, read> x: array<F>;
 @group(0) @binding(2) var<storage, read_write> y: array<F>;

@@ -2,26 +2,26 @@
 //   mean[c], variance[c] (biased) of x; y = act((x - mean) · weight / sqrt(variance + EPSILON) + bias [+ residual])
 //   dbias = Σ dy; dweight = Σ dy · x̂ with x̂ = (x - mean) / sqrt(variance + EPSILON)
 //   dx = weight / sqrt(variance + EPSILON) · (dy - dbias / M - x̂ · dweight / M), M the count of positions
-// With running statistics, which do not depend on x, dx = dy · weight / sqrt(variance + EPSILON).
-// Sums are made in PARTS partial ones, then in order. Channels are counted in F.
+// With running statistics, which do not depend on x: dx = dy · weight / sqrt(variance + EPSILON).
+// Sums are made in PARTS partial sums, which are then added in order. Channels are counted in F.
 #import step
 #import activation
 
 override ROWS: u32 = 1u;  // positions of one sample
 override C: u32 = 1u;     // channels, in F
 override PARTS: u32 = 1u; // partial sums
-override TILES: u32 = 1u; // invocations that share the positions of one sample
+override TILES: u32 = 1u; // invocations that share the positions of one sample and channel
 override EPSILON: f32 = 1e-5;
 override MOMENTUM: f32 = 0.1;
-override RESIDUAL: u32 = 0u; // 1: y has `residual` added
+override RESIDUAL: u32 = 0u; // 1: `residual` is added before the activation
 
-override TILE: u32 = 1u;  // positions of one invocation where nothing is summed; the last one may be computed again
+override TILE: u32 = 1u;  // positions of one invocation, in kernels that sum nothing; the last one may be computed twice
 
 @group(0) @binding(1) var<storage, read> x: array<F>;
 @group(0) @binding(2) var<storage, read_write> parts: array<F>;
 
-// One invocation computes count, mean and Σ (x - mean)² of one channel over one of PARTS runs of positions, joining
-// blocks of 4 as Chan, Golub and LeVeque (1983) do: no difference of large squares.
+// One invocation computes count, mean and Σ (x - mean)² of one channel over one of PARTS ranges of positions. It joins
+// blocks of 4 positions as Chan, Golub and LeVeque (1983) do, which avoids the difference of large squares.
 @compute @workgroup_size(WG)
 fn stats_partial(id: Invocation) {
     let i = flat_index(id);
@@ -35,7 +35,7 @@ fn stats_partial(id: Invocation) {
         let start = i / C * length;
         let end = min(start + length, rows);
         for (var m = start; m < end; m += 4u) {
-            // Positions behind the last one are read as the last one and do not count.
+            // Past the last position, the last one is read again but does not count.
             let own = f32(min(end - m, 4u));
             #for k in 0..4
             let x_$k = x[min(m + $ku, end - 1u) * C + c];
@@ -63,7 +63,7 @@ fn stats_partial(id: Invocation) {
 @group(0) @binding(4) var<storage, read> weight: array<F>;
 @group(0) @binding(5) var<storage, read> bias: array<F>;
 @group(0) @binding(6) var<storage, read_write> y: array<F>;
-@group(0) @binding(7) var<storage, read> residual: array<F>; // without one x again, ignored
+@group(0) @binding(7) var<storage, read> residual: array<F>; // without a residual, x is bound again and ignored
 
 // One invocation computes one channel of y at TILE positions of one sample.
 @compute @workgroup_size(WG)
@@ -89,7 +89,7 @@ fn normalise(id: Invocation) {
 @group(0) @binding(6) var<storage, read> dy: array<F>;
 @group(0) @binding(7) var<storage, read_write> sums: array<F>;
 
-// One invocation sums dy and dy · (x - mean) of one channel over one of PARTS runs of positions.
+// One invocation sums dy and dy · (x - mean) of one channel over one of PARTS ranges of positions.
 @compute @workgroup_size(WG)
 fn grad_partial(id: Invocation) {
     let i = flat_index(id);
@@ -103,7 +103,7 @@ fn grad_partial(id: Invocation) {
         let start = i / C * length;
         let end = min(start + length, rows);
         for (var m = start; m < end; m += 4u) {
-            // Positions behind the last one are read as the last one and do not count.
+            // Past the last position, the last one is read again but does not count.
 #for k in 0..4
             let at_$k = min(m + $ku, end - 1u) * C + c;
             let d_$k = select(F(), dy[at_$k], m + $ku < end);
@@ -175,7 +175,7 @@ fn stats(id: Invocation) {
         var squares = 0.0;
         for (var part = 0u; part < PARTS; part += 1u) {
             let own = parts_in[part * C + c];
-            let total = max(count + own, 1.0); // parts without a position in a short batch are empty
+            let total = max(count + own, 1.0); // in a short batch some parts have no positions
             let shift = parts_in[(PARTS + part) * C + c] - mean;
             mean += shift * (own / total);
             squares += parts_in[(2u * PARTS + part) * C + c] + shift * shift * (count * own / total);
@@ -191,7 +191,7 @@ fn stats(id: Invocation) {
 @group(0) @binding(3) var<storage, read_write> running_mean: array<f32>;
 @group(0) @binding(4) var<storage, read_write> running_variance: array<f32>;
 
-// One invocation moves one channel's running statistics. The variance that enters is the unbiased one, as in PyTorch.
+// One invocation updates the running statistics of one channel. As in PyTorch, they take the unbiased variance.
 @compute @workgroup_size(WG)
 fn update(id: Invocation) {
     let c = flat_index(id);
@@ -227,12 +227,12 @@ fn grad_params(id: Invocation) {
 @group(0) @binding(2) var<storage, read> fold_variance: array<f32>;
 @group(0) @binding(3) var<storage, read> fold_weight: array<f32>;
 @group(0) @binding(4) var<storage, read> fold_bias: array<f32>;
-@group(0) @binding(5) var<storage, read> fold_before: array<f32>; // without a bias before any operand, ignored
+@group(0) @binding(5) var<storage, read> fold_before: array<f32>; // if the convolution has no bias, any other operand is bound and ignored
 @group(0) @binding(6) var<storage, read_write> folded: array<f32>;
-override BEFORE: u32 = 0u; // 1: x is a sum and fold_before
+override BEFORE: u32 = 0u; // 1: x is the convolution's sum plus the bias fold_before
 
-// One invocation computes what a convolution does for one channel instead of its bias and the normalisation of running statistics: the
-// summand and, C numbers behind, the factor of its sum.
+// One invocation turns running statistics, weight and bias of one channel into what a convolution needs instead of its
+// own bias: a summand, and C numbers behind it the factor for the convolution's sum.
 @compute @workgroup_size(WG)
 fn fold(id: Invocation) {
     let c = flat_index(id);

@@ -1,6 +1,6 @@
-// The two limits of an adapter, for `pumice bench`: how fast it multiplies and adds, and how fast it loads.
-// alu:  a = a · x + y, ITERATIONS · 16 times for each of ACC independent vec4 chains in registers.
-// load: the sum of LOADS vec4 of a buffer larger than the caches; neighbours read neighbouring elements.
+// Two roofs of an adapter, for `pumice bench`: how fast it multiplies and adds, and how fast it loads.
+// - alu: a = a · x + y, ITERATIONS · 16 times, for each of ACC independent chains. A chain is one vec4 in registers.
+// - load: the sum of LOADS vec4s of a buffer that is larger than the caches. Neighbours read neighbouring elements.
 
 #import step
 
@@ -14,11 +14,11 @@ override TOTAL: u32 = 4096u;
 @group(0) @binding(2) var<storage, read> data4: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> sum4: array<vec4<f32>>;
 
-// One invocation computes ACC chains from one element, and puts their sum into its place.
+// One invocation computes ACC chains that start from one element, and stores their sum in that element.
 @compute @workgroup_size(WG)
 fn alu(id: Invocation) {
     let i = min(flat_index(id), TOTAL - 1u);
-    // Values near 1: neither infinities nor denormal numbers, which some processors handle slowly.
+    // Values near 1, because some processors are slow with infinities and denormal numbers.
     let x = vec4<f32>(0.999) - chains4[i] * 1e-6;
     let y = vec4<f32>(0.001);
 #for a in 0..ACC
@@ -38,8 +38,8 @@ fn alu(id: Invocation) {
     chains4[i] = total;
 }
 
-// One invocation loads LOADS elements, TOTAL apart. The sum is stored where it has a value that it never has, so that nothing is
-// written and yet no load can be left out.
+// One invocation loads LOADS elements, TOTAL apart. It stores their sum only if it has a value that it never has: so
+// nothing is written, and yet no compiler can leave out the loads.
 @compute @workgroup_size(WG)
 fn load(id: Invocation) {
     let i = min(flat_index(id), TOTAL - 1u);

@@ -1,5 +1,5 @@
-// Bias: y[m, c] = x[m, c] + b[c] over m = all positions of all samples, C channels innermost.
-// Bias gradient: db[c] = sum over m of dy[m, c], in two stages of fixed order.
+// Bias: y[m, c] = x[m, c] + b[c], where m counts the positions of all samples. The C channels are innermost.
+// db[c] = Σ dy[m, c] over m, in two stages of fixed order.
 #import step
 
 override ITEMS: u32 = 1u; // elements of one sample
@@ -23,7 +23,7 @@ fn forward(id: Invocation) {
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> parts_out: array<f32>;
 
-// One invocation sums channel c over rows part, part + PARTS, part + 2 PARTS, …
+// One invocation sums channel c over the rows part, part + PARTS, part + 2 PARTS, …
 @compute @workgroup_size(WG)
 fn grad_bias_partial(id: Invocation) {
     let i = flat_index(id);

@@ -1,12 +1,13 @@
-// Concatenation along channels: y[m, START + c] = x[m, c], m = positions of all samples, one dispatch for each input.
-// Its gradient, a slice: y[m, c] = x[m, START + c]. In the vec4 entry points channels are counted in vec4s.
+// Concatenation along channels: y[m, START + c] = x[m, c], where m
+// counts the positions of all samples. One dispatch for each input.
+// Its gradient is a slice: y[m, c] = x[m, START + c]. Channels are counted in F.
 #import step
 #import lanes
 
 override ROWS: u32 = 1u;  // positions of one sample
-override CX: u32 = 1u;    // channels of x
-override CY: u32 = 1u;    // channels of y
-override START: u32 = 0u; // first channel
+override CX: u32 = 1u;    // channels of x, in F
+override CY: u32 = 1u;    // channels of y, in F
+override START: u32 = 0u; // first channel, in F
 
 @group(0) @binding(1) var<storage, read> x: array<F>;
 @group(0) @binding(2) var<storage, read_write> y: array<F>;

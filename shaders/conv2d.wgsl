@@ -1,37 +1,43 @@
-// Convolution (cross-correlation, as ONNX Conv) of x [N, H, W, C] with filters w [K, R, S, CG] in GROUPS groups of CG channels and KG filters:
+// Convolution (a cross-correlation, as ONNX Conv) of x [N, H, W, C] with filters w [K, R, S, CG]. There are GROUPS
+// groups, each of CG channels and KG filters:
 //   y[n, oh, ow, k]     = act(b[k] + sum over r, s, c of x[n, ih, iw, g CG + c] * w[k, r, s, c]),  g = k / KG,
-//   dx[n, ih, iw, c]    = sum over r, s, k of dy[n, oh, ow, k] * w[k, r, s, c]  of c's group, times f' of y_in where x = f(…) = y_in,
+//   dx[n, ih, iw, c]    = sum over r, s and the filters k of c's group of dy[n, oh, ow, k] * w[k, r, s, c],
+//                         times f' of y_in where an activation f made x,
 //   dw[k, r, s, c]      = sum over n, oh, ow of dy[n, oh, ow, k] * x[n, ih, iw, g CG + c],
-// where ih = oh STRIDE_H + r DILATION_H - PAD_H and iw alike. Cells outside of x are 0.
-// One invocation computes a tile of outputs in registers: TP pixels by TK filters (forward), TP pixels by TC channels (grad_input),
-// TK filters by TJ taps (grad_weight). `…_vec4` entries move four channels at once; their channel counts and tiles are in fours.
-// Pixels, filters and channels past the end are computed from the last real one and not stored.
+// where ih = oh STRIDE_H + r DILATION_H - PAD_H, and iw likewise. Cells outside of x are 0.
+// One invocation computes a tile of outputs in registers:
+// - forward: TP pixels by TK filters
+// - grad_input: TP pixels by TC channels
+// - grad_weight: TK filters by TJ weights of each
+//
+// CG and C count channels in F, as do TC and TJ. Past the end, the
+// last real pixel, filter or channel is computed again and not stored.
 #import step
 #import activation
 #import taps
 
-override CG: u32 = 1u;     // channels of a group, or fours of them
+override CG: u32 = 1u;     // channels of a group, in F
 override KG: u32 = 1u;     // filters of a group
-override BIAS: u32 = 0u;   // 1: add b; 2: b holds K factors behind, by which sums are multiplied first
+override BIAS: u32 = 0u;   // 1 adds b; 2 first multiplies the sum by one of the K factors that lie behind the K biases in b
 override TP: u32 = 1u;
 override TK: u32 = 1u;
 override TC: u32 = 1u;
 override TJ: u32 = 1u;
-override CHUNK: u32 = 1u;  // steps of the innermost loop unrolled, so that all loops together stay under 65,535 iterations
-override STEP_H: u32 = 1u; // grad_input: every STEP_H-th row of taps meets the same input row
+override CHUNK: u32 = 1u;  // steps of the innermost loop that are unrolled, so that all loops together stay under 65,535 iterations
+override STEP_H: u32 = 1u; // grad_input: a cell of x meets every STEP_H-th row of taps and every STEP_W-th column
 override STEP_W: u32 = 1u;
-override PARTS: u32 = 1u;  // grad_weight: partial sums
-override WEIGHTS: u32 = 1u; // of all filters
+override PARTS: u32 = 1u;  // grad_weight: number of partial sums
+override WEIGHTS: u32 = 1u; // weights of all filters
 override BIASES: u32 = 1u;
 
 const C: u32 = GROUPS * CG;
 const K: u32 = GROUPS * KG;
-const K_TILES: u32 = (KG + TK - 1u) / TK; // of a group
-const C_TILES: u32 = (CG + TC - 1u) / TC; // of a group
-const J: u32 = R * S * CG;                // taps of a filter
+const K_TILES: u32 = (KG + TK - 1u) / TK; // tiles of a group's filters
+const C_TILES: u32 = (CG + TC - 1u) / TC; // tiles of a group's channels, for grad_input
+const J: u32 = R * S * CG;                // weights of a filter, in F
 const J_TILES: u32 = (J + TJ - 1u) / TJ;
 
-// The offset of a cell in an image of H x W pixels of C channels, moved inside where it lies outside.
+// The offset in x of a cell of an image. A cell outside is moved to the nearest one inside.
 fn cell(h: i32, w: i32) -> u32 {
     return (u32(clamp(h, 0, i32(H) - 1)) * W + u32(clamp(w, 0, i32(W) - 1))) * C;
 }
@@ -42,7 +48,7 @@ fn inside(h: i32, w: i32) -> bool {
 
 @group(0) @binding(1) var<storage, read> x: array<F>;
 @group(0) @binding(2) var<storage, read> w: array<F>;
-@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias w again, ignored
+@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias, w is bound again and ignored
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 // One invocation computes TP pixels of TK filters.
@@ -110,18 +116,19 @@ fn forward(id: Invocation) {
 
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<F>;
-@group(0) @binding(4) var<storage, read> y_in: array<F>; // without an activation before any other operand, ignored
+@group(0) @binding(4) var<storage, read> y_in: array<F>; // if no activation made x, any other operand is bound and ignored
 
 const PHASES: u32 = STRIDE_H * STRIDE_W;
-const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
+const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of x in a phase
 const PW: u32 = (W + STRIDE_W - 1u) / STRIDE_W;
 
-// The offset of an output pixel, moved inside where it lies outside.
+// The offset in dy of an output pixel. A pixel outside is moved to the nearest one inside.
 fn pixel(h: i32, w: i32) -> u32 {
     return (u32(clamp(h, 0, i32(OH) - 1)) * OW + u32(clamp(w, 0, i32(OW) - 1))) * K;
 }
 
-// One invocation computes TC channels of TP input pixels of one phase: those of equal remainders by the strides, which meet the same taps.
+// One invocation computes TC channels of TP input pixels of one phase. The pixels of a phase leave the same remainders
+// when divided by the strides, so they meet the same taps.
 @compute @workgroup_size(WG)
 fn grad_input(id: Invocation) {
     let i = flat_index(id);
@@ -191,7 +198,8 @@ fn grad_input(id: Invocation) {
 @group(0) @binding(2) var<storage, read> x_in: array<F>;
 @group(0) @binding(3) var<storage, read_write> partial: array<F>;
 
-// One invocation sums one of PARTS ranges of the output pixels for TK filters and TJ taps (r, s, c): a tile of partial[part, k, r, s, c].
+// One invocation computes a tile of partial[part, k, r, s, c]: TK filters
+// by TJ weights, summed over one of PARTS ranges of the output pixels.
 @compute @workgroup_size(WG)
 fn grad_weight(id: Invocation) {
     let i = flat_index(id);
@@ -253,7 +261,7 @@ fn grad_weight(id: Invocation) {
 @group(0) @binding(3) var<storage, read> bias_parts_in: array<f32>;
 @group(0) @binding(4) var<storage, read_write> db: array<f32>;
 
-// One invocation adds the partial sums of one weight or, behind them, of one bias, in order.
+// One invocation adds the partial sums, in order, of one weight or of one bias. The biases come after all weights.
 @compute @workgroup_size(WG)
 fn grad_weight_bias_sum(id: Invocation) {
     let i = flat_index(id);

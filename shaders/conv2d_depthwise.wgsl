@@ -1,24 +1,25 @@
-// Convolution with a filter for each channel (GROUPS = C = K, in fours; formulas in conv2d.wgsl), four channels at once:
-//   wt[r, s, c]   = w[c, r, s], so that four channels of a tap lie together;
-//   y, dx, dw     as of conv2d.wgsl, with C and c in fours.
-// One invocation computes TP or TD neighbours of one row, so that weights are loaded once for all of them and cells of x or dy that their taps
-// share once, too: of the columns under a row of taps each is loaded once, and which one a tap meets is known when the code is compiled.
-// Columns outside of x or dy are read from inside and count as 0.
+// Convolution with one filter for each channel: GROUPS = C = K, a multiple of four. conv2d.wgsl has the formulas.
+//   wt[r, s, c]   = w[c, r, s], so that the weights of four channels lie together
+//   x, y, dx, dw  as in conv2d.wgsl, read and stored as vec4s: here C and c count vec4s of channels
+// One invocation computes four channels of TP neighbours in a row of y, or of TD neighbours in a row of dx. So a weight
+// is loaded once for all of them. A cell of x or dy that several taps share is loaded once, too: each column under a
+// row of taps is. Which column a tap meets is known when the code is compiled. Columns outside of x or dy are read from
+// inside and count as 0.
 #import step
 #import activation
 #import taps
 #import texel
 
-override C: u32 = 1u;       // channels, in fours
-override TP: u32 = 1u;      // cells of a row of y
-override TD: u32 = 1u;      // cells of a row of dx, whole strides
-override TILES: u32 = 1u;   // of a row
+override C: u32 = 1u;       // channels, in vec4s
+override TP: u32 = 1u;      // cells of a row of y that one invocation computes
+override TD: u32 = 1u;      // cells of a row of dx that one invocation computes, a multiple of the stride
+override TILES: u32 = 1u;   // invocations that share a row
 override X_COLUMNS: u32 = 1u; // columns of x under the windows of TP cells of y
 override D_COLUMNS: u32 = 1u; // columns of dy whose windows hold one of TD cells of dx
-override FIRST_COLUMN: i32 = 0; // the first of these, relative to the first cell divided by the stride
-override BIAS: u32 = 0u;    // 1: add b; 2: b holds C factors behind, by which sums are multiplied first
-override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
-override PARTS: u32 = 1u;   // grad_weight: partial sums
+override FIRST_COLUMN: i32 = 0; // the first of these columns, relative to (the first cell of dx) / STRIDE_W
+override BIAS: u32 = 0u;    // 1 adds b; 2 first multiplies the sum by one of the C factors that lie behind the C biases in b
+override STEP_H: u32 = 1u;  // grad_input: a cell of x meets every STEP_H-th row of taps
+override PARTS: u32 = 1u;   // grad_weight: number of partial sums
 override TEXTURES: u32 = 0u; // 1: x, wt and dy are read from textures (lib/texel.wgsl)
 
 @group(0) @binding(1) var<storage, read> w: array<f32>;
@@ -35,12 +36,12 @@ fn transpose(id: Invocation) {
 
 @group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> wt4: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> b4: array<vec4<f32>>; // without a bias wt again, ignored
+@group(0) @binding(3) var<storage, read> b4: array<vec4<f32>>; // without a bias, wt is bound again and ignored
 @group(0) @binding(4) var<storage, read_write> y4: array<vec4<f32>>;
 @group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var wt_image: texture_storage_2d<rgba32float, read>;
 
-// Cell (h, w) of x in image n, or 0 outside of it.
+// Cell (h, w) of x in image n; 0 outside of the image.
 fn cell(n: u32, h: i32, w: i32, c: u32) -> vec4<f32> {
     let inside = h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
     let at = ((n * H + u32(select(0, h, inside))) * W + u32(select(0, w, inside))) * C + c;
@@ -50,7 +51,7 @@ fn cell(n: u32, h: i32, w: i32, c: u32) -> vec4<f32> {
     }
 }
 
-// Tap t of four channels.
+// The weights of four channels at tap t.
 fn tap(t: u32, c: u32) -> vec4<f32> {
     switch TEXTURES {
         case 1u: { return textureLoad(wt_image, texel(FIRST + t * C + c)); }
@@ -58,7 +59,7 @@ fn tap(t: u32, c: u32) -> vec4<f32> {
     }
 }
 
-// One invocation computes TP columns of a row of y, four channels.
+// One invocation computes TP columns of a row of y, in four channels.
 @compute @workgroup_size(WG)
 fn forward(id: Invocation) {
     let i = flat_index(id);
@@ -97,14 +98,14 @@ fn forward(id: Invocation) {
 
 @group(0) @binding(5) var<storage, read> dy4: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>; // without an activation before any other operand, ignored
+@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>; // if no activation made x, any other operand is bound and ignored
 
-// So many strides that no difference of columns and taps is below 0.
+// As many strides as must be added so that no difference of columns and taps is negative.
 const AHEAD: u32 = S * DILATION_W;
 
 @group(0) @binding(5) var dy: texture_storage_2d<rgba32float, read>;
 
-// Cell (h, w) of dy in image n, or 0 outside of it.
+// Cell (h, w) of dy in image n; 0 outside of the image.
 fn pixel(n: u32, h: i32, w: i32, c: u32) -> vec4<f32> {
     let inside = h >= 0 && h < i32(OH) && w >= 0 && w < i32(OW);
     let at = ((n * OH + u32(select(0, h, inside))) * OW + u32(select(0, w, inside))) * C + c;
@@ -114,7 +115,7 @@ fn pixel(n: u32, h: i32, w: i32, c: u32) -> vec4<f32> {
     }
 }
 
-// One invocation computes TD columns of a row of dx, four channels.
+// One invocation computes TD columns of a row of dx, in four channels.
 @compute @workgroup_size(WG)
 fn grad_input(id: Invocation) {
     let i = flat_index(id);
@@ -155,7 +156,8 @@ fn grad_input(id: Invocation) {
 
 @group(0) @binding(3) var<storage, read_write> partial4: array<vec4<f32>>;
 
-// One invocation sums one of PARTS ranges of the tiles of TP columns of y for all taps of four channels: partial[part, r, s, c].
+// One invocation computes partial[part, r, s, c] for all taps of four
+// channels. A part is one of PARTS ranges of the tiles of TP columns of y.
 @compute @workgroup_size(WG)
 fn grad_weight(id: Invocation) {
     let i = flat_index(id);

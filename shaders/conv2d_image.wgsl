@@ -1,37 +1,43 @@
-// Convolution for software adapters (conv2d.wgsl has the formulas): implicit GEMMs whose operands come from textures, four elements a
-// load (lib/texel.wgsl), and are shared by the lanes of a subgroup. One workgroup is one subgroup and computes one tile; with LANES = 8:
-//   forward:     8 MG pixels x 8 NG filters, a lane holding one filter of each 8, or four of each 32; sums over taps and channels, four channels
-//                a step;
-//   grad_input:  8 MG pixels x 32 NG channels, a lane holding four channels of each 32; sums over taps and filters, four filters a step
-//                (where channels are few, RL lanes share the same ones and each holds one row in RL);
-//   grad_weight: 4 ML MG filters x 32 NG weights, a lane holding four weights of each 32; sums over a part of the pixels, one a step.
-// Rows are loaded one (grad_weight: four) a lane and handed round by subgroupShuffle from a constant lane. Rows and columns past the
-// end are those of the last real one, computed and stored again. Every tile is in named variables, there is no branch in the hot
-// loops, and the order of sums is fixed. Sums are stored in a loop, the last variables' first, while the others move up: drivers take
-// long over each store. So rows stand in their variables from the last to the first. Channels of x and w, and filters of dy, are padded
-// with zeros to whole texels.
+// Convolution for software adapters: implicit GEMMs. conv2d.wgsl has the formulas. Operands come from textures, four
+// elements a load (lib/texel.wgsl). The lanes of a subgroup share what they load. Channels of x and w, and filters of
+// dy, are padded with zeros to whole texels.
+// One workgroup is one subgroup. It computes one tile of the output. With LANES = 8:
+// - forward: 8 MG pixels x 8 NG filters. For each 8 filters a lane holds one, or for each 32 filters four. Sums run
+//   over taps and channels, four channels a step.
+// - grad_input: 8 MG pixels x 32 NG channels. For each 32 channels a lane holds
+//   four. Sums run over taps and filters, four filters a step. Where channels are
+//   few, RL lanes hold the same channels, and each of them holds one pixel in RL.
+// - grad_weight: 4 ML MG filters x 32 NG weights. For each 32 weights a
+//   lane holds four. Sums run over a part of the pixels, one pixel a step.
+//
+// "Rows" below are the rows of the output matrix: pixels, or in grad_weight filters. Each lane loads one row (in
+// grad_weight four). subgroupShuffle hands a row from its lane, which is a constant, to all lanes. Past the end, the
+// last real row or column is computed and stored again.
+// The tile lies in named variables, there is no branch in the hot loops, and the order of sums is fixed.
+// Drivers take long to compile each store. So sums are stored in a loop: it stores the last variables' sums, and then
+// all others move up. That is why rows stand in their variables from the last to the first.
 #import step
 #import activation
 #import texel
 #import taps
 
-override LANES: u32 = 8u;   // of a subgroup, which is a workgroup
+override LANES: u32 = 8u;   // lanes of a subgroup, which is a workgroup
 override CG: u32 = 1u;      // channels of a group
-override KG: u32 = 1u;      // filters of a group that the weights hold
-override K: u32 = 1u;       // filters in all
-override FIRST_K: u32 = 0u; // the first filter that the weights hold
-override BIAS: u32 = 0u;    // 1: add b; 2: b holds K factors behind, by which sums are multiplied first; grad_weight: sum dy too
-override ADD: u32 = 0u;     // grad_input: 1 adds to what dx holds
+override KG: u32 = 1u;      // filters of a group that w holds
+override K: u32 = 1u;       // filters of y and dy, of all groups
+override FIRST_K: u32 = 0u; // the first filter that w holds
+override BIAS: u32 = 0u;    // 1 adds b; 2 first multiplies by one of the K factors behind the K biases in b; grad_weight: 1 also sums dy
+override ADD: u32 = 0u;     // grad_input: 1 adds the result to what dx holds
 override MG: u32 = 1u;
 override ML: u32 = 1u;
 override NG: u32 = 1u;
-override CL: u32 = 8u;      // grad_input: lanes that hold different columns, and rows of a lane for each load
+override CL: u32 = 8u;      // grad_input: lanes that hold different columns; also rows that a lane computes for each load
 override UNROLL: u32 = 1u;  // steps of the innermost loop in one iteration
-override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
+override STEP_H: u32 = 1u;  // grad_input: a cell of x meets every STEP_H-th row of taps and every STEP_W-th column
 override STEP_W: u32 = 1u;
-override PARTS: u32 = 1u;   // grad_weight: partial sums
-override STORES: u32 = 1u;  // forward: elements of a lane's NG filters. L is 4 where it stores four neighbours of its output at once
-override SPREAD: u32 = 0u;  // 1: neighbours in a tile are the same pixel of several images, 0: pixels of an image
+override PARTS: u32 = 1u;   // grad_weight: number of partial sums
+override STORES: u32 = 1u;  // forward: stores for a lane's NG filters: NG / L. L is 4 where a lane stores four neighbouring outputs at once
+override SPREAD: u32 = 0u;  // 1: neighbours in a tile are the same pixel of several images; 0: they are pixels of one image
 
 const C: u32 = GROUPS * CG;
 const CT: u32 = (CG + 3u) / 4u;             // texels of a group's channels
@@ -40,17 +46,18 @@ const XT: u32 = GROUPS * CT;                // texels of a pixel of x
 const YT: u32 = (K + 3u) / 4u;              // texels of a pixel of dy
 const JT: u32 = R * S * CT;                 // texels of a filter
 const K_TILES: u32 = (KG + LANES * NG - 1u) / (LANES * NG);
-const RL: u32 = LANES / CL;                    // lanes that hold the same columns for different rows
+const RL: u32 = LANES / CL;                    // lanes that hold the same columns, each for other rows
 const C_TILES: u32 = (CT + CL * NG - 1u) / (CL * NG);
 const F_TILES: u32 = (KT + ML * MG - 1u) / (ML * MG);
 const J_TILES: u32 = (JT + LANES * NG - 1u) / (LANES * NG);
 
 @group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any buffer, ignored
+@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias, any buffer is bound and ignored
 @group(0) @binding(4) var<storage, read_write> y: array<F>;
 
-// Filter `n` of a lane, of those from `first` on: one of each LANES, or four neighbours of each 4 LANES.
+// Filter `n` of a lane. The tile's filters begin at `first`. A lane
+// has one of each LANES filters, or four neighbours of each 4 LANES.
 fn filter_of(first: u32, lane: u32, n: u32) -> u32 {
     return min(first + n / L * (L * LANES) + lane * L, KG - L) + n % L;
 }
@@ -65,12 +72,12 @@ fn put_y(row: u32, k: array<u32, NG>, sums: array<f32, NG>) {
 #end
 }
 
-// The functions keep the unrolled code short, of which naga's time is a square; drivers inline them.
+// A function, because naga's time grows with the square of the unrolled code. Drivers inline it.
 fn add_dot(sum: f32, a: vec4<f32>, b: vec4<f32>) -> f32 {
     return sum + a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
 }
 
-// The image of a tile's pixel `m`, and its number in the image, of `pixels`.
+// Pixel `m` of all: its image, and its number in the image. An image has `pixels` of them.
 fn pixel(m: u32, pixels: u32) -> vec2<u32> {
     switch SPREAD {
         case 1u: { return vec2<u32>(m % step.n, m / step.n); }
@@ -78,7 +85,7 @@ fn pixel(m: u32, pixels: u32) -> vec2<u32> {
     }
 }
 
-// Rows and columns of taps that one of the pixels `first` to `last` has inside.
+// The rows and columns of taps that lie inside of x for at least one of the pixels `first` to `last` of an image.
 fn taps_of_tile(first: u32, last: u32, rows: ptr<function, vec2<u32>>, columns: ptr<function, vec2<u32>>) {
     *rows = inside_axis(first / OW * STRIDE_H, last / OW * STRIDE_H, DILATION_H, R, PAD_H, H);
     let same = first / OW == last / OW;
@@ -181,17 +188,17 @@ fn forward(id: Invocation) {
 
 @group(0) @binding(1) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> dx: array<F>;
-@group(0) @binding(4) var<storage, read> y_in: array<F>; // without an activation before any buffer, ignored
+@group(0) @binding(4) var<storage, read> y_in: array<F>; // if no activation made x, any buffer is bound and ignored
 
 const PHASES: u32 = STRIDE_H * STRIDE_W;
-const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
+const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of x in a phase
 const PW: u32 = (W + STRIDE_W - 1u) / STRIDE_W;
 
 fn add_product(sum: vec4<f32>, a: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>) -> vec4<f32> {
     return sum + a.x * b0 + a.y * b1 + a.z * b2 + a.w * b3;
 }
 
-// Four channels from c on of the pixel that begins at `to`.
+// Stores four channels of dx, from channel c on, of the pixel that begins at `to`.
 fn put_dx(to: u32, c: u32, sum: vec4<f32>) {
 #for q in 0..BLOCK
     if L == 4u || c + $qu < CG {
@@ -202,21 +209,22 @@ fn put_dx(to: u32, c: u32, sum: vec4<f32>) {
 #end
 }
 
-// The row of each LANES that is number `l` of a lane's.
+// Which row of the tile's LANES rows is number `l` of those that this lane computes.
 fn row_of_lane(l: u32, lane: u32) -> u32 {
     return select(l, l * RL + lane / CL, RL > 1u);
 }
 
 const NOWHERE: u32 = 0xffffffffu;
 
-// Of the taps `taps`, every `every`-th, those by which one of the inputs `first` to `last` of an axis meets an output.
+// Of every `every`-th tap of the range `taps`, those by which a cell in `first` to `last` of an axis meets an output.
 fn taps_met(first: u32, last: u32, pad: u32, dilation: u32, reach: u32, every: u32, taps: vec2<u32>) -> vec2<u32> {
     let start = (max(first + pad + dilation, reach) - reach) / dilation;
     let skipped = (max(start, taps.x) - taps.x + every - 1u) / every * every;
     return vec2<u32>(taps.x + skipped, min(taps.y, (last + pad) / dilation + 1u));
 }
 
-// Leaves of rows and columns of taps those by which one of the cells `first` to `last` of a phase meets an output.
+// Keeps of rows and columns of taps those by which at least one
+// of the cells `first` to `last` of a phase meets an output.
 fn met_by_tile(first: u32, last: u32, phase_h: u32, phase_w: u32, rows: ptr<function, vec2<u32>>, columns: ptr<function, vec2<u32>>) {
     let top = first / PW * STRIDE_H + phase_h;
     let bottom = last / PW * STRIDE_H + phase_h;
@@ -227,7 +235,8 @@ fn met_by_tile(first: u32, last: u32, phase_h: u32, phase_w: u32, rows: ptr<func
     *columns = taps_met(left, right, PAD_W, DILATION_W, OW * STRIDE_W, STEP_W, *columns);
 }
 
-// The pixels of a tile are of one phase: those of equal remainders by the strides, which meet the same taps.
+// All pixels of a tile belong to one phase: they leave the same
+// remainders when divided by the strides, so they meet the same taps.
 @compute @workgroup_size(WG)
 fn grad_input(id: Invocation) {
     let lane = id.local;
@@ -243,7 +252,7 @@ fn grad_input(id: Invocation) {
     let phase_h = phase / STRIDE_W;
     let phase_w = phase % STRIDE_W;
 #for l in 0..CL
-    let from_$l = row_of_lane(CL - 1u - $lu, lane); // constant but where lanes share columns
+    let from_$l = row_of_lane(CL - 1u - $lu, lane); // a constant, unless lanes share columns
 #end
 #for m in 0..MG
     let m_$m = pixel(min(m0 + lane * MG + $mu, cells - 1u), PH * PW);
@@ -321,7 +330,7 @@ fn grad_input(id: Invocation) {
 #end
             let to = subgroupShuffle(place_$m, row);
             let real = (H % STRIDE_H == 0u && W % STRIDE_W == 0u) || to != NOWHERE;
-            // What is stored again must not be added again.
+            // A row or column that is stored twice must not be added twice.
             if real && (ADD == 0u || m0 + row * MG + $mu < cells) {
 #for n in 0..NG
                 if ADD == 0u || c0 + CL * $nu < CT {
@@ -336,9 +345,9 @@ fn grad_input(id: Invocation) {
 
 @group(0) @binding(2) var x_in: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<F>;
-@group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // without a bias nothing is written
+@group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // written only if there is a bias
 
-// Four channels from c on of the tap that begins at `to`.
+// Stores four channels, from channel c on, of the tap that begins at `to`.
 fn put_partial(to: u32, c: u32, sum: vec4<f32>) {
 #for q in 0..BLOCK
     if L == 4u || c + $qu < CG {
@@ -378,7 +387,8 @@ fn grad_weight(id: Invocation) {
 #end
 #end
 #end
-    // Pixels whose windows lie over padding at the one tap of a tile add nothing, but to the bias.
+    // Where a tile holds one tap only, pixels for which this tap
+    // lies over padding add nothing to dw. They do add to the bias.
     let all = !ONE_TAP || (BIAS != 0u && tile % J_TILES == 0u);
     let tap = j0 / CT;
     let down = tap / S * DILATION_H;

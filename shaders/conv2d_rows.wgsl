@@ -1,24 +1,28 @@
-// Convolution of few channels for software adapters (conv2d.wgsl has the formulas, lib/rows.wgsl what a lane takes):
-//   products:     y from x and w, or, where OUT says so, dx from dy in the place of x and turned weights in the place of w (stride 1);
-//                 LANES stretches x KT filters, a lane loading the weights of one filter, which are handed round by subgroupShuffle;
-//   forward_held: y where kernels are small: a lane loads all rows of x under its cells once, for all filters, four after four;
-//   forward_each: the same with the sums of one filter at a time, where four of them are too much code;
-//   forward_wide: y of up to 4 LANES filters where kernels are small: a lane has four filters of its own, whose weights it keeps, and all
-//                 lanes take the same RUN stretches one after the other.
-// Stretches past the end are the last one, computed and stored again. The order of sums is fixed.
+// Convolution of few channels for software adapters. conv2d.wgsl
+// has the formulas; lib/rows.wgsl says what a lane takes.
+// - products: y from x and w; or, where OUT is 1, dx of a convolution of stride 1, with dy in
+//   the place of x and turned weights in that of w. A tile is LANES stretches x KT filters.
+//   Each lane loads the weights of one filter, and subgroupShuffle hands them round.
+// - forward_held: y, where kernels are small. A lane loads all rows of x
+//   under its cells once, for all filters, and takes four filters at a time.
+// - forward_each: the same, but with one filter at a time, where the code for four would be too long.
+// - forward_wide: y, where kernels are small and there are up to 4 LANES filters. Each lane has four filters of its own
+//   and keeps their weights. All lanes take the same RUN stretches, one after the other.
+//
+// Past the end, the last stretch is computed and stored again. The order of sums is fixed.
 #import rows
 
-override SPREAD: u32 = 0u;  // products: 1: neighbouring lanes take the same stretch of several images, 0: stretches of an image
-override OUT: u32 = 0u;     // products: 0: y, 1: dx
-override WT: u32 = 1u;      // texels of a row of taps; of held rows: of the weights of KT filters
+override SPREAD: u32 = 0u;  // products: 1: neighbouring lanes take the same stretch of several images; 0: they take stretches of one image
+override OUT: u32 = 0u;     // products: 0 computes y, 1 computes dx
+override WT: u32 = 1u;      // products: texels of the weights in a row of taps; forward_held, forward_each: of the weights of KT filters
 override RUN: u32 = 1u;     // forward_wide: stretches of a workgroup
-override HT: u32 = 1u;      // of held rows: texels of x under TP cells: R T
-override TAPS: u32 = 1u;    // the same: weights of a filter: R S C
-override LW: u32 = 1u;      // the same: WT / LANES, rounded up
+override HT: u32 = 1u;      // forward_held, forward_each: texels of x that a lane holds: R T
+override TAPS: u32 = 1u;    // weights of a filter: R S C
+override LW: u32 = 1u;      // forward_held, forward_each: WT / LANES, rounded up
 
 @group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
 
-// Adds to each sum the products of a row of taps of one filter with a window.
+// Adds to the sum of each cell the products of one row of taps of one filter.
 fn add_taps(sum: ptr<function, array<f32, TP>>, taps: array<f32, TERMS>) {
 #for j in 0..TERMS
 #for p in 0..TP
@@ -32,7 +36,7 @@ fn place(tile: u32, lane: u32) -> Place {
     return Place(stretch / TILES, stretch % TILES * TP, tile % K_TILES * KT);
 }
 
-// Which stretch of the batch is number `i` in the order of lanes.
+// The number of a stretch in the batch, if `i` is its number in the order of lanes.
 fn stretch_of(i: u32) -> u32 {
     switch SPREAD {
         case 1u: { return i % step.n * (OH * TILES) + i / step.n; }
@@ -40,7 +44,7 @@ fn stretch_of(i: u32) -> u32 {
     }
 }
 
-// The rows of taps that the stretches of a tile have inside: the first, and the one behind the last.
+// The rows of taps that lie inside of x for at least one stretch of a tile: the first, and the one behind the last.
 fn rows_of_tile(tile: u32) -> vec2<u32> {
     switch SPREAD {
         case 1u: { return rows_inside(tile / K_TILES * LANES, min(tile / K_TILES * LANES + LANES - 1u, OH * TILES * step.n - 1u)); }
@@ -103,7 +107,7 @@ fn products(id: Invocation) {
     put(at);
 }
 
-@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any buffer, ignored
+@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias, any buffer is bound and ignored
 @group(0) @binding(4) var<storage, read_write> y: array<F>;
 
 fn bias(k: u32) -> f32 {
@@ -114,7 +118,7 @@ fn factor(k: u32) -> f32 {
     return select(1.0, b[select(0u, K + k, BIAS == 2u)], BIAS == 2u);
 }
 
-// Whether element `q` of a tile belongs to a real filter: the last tile may have fewer.
+// Whether element `q` of a tile belongs to a filter. The last tile may have fewer filters.
 fn is_real(at: Place, q: u32) -> bool {
     return K % KT == 0u || at.k + L * q % KT < K;
 }
@@ -142,7 +146,7 @@ fn put_y(at: Place) {
 #end
 }
 
-@group(0) @binding(3) var<storage, read> y_in: array<F>; // without an activation before any buffer, ignored
+@group(0) @binding(3) var<storage, read> y_in: array<F>; // if no activation made x, any buffer is bound and ignored
 @group(0) @binding(4) var<storage, read_write> dx: array<F>;
 
 fn put_dx(at: Place) {
@@ -183,7 +187,7 @@ fn hold(stretch: u32) {
 #end
 }
 
-// The weights of filters k KT and on.
+// The weights of KT filters, from filter k KT on.
 fn weights(k: u32, lane: u32) -> array<vec4<f32>, WT> {
 #for i in 0..LW
     let mine_$i = textureLoad(w, texel(FIRST + k * WT + min($iu * LANES + lane, WT - 1u)));
@@ -200,7 +204,7 @@ fn weights(k: u32, lane: u32) -> array<vec4<f32>, WT> {
     );
 }
 
-// What lane 0 to 3 have.
+// The values of the lanes 0 to 3.
 fn four_lanes(v: f32) -> vec4<f32> {
     return vec4<f32>(subgroupShuffle(v, 0u), subgroupShuffle(v, 1u), subgroupShuffle(v, 2u), subgroupShuffle(v, 3u));
 }
@@ -281,7 +285,7 @@ fn forward_each(id: Invocation) {
     }
 }
 
-var<private> filters: array<vec4<f32>, TAPS>; // four weights of each tap
+var<private> filters: array<vec4<f32>, TAPS>; // of each tap, the weights of the lane's four filters
 
 fn dot_wide(met: array<f32, TAPS>) -> vec4<f32> {
     var sum = vec4<f32>();
@@ -326,7 +330,7 @@ fn forward_wide(id: Invocation) {
 @group(0) @binding(1) var<storage, read> w_in: array<f32>;
 @group(0) @binding(2) var<storage, read_write> turned: array<f32>;
 
-// One invocation moves one element: weights [K, TAPS] with the filters innermost.
+// One invocation moves one weight: turned[TAPS, K] from w_in [K, TAPS].
 @compute @workgroup_size(WG)
 fn transpose(id: Invocation) {
     let i = flat_index(id);
@@ -335,8 +339,9 @@ fn transpose(id: Invocation) {
     }
 }
 
-// One invocation moves one element: turned[k, r, (s, c)] = w[c, R-1-r, S-1-s, k], rows of taps in whole texels. K and C are those of the
-// convolution that computes dx: channels and filters of the one that w belongs to.
+// One invocation moves one weight: turned[k, r, (s, c)] = w[c, R-1-r, S-1-s, k].
+// A row of taps fills whole texels. K and C are those of the convolution that
+// computes dx: the channels and the filters of the convolution that w belongs to.
 @compute @workgroup_size(WG)
 fn turn(id: Invocation) {
     let i = flat_index(id);

@@ -1,18 +1,19 @@
-// Gradient by the weights of a convolution of few channels for software adapters (conv2d.wgsl has the formulas, lib/rows.wgsl what a lane
-// takes), sums over a part of the stretches, in a fixed order:
-//   grad_weight:      KT filters x RT rows of taps, sums within each lane, of stretches of its own, then over lanes; stretches past the end
-//                     count as 0;
-//   grad_weight_wide: the same where filters are many: a lane has four of its own, and all take the same stretch.
+// dw of a convolution of few channels, for software adapters. conv2d.wgsl has the formulas; lib/rows.wgsl says what a
+// lane takes. Each workgroup sums over a part of the stretches, in a fixed order.
+// - grad_weight: KT filters x RT rows of taps. Each lane sums over stretches of its own; at the end come sums over the
+//   lanes. Stretches past the end count as 0.
+// - grad_weight_wide: the same where there are many filters. Each lane
+//   has four filters of its own, and all lanes take the same stretch.
 #import rows
 
 override RT: u32 = 1u;      // rows of taps of a tile
-override PARTS: u32 = 1u;   // partial sums
+override PARTS: u32 = 1u;   // number of partial sums
 override QUADS: u32 = 2u;   // LANES / 4
 override SHARES: u32 = 1u;  // TERMS / LANES, rounded up
 
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // without a bias nothing is written
+@group(0) @binding(4) var<storage, read_write> bias_partial: array<f32>; // written only if there is a bias
 
 // What a workgroup computes: the first filter, the step of channels, the first row of taps, the part of the stretches.
 struct Share {
@@ -29,7 +30,7 @@ fn share_of(tile: u32) -> Share {
 
 var<private> cells: array<vec4<f32>, DT>;
 
-// Adds to sum j the products of TP cells of dy with what tap j of each meets.
+// Adds to sum j, for each of TP cells, the product of dy with the element of x under weight j.
 fn add_cells(sum: ptr<function, array<f32, TERMS>>, mine: array<f32, TP>) {
 #for j in 0..TERMS
 #for p in 0..TP
@@ -50,7 +51,7 @@ fn across(v: f32) -> f32 {
     return sum;
 }
 
-// The sum over all lanes of the value whose number is the lane's.
+// For a lane: the sum over all lanes of `values` at this lane's number.
 fn totals(lane: u32, values: array<f32, LANES>) -> f32 {
     var total = across(values[0]);
 #for l in 1..LANES
@@ -106,7 +107,7 @@ fn grad_weight(id: Invocation) {
 #end
 #end
     }
-    // Each lane stores a term of each LANES.
+    // Each lane stores every LANES-th term.
 #for f in 0..KT
 #for r in 0..RT
     {
@@ -188,7 +189,7 @@ fn grad_weight_wide(id: Invocation) {
     if k >= K {
         return;
     }
-    // The last variable's sum first, while the others move up: a driver takes long over each store.
+    // Stores the last variable's sum, then moves all others up: drivers take long to compile each store.
     for (var left = min(RT * TERMS, RT * TERMS * stretches); left > 0u; left -= 1u) {
         var v = vec4<f32>();
 #for r in 0..RT

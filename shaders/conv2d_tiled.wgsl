@@ -1,14 +1,15 @@
-// Convolution for GPUs by tiles in workgroup memory (lib/conv2d_tiles.wgsl says how). L is 4 where channels and filters of a group, and where dy
-// is read (grad_input, grad_weight) FIRST and K too, are multiples of four; else neighbours are read one by one. The reduction is flat over taps
-// and channels, so that three channels waste nothing.
+// Convolution for GPUs, by tiles in workgroup memory. lib/conv2d_tiles.wgsl says how. L is 4 where the channels and
+// filters of a group are multiples of four. Where dy is read (grad_input, grad_weight), FIRST and K must be, too. Else
+// L is 1 and neighbours are read one by one. Taps and channels are one flat reduction, so that three channels waste
+// nothing.
 #import conv2d_tiles
 
 @group(0) @binding(1) var<storage, read> x: array<F>;
 @group(0) @binding(2) var<storage, read> w: array<F>;
-@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias any other operand, ignored
+@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias, any other operand is bound and ignored
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<storage, read> dy: array<F>;
-@group(0) @binding(3) var<storage, read> y_in: array<F>; // without an activation before any other operand, ignored
+@group(0) @binding(3) var<storage, read> y_in: array<F>; // if no activation made x, any other operand is bound and ignored
 @group(0) @binding(6) var<storage, read_write> dx: array<F>;
 @group(0) @binding(7) var<storage, read_write> partial: array<F>;
 
@@ -17,7 +18,7 @@ fn x_element(corner: Corner, q: u32) -> F {
     return select(F(), x[(under(corner, t) + t % CG) / L], q < J && inside(corner, t));
 }
 
-// x under taps q … q + 3 of a window, 0 past the last.
+// x under the weights q … q + 3 of a filter; 0 past the last weight.
 fn x_four(corner: Corner, q: u32) -> vec4<f32> {
     return four_of(array<F, BLOCK>(
 #for k in 0..BLOCK
@@ -30,7 +31,7 @@ fn w_element(filter_k: u32, q: u32) -> F {
     return select(F(), w[(filter_k * J + min(q, J - L)) / L], q < J);
 }
 
-// Taps q … q + 3 of a filter, 0 past the last.
+// The weights q … q + 3 of a filter; 0 past the last.
 fn w_four(filter_k: u32, q: u32) -> vec4<f32> {
     return four_of(array<F, BLOCK>(
 #for k in 0..BLOCK
@@ -39,7 +40,7 @@ fn w_four(filter_k: u32, q: u32) -> vec4<f32> {
     ));
 }
 
-// dy of pixel `m` and filters k … k + 3 of the group, 0 from pixel `end` on.
+// dy of pixel `m` and the filters k … k + 3 of the group; 0 for m >= end.
 fn dy_rows(m: u32, end: u32, g: u32, k: u32) -> vec4<f32> {
     let at = min(m, OH * OW * step.n - 1u) * K + FIRST + g * KG;
     let four = four_of(array<F, BLOCK>(
@@ -55,7 +56,7 @@ fn dy_element(cell: Cell, taps: Taps, q: u32) -> F {
     return select(F(), dy[over(cell, tap) / L], q < taps.depth && meets(cell, tap));
 }
 
-// dy under steps q … q + 3 of the reduction of a cell, 0 past the last.
+// dy for the terms q … q + 3 of a cell's reduction; 0 past the last.
 fn dy_taps(cell: Cell, taps: Taps, q: u32) -> vec4<f32> {
     return four_of(array<F, BLOCK>(
 #for k in 0..BLOCK
@@ -64,12 +65,12 @@ fn dy_taps(cell: Cell, taps: Taps, q: u32) -> vec4<f32> {
     ));
 }
 
-// The factor of element `at` of dx.
+// What element `at` of dx is multiplied by: the derivative of the activation that made x.
 fn derivative(at: u32) -> F {
     return activate_grad_lanes(y_in[select(0u, at, ACTIVATION != 0u)]);
 }
 
-// Four numbers of dx from `at` on, of which `count` are in it.
+// Stores four elements of dx from `at` on, of which only the first `count` exist.
 fn dx_store(at: u32, count: u32, value: vec4<f32>) {
 #for k in 0..BLOCK
     if L == 4u || $k < count {
@@ -87,10 +88,10 @@ fn partial_store(at: u32, count: u32, value: vec4<f32>) {
 #end
 }
 
-override ITEMS: u32 = 1u; // elements of a sample
+override ITEMS: u32 = 1u; // elements of one sample, in F
 @group(0) @binding(1) var<storage, read> parts_in: array<F>;
 
-// The PARTS partial sums of element `i` of y or dx, added in order.
+// The sum, in order, of the PARTS partial sums of element `i` of y or dx.
 fn total(i: u32) -> F {
     var total = F();
     for (var part = 0u; part < PARTS; part += 1u) {
@@ -99,7 +100,7 @@ fn total(i: u32) -> F {
     return total;
 }
 
-// One invocation adds the partial sums of one number of y (L = 1).
+// One invocation adds the partial sums of one element of y (L is 1).
 @compute @workgroup_size(WG)
 fn sum(id: Invocation) {
     let i = flat_index(id);
@@ -118,21 +119,21 @@ fn sum_dx(id: Invocation) {
     }
 }
 
-// One workgroup computes LM TM pixels of 4 LN filters.
+// One workgroup computes LM TM pixels by 4 LN filters.
 @compute @workgroup_size(WG)
 fn forward(id: Invocation) {
     let lane = id.local;
     forward_tile(group_index(id), lane);
 }
 
-// One workgroup computes 4 LN channels of LM TM cells of one phase.
+// One workgroup computes LM TM cells of one phase by 4 LN channels.
 @compute @workgroup_size(WG)
 fn grad_input(id: Invocation) {
     let lane = id.local;
     grad_input_tile(group_index(id), lane);
 }
 
-// One workgroup computes 4 LN taps of LM TM filters, summed over one of PARTS ranges of the output pixels.
+// One workgroup computes LM TM filters by 4 LN weights, summed over one of PARTS ranges of the output pixels.
 @compute @workgroup_size(WG)
 fn grad_weight(id: Invocation) {
     let lane = id.local;

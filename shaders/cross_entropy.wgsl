@@ -1,12 +1,13 @@
-// Negative log-likelihood of targets q[n, c] = SMOOTHING / C, and 1 - SMOOTHING more where c is the label:
+// Negative log-likelihood. The targets are q[n, c] = SMOOTHING / C, plus 1 - SMOOTHING where c is the label:
 //   loss[n] = -Σ q[n, c] logp[n, c]; dlogp[n, c] = -dloss[n] q[n, c]
-// With log-softmax: loss[n] = log Σ exp(x[n, c]) - Σ q[n, c] x[n, c]; dx[n, c] = dloss[n] · (softmax(x)[n, c] - q[n, c]).
+// Fused with log-softmax:
+//   loss[n] = log Σ exp(x[n, c]) - Σ q[n, c] x[n, c]; dx[n, c] = dloss[n] · (softmax(x)[n, c] - q[n, c])
 #import step
 #import softmax
 
-override SMOOTHING: f32 = 0.0; // share of the target that all classes have together
+override SMOOTHING: f32 = 0.0; // label smoothing: the part of the target that is spread evenly over all classes
 
-// q where c is the label, and elsewhere.
+// q[n, c], for the label if `hot`, else for another class.
 fn target_of(hot: bool) -> f32 {
     return select(0.0, 1.0 - SMOOTHING, hot) + SMOOTHING / f32(L * C);
 }
@@ -15,7 +16,7 @@ fn target_of(hot: bool) -> f32 {
 @group(0) @binding(2) var<storage, read> labels: array<i32>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
 
-// Number `label` of the row that starts at element `row`.
+// logp at class `label` of the row that starts at element `row`.
 fn logp_of(row: u32, label: u32) -> f32 {
     return lane_of(logp[row + label / L], label % L);
 }
@@ -41,7 +42,7 @@ fn nll(id: Invocation) {
 @group(0) @binding(2) var<storage, read> dloss: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dlogp: array<F>;
 
-// The targets of element `c` of a row, times d.
+// d · q for element `c` of a row.
 fn targets(c: u32, label: u32, d: f32) -> F {
     return select(F(d * target_of(false)), F(d * target_of(true)), numbers(c) == U(label));
 }
@@ -56,7 +57,8 @@ fn nll_grad(id: Invocation) {
     }
 }
 
-// SMOOTHING times how far the mean of the row that starts at `row` lies below its largest number m; 0 without a loop where nothing is smoothed.
+// SMOOTHING · (m - mean of the row that starts at `row`), where m is the
+// row's largest number. Without smoothing it is 0 and costs no loop.
 fn spread_loss(row: u32, m: f32) -> f32 {
     var sum = F();
     if SMOOTHING > 0.0 {
@@ -83,16 +85,16 @@ fn softmax_nll(id: Invocation) {
 
 @group(0) @binding(3) var<storage, read_write> dx: array<F>;
 
-override DLOSS: f32 = 1.0; // where it is constant, dloss of every sample times those that share the update
+override DLOSS: f32 = 1.0; // where dloss is constant: dloss of every sample, times the number of samples that share the update
 
-// The gradient of sample n's row.
+// Computes dx of sample n's row; d is dloss[n].
 fn row_grad(n: u32, d: f32) {
     let row = n * C;
     let sum = row_sum(row);
     let scale = d / sum.y;
     let label = label_index(labels_in[n]);
     for (var c = 0u; c < C; c += BLOCK) {
-        // Behind the last element the last one is written again, with the same value.
+        // Past the last element, the last one is written again, with the same value.
         #for i in 0..BLOCK
         let c$i = column(c + $iu);
         dx[row + c$i] = exp(x[row + c$i] - sum.x) * scale - targets(c$i, label, d);
@@ -100,7 +102,7 @@ fn row_grad(n: u32, d: f32) {
     }
 }
 
-// One invocation computes the gradient of one sample's row.
+// One invocation computes dx of one sample's row.
 @compute @workgroup_size(WG)
 fn softmax_nll_grad(id: Invocation) {
     let n = flat_index(id);
@@ -109,7 +111,7 @@ fn softmax_nll_grad(id: Invocation) {
     }
 }
 
-// The same where dloss is constant.
+// One invocation computes dx of one sample's row, where dloss is constant.
 @compute @workgroup_size(WG)
 fn softmax_nll_grad_mean(id: Invocation) {
     let n = flat_index(id);

@@ -1,10 +1,10 @@
-// Dense layer: x [N, IN], w [UNITS, IN], b [UNITS]:
+// Dense layer with x [N, IN], w [UNITS, IN], b [UNITS]:
 //   y[n, u]  = act(b[u] + sum over i of x[n, i] * w[u, i]),
-//   dx[n, i] = sum over u of dy[n, u] * w[u, i], times f' of y_in where x = f(…) = y_in,
+//   dx[n, i] = sum over u of dy[n, u] * w[u, i], times f' of y_in where an activation f made x,
 //   dw[u, i] = sum over n of dy[n, u] * x[n, i].
-// w and dw are bound in windows of COUNT units from unit FIRST on, so that they may pass the limit of a binding.
-// One invocation computes a tile of outputs in registers. `…_vec4` entries move four numbers along IN at once; IN and TI are in fours there.
-// Rows and columns past the end are computed from the last real one and not stored.
+// w and dw are bound in windows of COUNT units, from unit FIRST on, because the whole may exceed the adapter's binding
+// limit. One invocation computes a tile of outputs in registers. IN and TI count inputs in F. Past the end, the last
+// real row or column is computed again and not stored.
 #import step
 #import activation
 
@@ -13,18 +13,18 @@ override UNITS: u32 = 1u;
 override FIRST: u32 = 0u;
 override COUNT: u32 = 1u;
 override BIAS: u32 = 0u;  // 1: add b
-override ADD: u32 = 0u;   // grad_input: 1 adds to the windows before
+override ADD: u32 = 0u;   // grad_input: 1 adds the result to what dx holds from other windows
 override TN: u32 = 1u;    // samples of a tile
 override TU: u32 = 1u;    // units of a tile
-override TI: u32 = 1u;    // inputs of a tile
-override CHUNK: u32 = 1u; // steps of the loop unrolled, so that it stays under 65,535 iterations
+override TI: u32 = 1u;    // inputs of a tile, in F
+override CHUNK: u32 = 1u; // steps of the loop that are unrolled, so that it stays under 65,535 iterations
 
 const U_TILES: u32 = (COUNT + TU - 1u) / TU;
 const I_TILES: u32 = (IN + TI - 1u) / TI;
 
 @group(0) @binding(1) var<storage, read> x: array<F>;
 @group(0) @binding(2) var<storage, read> w: array<F>;
-@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias w again, ignored
+@group(0) @binding(3) var<storage, read> b: array<f32>; // without a bias, w is bound again and ignored
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 // One invocation computes TU units of TN samples.
@@ -74,9 +74,9 @@ fn forward(id: Invocation) {
 
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<F>;
-@group(0) @binding(4) var<storage, read> y_in: array<F>; // without an activation before any other operand, ignored
+@group(0) @binding(4) var<storage, read> y_in: array<F>; // if no activation made x, any other operand is bound and ignored
 
-// One invocation computes TI inputs of TN samples, for the units of one window.
+// One invocation computes TI elements of dx for TN samples, from the units of one window.
 @compute @workgroup_size(WG)
 fn grad_input(id: Invocation) {
     let index = flat_index(id);
@@ -122,7 +122,7 @@ fn grad_input(id: Invocation) {
 @group(0) @binding(2) var<storage, read> x_in: array<F>;
 @group(0) @binding(3) var<storage, read_write> dw: array<F>;
 
-// One invocation computes TI weights of TU units.
+// One invocation computes TI weights of dw for TU units.
 @compute @workgroup_size(WG)
 fn grad_weight(id: Invocation) {
     let index = flat_index(id);

@@ -1,17 +1,17 @@
-// Dropout: y = x / (1 - rate) where the element's random number keeps it, else 0. The gradient has the same mask,
-// and is multiplied by f' of y_in where x = f(…) = y_in.
+// Dropout: y = x / (1 - rate) for elements that their random number keeps, else 0. dx has the same mask and scale. It
+// is also multiplied by f' of y_in where an activation f made x.
 #import step
 #import random
 #import activation
 
 override ITEMS: u32 = 1u;  // elements of one sample, in F
 override SALT: u32 = 0u;
-override BELOW: u32 = 0u;  // rate · 2^32: random words below it drop the element
+override BELOW: u32 = 0u;  // rate · 2^32: an element is dropped if its random word is below
 override SCALE: f32 = 1.0; // 1 / (1 - rate)
 
 @group(0) @binding(1) var<storage, read> x: array<F>;
 @group(0) @binding(2) var<storage, read_write> y: array<F>;
-@group(0) @binding(3) var<storage, read> y_in: array<F>; // without an activation before x again, ignored
+@group(0) @binding(3) var<storage, read> y_in: array<F>; // if no activation made x, x is bound again and ignored
 
 // One invocation computes one element: y from x, or dx from dy.
 @compute @workgroup_size(WG)

@@ -1,11 +1,16 @@
-// add: y = act(a + b), or of gradients y = (a + b) · f' of y_in; mul: y = a · b with NumPy's broadcasting; copy: y = a; reduce_sum: y = Σ x over the broadcast dimensions.
-// Shapes are collapsed to D0 × D1 × D2 × D3 × D4 with D4 innermost and D0 of any length. An operand's stride is 0
-// in dimensions over which it is broadcast. D4, strides and ITEMS count elements F.
+// Four ops, element by element:
+// - add: y = act(a + b); for gradients, y = (a + b) · f' of y_in
+// - mul: y = a · b with NumPy's broadcasting
+// - copy: y = a
+// - reduce_sum: y = Σ x over the dimensions that were broadcast
+//
+// Shapes are collapsed to D0 × D1 × D2 × D3 × D4, with D4 innermost. D0 may have any length, so it needs no constant.
+// An operand has stride 0 in dimensions over which it is broadcast. D4, strides and ITEMS count elements in F.
 #import step
 #import activation
 
-override ITEMS: u32 = 1u;   // elements of y, in one sample when y is batched
-override BATCHED: u32 = 1u; // 1 when y is batched
+override ITEMS: u32 = 1u;   // elements of y, in F; of one sample where y has a batch dimension
+override BATCHED: u32 = 1u; // 1 where y has a batch dimension
 override D1: u32 = 1u;
 override D2: u32 = 1u;
 override D3: u32 = 1u;
@@ -50,7 +55,7 @@ fn add(id: Invocation) {
 
 @group(0) @binding(4) var<storage, read> y_in: array<F>;
 
-// One invocation computes one element of y, a sum of gradients.
+// One invocation computes one element of y, where a and b are gradients.
 @compute @workgroup_size(WG)
 fn add_gradients(id: Invocation) {
     let i = flat_index(id);
@@ -77,19 +82,20 @@ fn copy(id: Invocation) {
     }
 }
 
-override K0: u32 = 1u; // 1 where y keeps the dimension, 0 where it is summed
+override K0: u32 = 1u; // 1 where y keeps dimension 0, 0 where it is summed; K1 to K4 likewise
 override K1: u32 = 1u;
 override K2: u32 = 1u;
 override K3: u32 = 1u;
 override K4: u32 = 1u;
-override TERMS: u32 = 1u;      // terms of one sum, of one sample when the sum runs over N
+override TERMS: u32 = 1u;      // terms of one sum; of one sample where the sum runs over N
 override OVER_BATCH: u32 = 0u; // 1 when the sum runs over N
-override PARTS: u32 = 1u;      // partial sums an element
+override PARTS: u32 = 1u;      // partial sums of one element
 
 @group(0) @binding(1) var<storage, read> x: array<F>;
 @group(0) @binding(2) var<storage, read_write> parts: array<F>;
 
-// Index into x of term t of element o: coordinates are taken from o in kept dimensions, from t in summed ones.
+// Index into x of term t of element o of y. Coordinates come from
+// o in dimensions that are kept, from t in those that are summed.
 fn term(o: u32, t: u32) -> u32 {
     let kept4 = select(1u, D4, K4 == 1u);
     let kept3 = kept4 * select(1u, D3, K3 == 1u);
@@ -111,7 +117,7 @@ fn terms() -> u32 {
     return select(TERMS, TERMS * step.n, OVER_BATCH == 1u);
 }
 
-// One invocation sums terms part, part + PARTS, … of one element of y.
+// One invocation sums the terms part, part + PARTS, … of one element of y.
 @compute @workgroup_size(WG)
 fn reduce_sum_partial(id: Invocation) {
     let i = flat_index(id);

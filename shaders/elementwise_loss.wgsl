@@ -1,5 +1,6 @@
-// Losses of a sample that compare it element by element: loss[n] = Σ pair_loss(y[n, i], t[n, i]) / ITEMS;
-// dy[n, i] = pair_slope(y, t) / ITEMS · dloss[n]. With d = y - t:
+// Losses that compare output y and target t element by element, and average over the elements of each sample:
+//   loss[n] = Σ pair_loss(y[n, i], t[n, i]) / ITEMS; dy[n, i] = pair_slope(y, t) / ITEMS · dloss[n]
+// With d = y - t:
 //   mse d²; mae |d|; huber d² / 2 where |d| <= DELTA, else DELTA (|d| - DELTA / 2)
 //   binary_cross_entropy -t log σ(y) - (1 - t) log(1 - σ(y)) = max(y, 0) - y t + log(1 + exp(-|y|))
 #import step
@@ -8,12 +9,12 @@
 override LOSS: u32 = 0u; // 0 mse, 1 mae, 2 huber, 3 binary_cross_entropy
 override DELTA: f32 = 1.0;
 
-override ITEMS: u32 = 1u; // elements of one sample, in F
+override ITEMS: u32 = 1u; // elements of one sample, in F; for `mean`, in f32
 override PARTS: u32 = 1u; // partial sums of one sample
-override SPAN: u32 = 1u;  // elements that SIDE invocations sum together: one stretch of memory
+override SPAN: u32 = 1u;  // elements, side by side, that SIDE invocations sum together
 override SIDE: u32 = 1u;
 
-// Comparisons and selects rather than max and clamp, which may swallow NaN.
+// Comparisons and selects are used instead of max and clamp, which may turn NaN into a number.
 fn pair_loss(y: f32, t: f32) -> f32 {
     let d = y - t;
     let size = abs(d);
@@ -25,7 +26,7 @@ fn pair_loss(y: f32, t: f32) -> f32 {
     }
 }
 
-// All lanes of an element.
+// pair_loss for each lane of an F.
 fn pair_losses(y: F, t: F) -> F {
     return F(
 #for l in 0..L
@@ -39,7 +40,7 @@ fn clipped(d: f32, limit: f32) -> f32 {
     return select(select(d, limit, d > limit), -limit, d < -limit);
 }
 
-// The derivative by y; 0 at the kink of mae.
+// The derivative with respect to y. At the kink of mae it is 0.
 fn pair_slope(y: f32, t: f32) -> f32 {
     let d = y - t;
     switch LOSS {
@@ -77,7 +78,7 @@ fn forward(id: Invocation) {
 
 @group(0) @binding(3) var<storage, read_write> parts: array<f32>;
 
-// One invocation sums every SIDE-th element of a span of one sample.
+// One invocation sums every SIDE-th element of a span of SPAN elements of one sample.
 @compute @workgroup_size(WG)
 fn partial_sums(id: Invocation) {
     let k = flat_index(id);
@@ -107,8 +108,8 @@ fn mean(id: Invocation) {
     }
 }
 
-override SCALE: f32 = 1.0; // of the gradients: 1 / elements of one sample
-override DLOSS: f32 = 1.0; // where it is constant, dloss of every sample times those that share the update
+override SCALE: f32 = 1.0; // of dy: 1 / (elements of one sample)
+override DLOSS: f32 = 1.0; // where dloss is constant: dloss of every sample, times the number of samples that share the update
 
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dy: array<F>;
@@ -122,7 +123,7 @@ fn grad(id: Invocation) {
     }
 }
 
-// The same where dloss is constant.
+// One invocation computes one element of dy, where dloss is constant.
 @compute @workgroup_size(WG)
 fn grad_mean(id: Invocation) {
     let i = flat_index(id);
@@ -134,7 +135,7 @@ fn grad_mean(id: Invocation) {
 @group(0) @binding(1) var<storage, read> labels: array<i32>;
 @group(0) @binding(2) var<storage, read_write> values: array<f32>;
 
-// One invocation makes a number of one label.
+// One invocation converts one label to f32.
 @compute @workgroup_size(WG)
 fn label_values(id: Invocation) {
     let n = flat_index(id);

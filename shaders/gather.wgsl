@@ -1,12 +1,14 @@
-// Batches from a data set that lies on the adapter, in the epoch's order: sample i of the batch is order[offset + i].
-//   images: y[n, h, w, c] = (byte / 255 - MEAN_c) / STD_c, four bytes to a word; labels: y_labels[n] = labels[sample]
-//   rows of words, f32 or i32: y_rows[n, …] = rows[sample, …]
+// Copies a batch out of a data set that lies on the adapter.
+// Sample i of the batch is number order[offset + i] of the set.
+// - images: y[n, h, w, c] = (byte / 255 - MEAN_c) / STD_c, from four bytes a word
+// - labels: y_labels[n] = labels[sample]
+// - rows of words, f32 or i32: y_rows[n, …] = rows[sample, …]
 #import step
 #import lanes
 
 override COUNT: u32 = 1u;   // samples of the data set
 override ORDERED: u32 = 1u; // entries of the order
-override ITEMS: u32 = 1u;   // bytes of one image, in F; of a row: words
+override ITEMS: u32 = 1u;   // bytes of one image, in F; for gather_rows, words of one row
 override C: u32 = 1u;       // channels
 override MEAN_0: f32 = 0.0;
 override MEAN_1: f32 = 0.0;
@@ -21,7 +23,7 @@ override STD_3: f32 = 1.0;
 @group(0) @binding(2) var<storage, read> images: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<F>;
 
-// The data set's number of sample i of the batch.
+// Where sample i of the batch lies in the data set.
 fn sample(i: u32) -> u32 {
     return min(order[min(step.offset + i, ORDERED - 1u)], COUNT - 1u);
 }
@@ -36,7 +38,7 @@ fn normalised(byte: u32, c: u32) -> f32 {
 @group(0) @binding(4) var<storage, read> labels: array<i32>;
 @group(0) @binding(5) var<storage, read_write> y_labels: array<i32>;
 
-// Element i of y, where there is one: of its L bytes, which lie in one word.
+// Computes element i of y, if there is one, from its L bytes, which lie in one word.
 fn element(i: u32) {
     if i < ITEMS * step.n {
         let at = sample(i / ITEMS) * ITEMS + i % ITEMS;
@@ -49,7 +51,7 @@ fn element(i: u32) {
     }
 }
 
-// The label of sample i, where there is one: there are at least as many invocations as samples.
+// Copies the label of sample i, if there is one. There are at least as many invocations as samples.
 fn label(i: u32) {
     if i < step.n {
         y_labels[i] = labels[sample(i)];
@@ -62,7 +64,7 @@ fn gather(id: Invocation) {
     element(flat_index(id));
 }
 
-// One invocation computes one element of y, and the first ones a label each.
+// One invocation computes one element of y. The first N invocations copy a label each, too.
 @compute @workgroup_size(WG)
 fn gather_labelled(id: Invocation) {
     let i = flat_index(id);
@@ -73,7 +75,7 @@ fn gather_labelled(id: Invocation) {
 @group(0) @binding(2) var<storage, read> rows: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y_rows: array<u32>;
 
-// One invocation copies one word of a row, whatever it means.
+// One invocation copies one word of a row, be it f32 or i32.
 @compute @workgroup_size(WG)
 fn gather_rows(id: Invocation) {
     let i = flat_index(id);

@@ -1,20 +1,19 @@
-// Global average pooling: y[n, c] = mean over pixels p of x[n, p, c], and dx[n, p, c] = dy[n, c] / pixels,
-// times f' of y_in where x = f(…) = y_in.
-// C is in fours for the `…_vec4` entries.
+// Global average pooling: y[n, c] = mean of x[n, p, c] over the pixels p.
+// dx[n, p, c] = dy[n, c] / pixels, times f' of y_in where an activation f made x. C counts channels in F.
 #import step
 #import activation
 
 override ROWS: u32 = 1u;   // pixels of x, or partial sums of the stage before
 override C: u32 = 1u;
-override PARTS: u32 = 1u;  // sums that a sample's rows are split into
+override PARTS: u32 = 1u;  // parts that a sample's rows are split into
 override SCALE: f32 = 1.0;
-override TILE: u32 = 1u;   // pixels of x's gradient that one invocation writes
+override TILE: u32 = 1u;   // pixels of dx that one invocation computes
 override TILES: u32 = 1u;  // invocations that share a sample's pixels
 
 @group(0) @binding(1) var<storage, read> x: array<F>;
 @group(0) @binding(2) var<storage, read_write> sums: array<F>;
 
-// One invocation computes sums[n, part, c] = SCALE * sum of one part of the rows.
+// One invocation computes sums[n, part, c] = SCALE · the sum over one part of the rows.
 @compute @workgroup_size(WG)
 fn sum_rows(id: Invocation) {
     let i = flat_index(id);
@@ -25,7 +24,7 @@ fn sum_rows(id: Invocation) {
         let image = i / (C * PARTS) * ROWS;
         var sum = F();
         for (var p = start; p < end; p += 4u) {
-            // Behind the last row it is read again and does not count.
+            // Past the last row, it is read again but does not count.
 #for k in 0..4
             sum += select(F(), x[(image + min(p + $k, end - 1u)) * C + i % C], p + $k < end);
 #end
@@ -36,7 +35,7 @@ fn sum_rows(id: Invocation) {
 
 @group(0) @binding(1) var<storage, read> dy: array<F>;
 @group(0) @binding(2) var<storage, read_write> dx: array<F>;
-@group(0) @binding(3) var<storage, read> y_in: array<F>; // without an activation before any other operand, ignored
+@group(0) @binding(3) var<storage, read> y_in: array<F>; // if no activation made x, any other operand is bound and ignored
 
 // One invocation computes one channel of dx at TILE pixels.
 @compute @workgroup_size(WG)

@@ -1,5 +1,5 @@
-// Multi-class hinge: loss[n] = sum over c ≠ t of max(0, s[n, c] - s[n, t] + 1), t the label of sample n.
-// Gradient: ds[n, c] = dloss[n] where the margin is above 0, ds[n, t] = -dloss[n] · the count of those, else 0.
+// Multi-class hinge: loss[n] = Σ max(0, s[n, c] - s[n, t] + 1) over all c ≠ t, where t is the label of sample n.
+// ds[n, c] = dloss[n] where the term of c is above 0, else 0. ds[n, t] = -dloss[n] · (number of terms above 0).
 #import step
 #import reduce
 
@@ -18,7 +18,7 @@ fn forward(id: Invocation) {
         var sum = 0.0;
         for (var c = 0u; c < C; c += 1u) {
             let margin = s[row + c] - correct + 1.0;
-            // NaN is not below 0 and stays.
+            // NaN is not below 0, so it stays NaN.
             sum += select(margin, 0.0, margin < 0.0 || c == label);
         }
         loss[n] = sum;
@@ -28,9 +28,9 @@ fn forward(id: Invocation) {
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> ds: array<f32>;
 
-override DLOSS: f32 = 1.0; // where it is constant, dloss of every sample times those that share the update
+override DLOSS: f32 = 1.0; // where dloss is constant: dloss of every sample, times the number of samples that share the update
 
-// The gradient of sample n's row.
+// Computes ds of sample n's row; d is dloss[n].
 fn row_grad(n: u32, d: f32) {
     let row = n * C;
     let label = label_index(labels[n]);
@@ -44,7 +44,7 @@ fn row_grad(n: u32, d: f32) {
     ds[row + label] = -count * d;
 }
 
-// One invocation computes the gradient of one sample's row.
+// One invocation computes ds of one sample's row.
 @compute @workgroup_size(WG)
 fn grad(id: Invocation) {
     let n = flat_index(id);
@@ -53,7 +53,7 @@ fn grad(id: Invocation) {
     }
 }
 
-// The same where dloss is constant.
+// One invocation computes ds of one sample's row, where dloss is constant.
 @compute @workgroup_size(WG)
 fn grad_mean(id: Invocation) {
     let n = flat_index(id);

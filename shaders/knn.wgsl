@@ -1,30 +1,32 @@
-// k nearest neighbours. The set is worked through in chunks, dispatched one after the other, so that memory does not grow with
-// queries × samples: `distances` fills a tile [CHUNK, ROWS · 4] for one chunk, `merge` takes it into the running best [N, K].
-//   l1: d = Σ |x - s|; l2: d = Σ (x - s)², squared. Of bytes these are whole numbers, summed exactly: at most 256 squares of 255 in f32
-//   (below 2^24), blocks of them in u32. Of f32 the sums are f32, whose bits order as u32 does, since none is negative.
-//   vote: y[n, c] = share of the K neighbours of n that have label c.
+// k nearest neighbours. The samples of the training set are taken in chunks, one dispatch
+// after the other, so that memory does not grow with queries × samples. `distances` fills
+// a tile [CHUNK, ROWS · 4] for one chunk; `merge` puts it into the running best [N, K].
+// - l1: d = Σ |x - s|. l2: d = Σ (x - s)², without the square root.
+// - Bytes: sums are exact. A block of at most 256 squares of 255 is summed in f32 (below 2^24), the blocks in u32.
+// - f32: sums are f32. Their bits compare as u32 do, because no distance is negative.
+// - vote: y[n, c] = the share of the K neighbours of n that have label c.
 #import step
 
-override L1: bool = false;    // l1, else l2
+override L1: bool = false;    // true: l1; false: l2
 override BYTES: bool = false; // elements are bytes, four a word; else f32
-override WIDE: bool = false;  // a part is four elements, else one
+override WIDE: bool = false;  // a part is four elements; else one
 override PARTS: u32 = 1u;     // parts of one sample
 override FIRST: u32 = 0u;     // first sample of this window of the set
 override COUNT: u32 = 1u;     // samples of this window
 override CHUNK: u32 = 4u;     // samples of a chunk, a multiple of 4
-override ROWS: u32 = 1u;      // fours of queries in a row of the tile
-override TIMES: u32 = 1u;     // workgroups for four queries
+override ROWS: u32 = 1u;      // vec4s of queries in a row of the tile
+override TIMES: u32 = 1u;     // workgroups that share four queries
 override K: u32 = 1u;
-override LABELS: u32 = 1u;    // labels of the set
+override LABELS: u32 = 1u;    // labels of the training set
 override CLASSES: u32 = 1u;
-// Parts whose sum is exact in f32.
+// How many parts have a sum that is exact in f32.
 const BLOCK: u32 = 64u;
 
 @group(0) @binding(1) var<storage, read> x: array<u32>;
 @group(0) @binding(2) var<storage, read> samples: array<u32>;
-@group(0) @binding(3) var<storage, read> position: array<u32>;          // samples that a query has been compared with
-@group(0) @binding(3) var<storage, read_write> progress: array<u32>;    // the same
-@group(0) @binding(4) var<storage, read_write> tile4: array<vec4<u32>>; // four queries each
+@group(0) @binding(3) var<storage, read> position: array<u32>;          // how many samples a query has been compared with
+@group(0) @binding(3) var<storage, read_write> progress: array<u32>;    // the same, written by `merge`
+@group(0) @binding(4) var<storage, read_write> tile4: array<vec4<u32>>; // each vec4 has the distances to four queries
 @group(0) @binding(4) var<storage, read> tile: array<u32>;
 @group(0) @binding(5) var<storage, read_write> best: array<u32>;
 @group(0) @binding(6) var<storage, read_write> best_index: array<u32>;
@@ -48,7 +50,7 @@ fn query(at: u32) -> vec4<f32> {
     return vec4<f32>(bitcast<f32>(x[at]), 0.0, 0.0, 0.0);
 }
 
-// Part `at` of the set.
+// Part `at` of the training set.
 fn sample(at: u32) -> vec4<f32> {
     if BYTES && WIDE {
         return unpacked(samples[at]);
@@ -69,7 +71,7 @@ fn term(a: vec4<f32>, b: vec4<f32>) -> f32 {
     return dot(d, d);
 }
 
-// A total, or the bits of one, with a block's sum added.
+// `total` plus a block's sum. Of f32, totals are kept as their bits.
 fn plus(total: u32, block: f32) -> u32 {
     if BYTES {
         return total + u32(block);
@@ -77,7 +79,7 @@ fn plus(total: u32, block: f32) -> u32 {
     return bitcast<u32>(bitcast<f32>(total) + block);
 }
 
-// No neighbours yet: one invocation writes one place of the running best.
+// One invocation empties one place of the running best.
 @compute @workgroup_size(WG)
 fn start(id: Invocation) {
     let i = flat_index(id);
@@ -141,8 +143,8 @@ fn distances(id: Invocation) {
     }
 }
 
-// One invocation takes the chunk's distances to one query into its running best, nearest first; of equal ones the first sample
-// stays before the others, since samples come in their order.
+// One invocation puts the chunk's distances to one query into the running best, nearest first. Samples come in their
+// order, so among equal distances the first sample stays in front.
 @compute @workgroup_size(WG)
 fn merge(id: Invocation) {
     let n = flat_index(id);
@@ -169,7 +171,8 @@ fn merge(id: Invocation) {
     }
 }
 
-// One invocation computes the share of one class among the neighbours of one query. Labels past the last class count as it.
+// One invocation computes the share of one class among the neighbours
+// of one query. A label past the last class counts as the last class.
 @compute @workgroup_size(WG)
 fn vote(id: Invocation) {
     let i = flat_index(id);

@@ -1,8 +1,9 @@
-// Layer normalisation (Ba, Kiros and Hinton 2016) over the C channels of each row, a row being a position of a sample:
-//   mean, variance (biased) of x's row; y = (x - mean) / sqrt(variance + EPSILON) · weight + bias
+// Layer normalisation (Ba, Kiros and Hinton 2016) over the C channels of each row. A row is a position of a sample.
+//   y = (x - mean) / sqrt(variance + EPSILON) · weight + bias, with mean and variance (biased) of x's row
 // With x̂ = (x - mean) / sqrt(variance + EPSILON) and g = dy · weight:
-//   dx = (g - Σ g / C - x̂ · Σ g x̂ / C) / sqrt(variance + EPSILON), sums over the row; dweight = Σ dy · x̂, dbias = Σ dy, sums over rows
-// Sums over rows are made in PARTS partial ones, then in order. Channels are counted in F.
+//   dx = (g - Σ g / C - x̂ · Σ g x̂ / C) / sqrt(variance + EPSILON), sums over the row
+//   dweight = Σ dy · x̂, dbias = Σ dy, sums over all rows
+// Sums over rows are made in PARTS partial sums, which are then added in order. Channels are counted in F.
 #import step
 #import reduce
 
@@ -16,7 +17,7 @@ override EPSILON: f32 = 1e-5;
 @group(0) @binding(5) var<storage, read_write> mean_out: array<f32>;
 @group(0) @binding(6) var<storage, read_write> variance_out: array<f32>;
 
-// The mean of a row's numbers from the sums of its lanes.
+// The mean of a row, from a sum for each lane of F.
 fn mean_of(sum: F) -> f32 {
     return dot_lanes(sum, F(1.0)) / f32(L * C);
 }
@@ -52,7 +53,7 @@ fn forward(id: Invocation) {
         variance_out[i] = variance;
         let scale = 1.0 / sqrt(variance + EPSILON);
         for (var c = 0u; c < C; c += BLOCK) {
-            // A repeated last channel is written again, with the same value.
+            // Past the last channel, the last one is written again, with the same value.
             #for k in 0..BLOCK
             let c_$k = column(c + $ku);
             y[row + c_$k] = (x[row + c_$k] - mean) * scale * weight[c_$k] + bias[c_$k];
@@ -95,7 +96,7 @@ fn grad_input(id: Invocation) {
         let offset = mean_of(sum);
         let slope = dot_lanes(product, F(1.0)) * scale * scale / f32(L * C);
         for (var c = 0u; c < C; c += BLOCK) {
-            // A repeated last channel is written again, with the same value.
+            // Past the last channel, the last one is written again, with the same value.
             #for k in 0..BLOCK
             let at_$k = column(c + $ku);
             dx[row + at_$k] = (dy[row + at_$k] * weight[at_$k] - offset - (x[row + at_$k] - centre) * slope) * scale;
@@ -106,7 +107,7 @@ fn grad_input(id: Invocation) {
 
 @group(0) @binding(7) var<storage, read_write> sums: array<F>;
 
-// One invocation sums dy · x̂ and dy of one channel over one of PARTS runs of rows.
+// One invocation sums dy · x̂ and dy of one channel over one of PARTS ranges of rows.
 @compute @workgroup_size(WG)
 fn grad_partial(id: Invocation) {
     let i = flat_index(id);
@@ -119,7 +120,7 @@ fn grad_partial(id: Invocation) {
         let start = i / C * length;
         let end = min(start + length, rows);
         for (var m = start; m < end; m += 4u) {
-            // Rows behind the last one are read as the last one and do not count.
+            // Past the last row, the last one is read again but does not count.
 #for k in 0..4
             let m_$k = min(m + $ku, end - 1u);
             let d_$k = select(F(), dy[m_$k * C + c], m + $ku < end);

@@ -1,7 +1,9 @@
-// Local response normalisation (Krizhevsky, Sutskever and Hinton 2012) over the channels of each position:
-//   s[c] = K + SCALE · Σ x[j]² over j from c - BEFORE to c + AFTER, clipped to the channels; y = x · s^-BETA; SCALE is alpha / size
-// Gradient: t = dy · x · s^(-BETA - 1); dx[c] = dy · s^-BETA - 2 · SCALE · BETA · x · Σ t[j] over the mirrored window, which the caller
-// gives as BEFORE and AFTER. C counts channels in F: an element enters the window's sums lane by lane.
+// Local response normalisation (Krizhevsky, Sutskever and Hinton 2012) over the channels of each position.
+//   y = x · s^-BETA with s[c] = K + SCALE · Σ x[j]², SCALE = alpha / size
+// The sum runs over j from c - BEFORE to c + AFTER, clipped to the channels. With t = dy · x · s^(-BETA - 1):
+//   dx[c] = dy · s^-BETA - 2 · SCALE · BETA · x · Σ t[j]
+// This sum runs over the mirrored window, whose BEFORE and AFTER the caller gives. C counts channels in F. So an
+// element of F enters the sums of a window lane by lane.
 #import step
 #import lanes
 
@@ -13,12 +15,12 @@ override SCALE: f32 = 1.0;
 override BETA: f32 = 0.75;
 override K: f32 = 1.0;
 
-// The first and the last element of a row that meet the windows of the channels of element c.
+// The first and the last element of a row that overlap the windows of the channels of element c.
 fn under(c: u32) -> vec2<u32> {
     return vec2<u32>((max(L * c, BEFORE) - BEFORE) / L, min((L * c + L - 1u + AFTER) / L, C - 1u));
 }
 
-// `term` of `channel` where it lies in the windows of the channels of element c, else 0.
+// For each channel of element c: `term`, which belongs to `channel`, if `channel` lies in its window, else 0.
 fn in_windows(channel: u32, c: u32, term: f32) -> F {
     let distance = I(i32(channel)) - I(numbers(c));
     let inside = (distance >= I(-i32(BEFORE))) & (distance <= I(i32(AFTER)));

@@ -1,21 +1,23 @@
-// The scalar loss and what is counted beside it.
-//   mean_loss: total = SCALE · inv_n · Σ loss[n]; its gradient, spread: dloss[n] = SCALE · inv_n · dtotal
-//   correct: hit[n] = 1 where the first largest of output[n, :] is at the label; a single output says 1 where it is above 0
-//   record: total = SCALE · inv_n · Σ loss[n], and ring[slot] = (total, Σ hit[n])
+// The scalar loss, and what is counted beside it.
+// - mean_loss: total = SCALE · inv_n · Σ loss[n]; its gradient, spread: dloss[n] = SCALE · inv_n · dtotal
+// - correct: hit[n] = 1 where the first largest of output[n, :] is at
+//   the label. A single output stands for class 1 where it is above 0.
+// - record: total = SCALE · inv_n · Σ loss[n], and ring[slot] = (total, Σ hit[n])
 #import step
 #import reduce
 
 override SCALE: f32 = 1.0;
-override MEAN: u32 = 1u;   // 1: `values` are N losses to be averaged; 0: the total itself
-override SPREAD: u32 = 0u; // 1: `fill` writes SCALE · inv_n for every sample; 0: SCALE once
+override MEAN: u32 = 1u;   // 1: `values` are N losses to be averaged; 0: `values` is the total
+override SPREAD: u32 = 0u; // 1: `fill` writes SCALE · inv_n for every sample; 0: it writes SCALE once
 
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(2) var<storage, read_write> total: array<f32>;
 
-// Σ loss and Σ hit of the samples of each invocation.
+// For each invocation: Σ loss and Σ hit of its samples.
 var<workgroup> sums: array<vec2<f32>, WG>;
 
-// The total and the count of hits, from the sums that all invocations have left: in order, so that the bits do not vary.
+// The total and the number of hits, from the sums of all invocations.
+// They are added in order, so that the bits do not vary.
 fn joined() -> vec2<f32> {
     var sum = vec2<f32>();
     for (var k = 0u; k < WG; k += 1u) {
@@ -24,7 +26,7 @@ fn joined() -> vec2<f32> {
     return vec2<f32>(sum.x * select(1.0, SCALE * step.inv_n, MEAN == 1u), sum.y);
 }
 
-// Sum of `values`, those of invocation `lane`.
+// The sum of those `values` that belong to invocation `lane`.
 fn own_sum(lane: u32) -> f32 {
     let count = select(1u, step.n, MEAN == 1u);
     var sum = 0.0;
@@ -34,7 +36,7 @@ fn own_sum(lane: u32) -> f32 {
     return sum;
 }
 
-// One workgroup adds all samples.
+// One workgroup adds the losses of all samples.
 @compute @workgroup_size(WG)
 fn mean_loss(id: Invocation) {
     let lane = id.local;
@@ -70,7 +72,7 @@ fn fill(id: Invocation) {
 @group(0) @binding(4) var<storage, read> labels: array<i32>;
 @group(0) @binding(5) var<storage, read_write> hit: array<f32>;
 
-// 1 where the first largest score of sample n is the label's, else 0.
+// 1 where the first largest score of sample n is at the label, else 0.
 fn judged(n: u32) -> f32 {
     var best = select(0u, 1u, C == 1u && output[n * C] > 0.0);
     var most = output[n * C];
@@ -82,7 +84,7 @@ fn judged(n: u32) -> f32 {
     return select(0.0, 1.0, i32(best) == labels[n]);
 }
 
-// One invocation judges one sample.
+// One invocation computes the hit of one sample.
 @compute @workgroup_size(WG)
 fn correct(id: Invocation) {
     let n = flat_index(id);
@@ -93,7 +95,7 @@ fn correct(id: Invocation) {
 
 @group(0) @binding(5) var<storage, read_write> ring: array<f32>;
 
-// Writes the loss and its slot of the ring.
+// Writes the total, and puts (total, number of hits) into a slot of the ring.
 fn write_record(record: vec2<f32>) {
     let slot = min(step.slot, arrayLength(&ring) / 2u - 1u);
     total[0] = record.x;
@@ -101,7 +103,7 @@ fn write_record(record: vec2<f32>) {
     ring[2u * slot + 1u] = record.y;
 }
 
-// One workgroup adds the losses of samples that have no classes.
+// One workgroup adds the losses of all samples, which have no classes.
 @compute @workgroup_size(WG)
 fn record_loss(id: Invocation) {
     let lane = id.local;
@@ -112,7 +114,7 @@ fn record_loss(id: Invocation) {
     }
 }
 
-// One workgroup adds the losses, judges all samples and counts.
+// One workgroup adds the losses of all samples and counts their hits.
 @compute @workgroup_size(WG)
 fn record(id: Invocation) {
     let lane = id.local;
@@ -129,7 +131,7 @@ fn record(id: Invocation) {
 
 @group(0) @binding(3) var<storage, read> hits_in: array<f32>;
 
-// The same with samples that are judged already.
+// One workgroup adds the losses and the hits of all samples, where `correct` has computed the hits.
 @compute @workgroup_size(WG)
 fn record_hits(id: Invocation) {
     let lane = id.local;

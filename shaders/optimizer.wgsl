@@ -1,4 +1,5 @@
-// Updates of flat windows of parameters, four numbers an invocation, by PyTorch's formulas with g' = g + WEIGHT_DECAY · w + L1 · sign(w):
+// Updates of flat windows of parameters, one vec4 an invocation.
+// PyTorch's formulas, with g' = g + WEIGHT_DECAY · w + L1 · sign(w):
 //   sgd             w -= lr g'
 //   sgd_momentum    b = MOMENTUM b + g'; w -= lr b, or lr (g' + MOMENTUM b) with Nesterov's momentum
 //   adam            m = BETA1 m + (1 - BETA1) g'; v = BETA2 v + (1 - BETA2) g'²
@@ -6,8 +7,8 @@
 //   rmsprop         v = ALPHA v + (1 - ALPHA) g'²; w -= lr g' / (sqrt(v) + EPSILON)
 //   rmsprop_momentum  b = MOMENTUM b + g' / (sqrt(v) + EPSILON); w -= lr b
 //   adagrad         v += g'²; w -= lr g' / (sqrt(v) + EPSILON)
-//   accumulate      sum = g for the first batch of an update, then sum + g
-//   clip            g *= min(1, MAX_NORM / (|g| + 1e-6)), |g| over all windows
+//   accumulate      sum = g in the first batch of an update, then sum + g
+//   clip            g *= min(1, MAX_NORM / (|g| + 1e-6)), with |g| over all windows
 #import step
 
 override COUNT: u32 = 1u; // vec4s of the window
@@ -18,7 +19,7 @@ override L1: f32 = 0.0;
 override SHRINK: f32 = 0.0;
 override BETA1: f32 = 0.9;
 override BETA2: f32 = 0.999;
-override REST1: f32 = 0.1;   // 1 - BETA1, of the unrounded number
+override REST1: f32 = 0.1;   // 1 - BETA1, computed before BETA1 was rounded
 override REST2: f32 = 0.001; // 1 - BETA2
 override ALPHA: f32 = 0.99;
 override REST: f32 = 0.01;   // 1 - ALPHA
@@ -106,7 +107,7 @@ fn adagrad(id: Invocation) {
 
 @group(0) @binding(1) var<storage, read_write> sum: array<vec4<f32>>;
 
-// What an earlier update left is not read as a number: it may be anything.
+// In the first batch `sum` holds what an earlier update left, which may be NaN. `select` leaves it out.
 @compute @workgroup_size(WG)
 fn accumulate(id: Invocation) {
     let i = flat_index(id);
@@ -116,13 +117,13 @@ fn accumulate(id: Invocation) {
 }
 
 override PARTS: u32 = 1u;   // partial sums of this window
-override FIRST: u32 = 0u;   // number of this window's first partial sum
+override FIRST: u32 = 0u;   // the index of this window's first partial sum
 override ALL_PARTS: u32 = 1u;
 override MAX_NORM: f32 = 1.0;
 
 @group(0) @binding(3) var<storage, read_write> parts: array<f32>;
 
-override SPAN: u32 = 1u;    // vec4s of the window that eight invocations side by side sum: one stretch of memory
+override SPAN: u32 = 1u;    // vec4s, side by side, that eight neighbouring invocations sum together
 
 // One invocation sums the squares of every eighth vec4 of a span.
 @compute @workgroup_size(WG)
@@ -144,7 +145,8 @@ fn clip_partial(id: Invocation) {
 
 var<workgroup> sums: array<f32, WG>;
 
-// One workgroup adds the partial sums of all windows, always in the same order. A norm that is NaN makes all gradients NaN, as in PyTorch.
+// One workgroup adds the partial sums of all windows, always in the same
+// order. A norm that is NaN makes all gradients NaN, as in PyTorch.
 @compute @workgroup_size(WG)
 fn clip_factor(id: Invocation) {
     let lane = id.local;
@@ -166,7 +168,7 @@ fn clip_factor(id: Invocation) {
 
 @group(0) @binding(2) var<storage, read> factor_in: array<f32>;
 
-// One invocation scales four numbers.
+// One invocation scales one vec4.
 @compute @workgroup_size(WG)
 fn clip_scale(id: Invocation) {
     let i = flat_index(id);

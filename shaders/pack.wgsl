@@ -1,6 +1,8 @@
-// Packs the cells under each window of a row, channels of one after those of the other, into whole texels (lib/texel.wgsl):
-//   y[row, o, s C + c] = x[row, o STRIDE_W + s DILATION_W - PAD_W, c], 0 in the padding and behind the last of S C.
-// With S = 1 it only pads channels to a multiple of four. x [rows, W, C], y [rows, OW, 4 TEXELS].
+// Packs what lies under each window of a row into whole texels
+// (lib/texel.wgsl): the channels of its first cell, of its second, and so on.
+//   x [rows, W, C], y [rows, OW, 4 TEXELS]
+//   y[row, o, s C + c] = x[row, o STRIDE_W + s DILATION_W - PAD_W, c]; 0 in the padding and behind element S C
+// With S = 1 it only pads channels to a multiple of four.
 // One invocation computes RUN texels of one pixel: all, or one.
 #import step
 
@@ -13,7 +15,7 @@ override DILATION_W: u32 = 1u;
 override PAD_W: u32 = 0u;
 override TEXELS: u32 = 1u;
 override RUN: u32 = 1u;
-override ROWS: u32 = 0u;        // rows besides those of samples
+override ROWS: u32 = 0u;        // rows that belong to no sample
 override SAMPLE_ROWS: u32 = 0u; // rows of a sample
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;

@@ -1,8 +1,10 @@
-// Padding of x [N, H, W, C] to y [N, OH, OW, C], TOP and LEFT cells before x, or below 0 so many of x cut off:
-//   y[n, oh, ow, c] = x[n, source(oh), source(ow), c], a cell outside of x being by MODE 0: zero, 1: the one mirrored at the first or last cell,
-//   2: the nearest one;
-//   dx of a cell = sum of dy over the cells of y that hold it (MODE 1 and 2; of MODE 0 it is padding back).
-// C is in fours for the `…_vec4` entries. Steps of a loop past its end are read from inside without effect.
+// Padding of x [N, H, W, C] to y [N, OH, OW, C]. TOP and LEFT cells come
+// before x; where they are negative, as many cells of x are cut off.
+//   y[n, oh, ow, c] = x[n, source(oh), source(ow), c]
+// MODE says what y holds outside of x: 0 zeros; 1 the cell mirrored at the first or last cell; 2 the nearest cell.
+// dx of a cell is the sum of dy over the cells of y that hold it,
+// for MODE 1 and 2. For MODE 0, dx is a padding the other way round.
+// C counts channels in F. Loop steps past the end read from inside and have no effect.
 #import step
 #import lanes
 
@@ -14,22 +16,22 @@ override OW: u32 = 1u;
 override TOP: i32 = 0;
 override LEFT: i32 = 0;
 override MODE: u32 = 0u;
-override CHUNK: u32 = 1u; // cells unrolled, so that all loops together stay under 65,535 iterations
+override CHUNK: u32 = 1u; // cells that are unrolled, so that all loops together stay under 65,535 iterations
 
-// The cell of `size` cells that cell `o` of y holds.
+// Which of the `size` cells of x is held by cell `o` of y, along one axis.
 fn source(o: u32, before: i32, size: u32) -> u32 {
     let i = i32(o) - before;
     let last = i32(size) - 1;
     return u32(clamp(select(i, last - abs(last - abs(i)), MODE == 1u), 0, last));
 }
 
-// Whether cell `o` of y is over x itself.
+// Whether cell `o` of y is a cell of x, and not padding.
 fn inside(o: u32, before: i32, size: u32) -> bool {
     let i = i32(o) - before;
     return i >= 0 && i < i32(size);
 }
 
-// First and end of a range with all cells of y that hold cell `i`.
+// A range of y, as first cell and end, that contains all cells which hold cell `i` of x.
 fn holders(i: u32, before: i32, size: u32, count: u32) -> vec2<u32> {
     let own = i32(i) + before;
     let last = i32(size) - 1;

@@ -1,10 +1,13 @@
-// Pooling of x [N, H, W, C] by windows of R x S cells, STRIDE_H and STRIDE_W apart, PAD_H and PAD_W cells before the first one outside of x:
-//   max: y = the largest cell, NaN above all, and of equal ones the first in row order; argmax = its place r S + s in the window, 8 bits a
-//   channel, up to four channels to a word; or 32 bits a channel
-//   avg: y = mean of the window's cells, of real ones only unless INCLUDE_PAD counts padding as zeros
-// and the gradients. Where windows overlap they are gathered: dx of a cell sums over the windows that hold it. Where they do not, each window
-// writes the cells from its first one up to the next window's, those between the windows as 0.
-// Channels are counted in F. Steps of a loop past its end, and cells in the padding, are read from inside without effect.
+// Pooling of x [N, H, W, C]. Windows have R x S cells, lie STRIDE_H
+// and STRIDE_W apart, and begin PAD_H and PAD_W cells before x.
+// - max: y = the largest cell. NaN counts as larger than any number; of equal cells
+//   the first in row order counts. argmax = the winner's place r S + s in the
+//   window: 8 bits a channel with up to four channels a word, or 32 bits a channel.
+// - avg: y = the mean of the window's cells. Padding does not count, unless INCLUDE_PAD counts it as zeros.
+//
+// dx: where windows overlap, dx of a cell is gathered from the windows that hold it. Where they do not, each window
+// writes the cells from its first one up to the next window's, and 0 between the windows.
+// C counts channels in F. Loop steps past the end, and cells in the padding, read from inside and have no effect.
 #import step
 #import activation
 
@@ -19,25 +22,25 @@ override STRIDE_H: u32 = 1u;
 override STRIDE_W: u32 = 1u;
 override PAD_H: u32 = 0u;
 override PAD_W: u32 = 0u;
-override END_H: u32 = 1u;       // H with the padding after it
+override END_H: u32 = 1u;       // H plus the padding after it
 override END_W: u32 = 1u;
-override INCLUDE_PAD: u32 = 0u; // 1: the mean counts padding cells
-override UNITS: u32 = 1u;       // words of argmax that a position has
-override LOADS: u32 = 1u;       // elements of a word; the last word may have fewer
-override MASK: u32 = 255u;      // what of a word is the place of its first channel
-override CHUNK: u32 = 1u;       // taps, cells or windows unrolled, so that all loops together stay under 65,535 iterations
-override OWN_H: u32 = 1u;       // most rows and columns of cells that one of windows that do not overlap writes
+override INCLUDE_PAD: u32 = 0u; // avg: 1 counts padding cells in the mean
+override UNITS: u32 = 1u;       // words of argmax of one position
+override LOADS: u32 = 1u;       // elements, in F, of one word; the last word may have fewer
+override MASK: u32 = 255u;      // the bits of a word that hold the place of its first channel
+override CHUNK: u32 = 1u;       // taps, cells or windows that are unrolled, so that all loops together stay under 65,535 iterations
+override OWN_H: u32 = 1u;       // most rows, and below most columns, of cells that one window writes, where windows do not overlap
 override OWN_W: u32 = 1u;
-// Whether all windows write as many, and the loop over them has no steps past its end.
+// Whether all windows write equally many cells, and the loop over them has no steps past the end.
 const EVEN: bool = OH * OWN_H == H && OW * OWN_W == W && OWN_H * OWN_W % CHUNK == 0u;
 
-// First and end of the real cells of window `o` along an axis of `size` cells.
+// The cells of x under window `o` along an axis of `size` cells: first and end, without padding.
 fn span(o: u32, stride: u32, pad: u32, taps: u32, size: u32) -> vec2<u32> {
     let start = o * stride;
     return vec2<u32>(max(start, pad) - pad, min(max(start + taps, pad) - pad, size));
 }
 
-// Cell under tap `t` of a window, kept inside of the picture, and whether the tap is over one.
+// The cell under tap `t` of a window, moved to the nearest one inside of the picture, and whether the tap lies inside.
 struct Tap {
     cell: u32,
     real: bool,
@@ -50,30 +53,30 @@ fn tap(t: u32, oh: u32, ow: u32) -> Tap {
     return Tap((clamp(h, PAD_H, PAD_H + H - 1u) - PAD_H) * W + clamp(w, PAD_W, PAD_W + W - 1u) - PAD_W, real);
 }
 
-// First and end of the windows that hold cell `i`.
+// The windows that hold cell `i`, along an axis: first and end.
 fn holders(i: u32, stride: u32, pad: u32, taps: u32, count: u32) -> vec2<u32> {
     return vec2<u32>((max(i + pad + stride, taps) - taps) / stride, min((i + pad) / stride + 1u, count));
 }
 
-// First and end of the cells that window `o` of windows that do not overlap writes.
+// The cells that window `o` writes, along an axis, where windows do not overlap: first and end.
 fn owned(o: u32, stride: u32, pad: u32, count: u32, size: u32) -> vec2<u32> {
     let end = max((o + 1u) * stride, pad) - pad;
     return vec2<u32>(max(o * stride, pad) - pad, select(min(end, size), size, o + 1u == count));
 }
 
-// Where words are not full, what lies behind the last channel is read as the last one.
+// Element c of a position. Where the last word is not full, elements past the last channel are read as the last one.
 fn in_row(c: u32) -> u32 {
     return select(c, min(c, C - 1u), C % LOADS != 0u);
 }
 
-// The place of cell (h, w) in window (oh, ow), which it need not lie in.
+// The place of cell (h, w) in window (oh, ow). The cell need not lie in the window.
 fn place(h: u32, w: u32, oh: u32, ow: u32) -> u32 {
     let r = h + PAD_H - oh * STRIDE_H;
     let s = w + PAD_W - ow * STRIDE_W;
     return select(0xffffffffu, r * S + s, r < R && s < S);
 }
 
-// How many cells the mean of window (oh, ow) counts.
+// How many cells count in the mean of window (oh, ow).
 fn divisor(oh: u32, ow: u32) -> f32 {
     let rows = span(oh, STRIDE_H, PAD_H, R, H);
     let columns = span(ow, STRIDE_W, PAD_W, S, W);
@@ -153,19 +156,19 @@ fn avg_forward(id: Invocation) {
 @group(0) @binding(1) var<storage, read> dy: array<F>;
 @group(0) @binding(2) var<storage, read> argmax_in: array<u32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<F>;
-@group(0) @binding(4) var<storage, read> y_in: array<F>; // without an activation before any other operand, ignored
+@group(0) @binding(4) var<storage, read> y_in: array<F>; // if no activation made x, any other operand is bound and ignored
 
-// Times f' of y_in where x = f(…) = y_in.
+// Stores element i of dx: `sum`, times f' of y_in where an activation f made x.
 fn store_dx(i: u32, sum: F) {
     dx[i] = sum * activate_grad_lanes(y_in[select(0u, i, ACTIVATION != 0u)]);
 }
 
-// The places of load `k` of a word.
+// The places of the lanes of element `k` of a word.
 fn places(word: u32, k: u32) -> U {
     return bytes_of(word >> (8u * k)) & U(MASK);
 }
 
-// One invocation computes the elements of dx that belong to one word, LOADS of one cell.
+// One invocation computes LOADS elements of dx, of one cell: those whose places share a word.
 @compute @workgroup_size(WG)
 fn max_grad_input(id: Invocation) {
     let raw = flat_index(id);
@@ -205,7 +208,8 @@ fn max_grad_input(id: Invocation) {
     }
 }
 
-// One invocation writes the cells of one window in the LOADS elements of one word, the winner's dy and 0; windows do not overlap.
+// One invocation writes dx under one window, for the LOADS elements of
+// one word: dy where the winner is, else 0. Windows do not overlap.
 @compute @workgroup_size(WG)
 fn max_grad_window(id: Invocation) {
     let i = flat_index(id);
@@ -267,7 +271,7 @@ fn avg_grad_input(id: Invocation) {
     }
 }
 
-// One invocation writes the cells of one window in one channel; windows do not overlap.
+// One invocation writes dx under one window, for one element of channels. Windows do not overlap.
 @compute @workgroup_size(WG)
 fn avg_grad_window(id: Invocation) {
     let i = flat_index(id);

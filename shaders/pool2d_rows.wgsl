@@ -1,6 +1,8 @@
-// Max pooling of rows whose channels do not come in fours, by windows that cover x without padding, gap or overlap (pool2d.wgsl has the
-// formulas). What lies in memory in fours is neighbours with their channels: one invocation takes the cells of y of one such run, Q fours of
-// elements, and S Q fours of each of R rows of x. argmax holds the places of four elements, 8 bits each, in their order.
+// Max pooling of rows whose number of channels is no multiple of four. Windows
+// cover x without padding, gap or overlap. pool2d.wgsl has the formulas.
+// A run is a few neighbouring positions of y whose channels together fill Q vec4s.
+// One invocation computes one run. It reads S Q vec4s of each of R rows of x.
+// argmax holds the places of four elements a word, 8 bits each, in the order of y.
 #import step
 #import activation
 
@@ -8,20 +10,20 @@ override OH: u32 = 1u;
 override R: u32 = 1u;
 override S: u32 = 1u;
 override C: u32 = 1u;
-override Q: u32 = 1u;    // fours of a run of y
-override WIDE: u32 = 1u; // fours of a run of x, of one row: S Q
-override RUNS: u32 = 1u; // of a row
+override Q: u32 = 1u;    // vec4s of a run of y
+override WIDE: u32 = 1u; // vec4s of x under a run, in one row: S Q
+override RUNS: u32 = 1u; // runs of a row
 
 @group(0) @binding(1) var<storage, read> x4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y4: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> argmax: array<u32>;
 
-// The four of x at which the rows of x under run `i` of y begin.
+// The vec4 of x at which the windows of run `i` begin.
 fn under(i: u32) -> u32 {
     return (i / RUNS * (R * RUNS) + i % RUNS) * WIDE;
 }
 
-// Comparisons with NaN differ between drivers, its bits do not.
+// Comparisons with NaN differ between drivers, the bits of a NaN do not.
 fn is_nan4(v: vec4<f32>) -> vec4<bool> {
     return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
 }
@@ -67,7 +69,7 @@ fn max_forward(id: Invocation) {
 @group(0) @binding(1) var<storage, read> dy4: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> argmax_in: array<u32>;
 @group(0) @binding(3) var<storage, read_write> dx4: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>; // without an activation before any other operand, ignored
+@group(0) @binding(4) var<storage, read> y_in4: array<vec4<f32>>; // if no activation made x, any other operand is bound and ignored
 
 @compute @workgroup_size(WG)
 fn max_grad_input(id: Invocation) {
@@ -98,7 +100,7 @@ fn max_grad_input(id: Invocation) {
     }
 }
 
-// The gradient of an element whose place is byte `e` of a word, for the cell at `place`.
+// d, which is dy of an element, if byte `e` of its word of argmax says `place`; else 0.
 fn won(d: f32, word: u32, e: u32, place: u32) -> f32 {
     return select(0.0, d, ((word >> (8u * e)) & 255u) == place);
 }

@@ -1,9 +1,9 @@
-// prelu: y = x where x > 0, else weight · x with one learned weight. Gradients: dx = dy where x > 0, else weight · dy;
-// dweight = Σ dy · x over all other x, in PARTS partial sums that are then added in order.
+// prelu: y = x where x > 0, else weight · x, with one learned weight. dx = dy where x > 0, else weight · dy.
+// dweight = Σ dy · x over all x that are not positive, in PARTS partial sums that are then added in order.
 #import step
 #import lanes
 
-override ITEMS: u32 = 1u; // elements of one sample, or vec4s of them
+override ITEMS: u32 = 1u; // elements of one sample, in F
 override PARTS: u32 = 8u; // a multiple of 8
 
 @group(0) @binding(1) var<storage, read> x: array<F>;
@@ -23,7 +23,8 @@ fn forward(id: Invocation) {
 @group(0) @binding(4) var<storage, read_write> dx: array<F>;
 @group(0) @binding(5) var<storage, read_write> parts: array<f32>;
 
-// One invocation computes every eighth element of dx in a stretch that eight of them share, and its sum of dweight.
+// One invocation computes every eighth element of dx in a stretch
+// that eight invocations share, and a partial sum of dweight.
 @compute @workgroup_size(WG)
 fn grad_partial(id: Invocation) {
     let part = flat_index(id);

@@ -1,5 +1,5 @@
-// rrelu: y = x where x > 0, else x · slope with a slope drawn uniformly from [LOWER, LOWER + RANGE) for each element. The gradient multiplies
-// dy by the same factors: it is the same kernel, with dy in the place of x and x in the place of `sign_of`.
+// rrelu: y = x where x > 0, else x · slope. Each element's slope is drawn uniformly from [LOWER, LOWER + RANGE). dx is
+// dy times the same factors. So the same kernel computes it, with dy in the place of x and x in the place of `sign_of`.
 #import step
 #import random
 #import lanes
@@ -18,7 +18,7 @@ override RANGE: f32 = 0.0;
 fn forward(id: Invocation) {
     let i = flat_index(id);
     if i < ITEMS * step.n {
-        // Slopes from random words, whose upper 24 bits a float holds exactly.
+        // A slope comes from the upper 24 bits of a random word, which f32 holds exactly.
         let random = random_of(random4(i / BLOCK, SALT), i);
         let slope = LOWER + RANGE * (F(random >> U(8u)) * (1.0 / 16777216.0));
         y[i] = x[i] * select(slope, F(1.0), sign_of[i] > F());

@@ -1,6 +1,7 @@
-// Softmax over the last dimension of C: y = exp(x - m) / Σ exp(x - m) with m = max x, so that nothing overflows.
-// Its gradient: dx = y · (dy - Σ y dy). Log-softmax: y = x - m - log Σ exp(x - m); gradient: dx = dy - softmax(x) · Σ dy.
-// One invocation computes one row. A repeated last element of a block is written again, with the same value.
+// Softmax over the last dimension, of C elements:
+// y = exp(x - m) / Σ exp(x - m) with m = max x, so that nothing overflows.
+// dx = y · (dy - Σ y dy). Log-softmax: y = x - m - log Σ exp(x - m), dx = dy - softmax(x) · Σ dy.
+// One invocation computes one row. Past the last element, the last one is written again, with the same value.
 #import step
 #import softmax
 

@@ -1,8 +1,11 @@
-// Enlarging of x [N, H, W, C] to y [N, OH, OW, C], OH = SCALE_H H and OW = SCALE_W W:
-//   nearest:  y[n, oh, ow, c] = x[n, oh / SCALE_H, ow / SCALE_W, c];
-//   bilinear: y = means of the four cells around (oh + 1/2) / SCALE_H - 1/2 and so on, not below 0, weighted by their distances along each axis;
-//   dx of a cell = sum of dy times the cell's share in it over the cells of y that hold one.
-// C is in fours for the `…_vec4` entries. Steps of a loop past its end are read from inside without effect.
+// Upsampling of x [N, H, W, C] to y [N, OH, OW, C] with OH = SCALE_H H and OW = SCALE_W W.
+// - nearest: y[n, oh, ow, c] = x[n, oh / SCALE_H, ow / SCALE_W, c]
+// - bilinear: y is a weighted mean of four cells of x. In units of cells, the centre of a cell of y lies at row
+//   (oh + 1/2) / SCALE_H - 1/2 of x, not below 0, and columns likewise. A cell's weight falls with its distance along
+//   each axis.
+//
+// dx of a cell is the sum of dy times the cell's weight, over all cells of y that it has a weight in.
+// C counts channels in F. Loop steps past the end read from inside and have no effect.
 #import step
 #import lanes
 
@@ -11,12 +14,12 @@ override W: u32 = 1u;
 override C: u32 = 1u;
 override SCALE_H: u32 = 1u;
 override SCALE_W: u32 = 1u;
-override CHUNK: u32 = 1u; // cells unrolled, so that all loops together stay under 65,535 iterations
+override CHUNK: u32 = 1u; // cells that are unrolled, so that all loops together stay under 65,535 iterations
 
 const OH: u32 = SCALE_H * H;
 const OW: u32 = SCALE_W * W;
 
-// Two cells along one axis, and the second one's weight.
+// Two neighbouring cells of x along one axis, and the weight of the second.
 struct Sources {
     first: u32,
     second: u32,
@@ -35,7 +38,7 @@ fn share(i: u32, o: u32, scale: u32, size: u32) -> f32 {
     return select(0.0, 1.0 - s.part, s.first == i) + select(0.0, s.part, s.second == i);
 }
 
-// First and end of the cells of y that hold a share of cell `i`.
+// The cells of y in which cell `i` of x has a weight, along an axis: first and end.
 fn holders(i: u32, scale: u32, size: u32) -> vec2<u32> {
     let end = (i + 1u) * scale + scale / 2u;
     return vec2<u32>(select(i * scale + scale / 2u - scale, 0u, i == 0u), min(end, size * scale));

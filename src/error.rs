@@ -1,4 +1,4 @@
-//! What can go wrong, each with where it is and what to do.
+//! Everything that can go wrong. Each error says where it is and what to do.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// One mistake in a spec file, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The file as the user named it; empty when the text came from elsewhere.
+    /// The file as the user named it; empty if the text came from elsewhere.
     pub file: PathBuf,
-    /// 1-based line; 0 when the whole file is meant.
+    /// Line, from 1; 0 if the whole file is meant.
     pub line: usize,
-    /// 1-based column in characters; 0 when the whole file is meant.
+    /// Column in characters, from 1; 0 if the whole file is meant.
     pub column: usize,
     /// JSON path such as `layers[3].kernel`; empty for the document itself.
     pub path: String,
@@ -43,13 +43,13 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Every error of the crate. `Display` prints one line an error, without the leading `error: `.
+/// Every error of the crate. `Display` prints one line for each error, without the leading `error: `.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Mistakes in a spec: exit code 2.
     #[error("{}", join(.0))]
     Spec(Vec<Diagnostic>),
-    /// A flag, a device name or another thing the user must mend: exit code 2.
+    /// A flag, a device name or another thing that the user must correct: exit code 2.
     #[error("{what}; {hint}")]
     Usage {
         /// What is wrong.
@@ -72,17 +72,17 @@ pub enum Error {
     Io {
         /// The file or folder.
         file: PathBuf,
-        /// True when the failure was in writing.
+        /// Whether writing failed; otherwise reading did.
         writing: bool,
-        /// The system's own words.
+        /// The operating system's message.
         source: std::io::Error,
         /// What to do.
         hint: String,
     },
-    /// No adapter at all, device lost, out of memory, a shader that does not compile: exit code 1.
+    /// No adapter at all, a lost device, too little memory, or a shader that does not compile: exit code 1.
     #[error("{adapter}: {what}; {hint}")]
     Gpu {
-        /// The adapter's name, or `adapter` when there is none.
+        /// The adapter's name, or `adapter` if there is none.
         adapter: String,
         /// What failed.
         what: String,
@@ -124,7 +124,7 @@ impl Error {
         Error::Gpu { adapter: adapter.into(), what: what.into(), hint: hint.into() }
     }
 
-    /// 2 for what the user must mend, 1 for what failed at run time.
+    /// 2 for what the user must correct, 1 for what failed at run time.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Spec(_) | Error::Usage { .. } | Error::File { .. } => 2,

@@ -22,13 +22,13 @@ impl DType {
     }
 }
 
-/// The type of a tensor: element type and dimensions. The batch, N, is a per-step value, so a batched type
-/// leaves it out of `dims`: `[N, 28, 28, 1]` is `batched` with `dims == [28, 28, 1]`.
+/// The type of a tensor: element type and dimensions. The batch size N varies from step to step, so `dims` leaves it
+/// out: `[N, 28, 28, 1]` is `batched` with `dims == [28, 28, 1]`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TensorType {
     /// Element type.
     pub dtype: DType,
-    /// Whether a leading dimension N precedes `dims`.
+    /// Whether a dimension N comes before `dims`.
     pub batched: bool,
     /// All dimensions but N. A scalar has none.
     pub dims: Vec<usize>,
@@ -45,13 +45,13 @@ impl TensorType {
         TensorType { dtype: DType::F32, batched: true, dims: dims.to_vec() }
     }
 
-    /// The same type with other elements.
+    /// The same type with another type of elements.
     pub fn with(mut self, dtype: DType) -> TensorType {
         self.dtype = dtype;
         self
     }
 
-    /// Elements of one sample (of the whole tensor when not batched).
+    /// Elements of one sample; of the whole tensor, if it is not batched.
     pub fn items(&self) -> usize {
         self.dims.iter().product()
     }
@@ -72,14 +72,14 @@ impl TensorType {
         lead.into_iter().chain(self.dims.iter().copied()).collect()
     }
 
-    /// The last dimension: channels, units; 1 for a scalar.
+    /// The last dimension, such as channels or units; 1 for a scalar.
     pub fn channels(&self) -> usize {
         self.dims.last().copied().unwrap_or(1)
     }
 }
 
 impl fmt::Display for TensorType {
-    /// `[N, 28, 28, 1]`, with the element type behind unless it is f32.
+    /// As in `[N, 28, 28, 1]`. The element type comes after it, unless it is f32.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lead = self.batched.then(|| "N".to_string());
         let all: Vec<String> = lead.into_iter().chain(self.dims.iter().map(ToString::to_string)).collect();
@@ -163,18 +163,18 @@ pub struct HostTensor {
 }
 
 impl HostTensor {
-    /// An f32 tensor. Panics when the count of elements does not match the shape: a programmer's mistake.
+    /// An f32 tensor. Panics if the number of elements does not match the shape, which is a programmer's mistake.
     pub fn f32(shape: &[usize], data: Vec<f32>) -> HostTensor {
         HostTensor::new(shape, Data::F32(data))
     }
 
-    /// A tensor of any type. Panics when the count of elements does not match the shape.
+    /// A tensor of any type. Panics if the number of elements does not match the shape.
     pub fn new(shape: &[usize], data: Data) -> HostTensor {
         assert_eq!(shape.iter().product::<usize>(), data.len(), "elements do not match shape {shape:?}");
         HostTensor { shape: shape.to_vec(), data }
     }
 
-    /// The f32 elements. Panics for another element type: a programmer's mistake.
+    /// The f32 elements. Panics for another element type, which is a programmer's mistake.
     pub fn as_f32(&self) -> &[f32] {
         match &self.data {
             Data::F32(v) => v,

@@ -33,7 +33,8 @@ fn graphs(case: &Case) -> [Graph; 2] {
     [fused, plain].map(|g| g.unwrap_or_else(|e| panic!("{}: {e}", case.name)))
 }
 
-/// Which kinds of shapes the inputs and outputs of a node have: what a kernel with tiles or vectors gets wrong first.
+/// Which kinds of shapes the inputs and outputs of a node have.
+/// Kernels with tiles or vectors fail first at unusual ones.
 fn traits_of(graph: &Graph, node: usize, batch: usize) -> BTreeSet<&'static str> {
     let node = &graph.nodes[node];
     let types = node.inputs.iter().map(|&v| graph.ty(v)).chain(&node.outputs);
@@ -48,7 +49,7 @@ fn traits_of(graph: &Graph, node: usize, batch: usize) -> BTreeSet<&'static str>
     found
 }
 
-/// Ops on scalars, flat arenas or the resident data set have no shapes that rows could vary; other tests reach them.
+/// Ops on scalars, flat arenas or the resident data set have no shapes that rows could vary. Other tests cover them.
 const SHAPELESS: [&str; 14] = [
     "fill",
     "spread",

@@ -1,4 +1,4 @@
-//! The program as a user calls it: what it prints, what it writes, its exit codes, and what it says about bad input.
+//! The program as a user calls it: what it prints and writes, its exit codes, and what it says about bad input.
 
 mod common;
 #[path = "cli/corners.rs"]
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// What a call ended with.
+/// How a call ended.
 struct Ended {
     code: i32,
     stdout: String,
@@ -23,19 +23,19 @@ struct Ended {
 }
 
 impl Ended {
-    /// stdout as one JSON value.
+    /// The output on stdout as one JSON value.
     fn json(&self) -> Json {
         assert_eq!(self.code, 0, "{}", self.stderr);
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
     }
 
-    /// Success; its stdout.
+    /// Asserts success. Returns what is on stdout.
     fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
         self.stdout
     }
 
-    /// Failure with this code, an `error:` line, no panic, and all these words on stderr.
+    /// Asserts failure with this exit code, an `error:` line, no panic, and all these words on stderr.
     fn fails(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
         assert!(self.stderr.lines().any(|l| l.starts_with("error: ")), "{}", self.stderr);
@@ -48,7 +48,7 @@ impl Ended {
 
 fn program(dir: &Path, args: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pumice"));
-    // Mesa's layer for choosing devices grumbles on stderr where there is no desktop.
+    // Mesa's layer for choosing devices writes to stderr where there is no desktop.
     command.args(args.split_whitespace()).current_dir(dir).env("NODEVICE_SELECT", "1");
     command
 }
@@ -60,7 +60,7 @@ fn finish(mut command: Command) -> Ended {
     Ended { code, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// Calls the program in a folder; `args` are split at spaces.
+/// Calls the program in a folder. `args` are split at spaces.
 fn pumice(dir: &Path, args: &str) -> Ended {
     finish(program(dir, args))
 }
@@ -88,7 +88,7 @@ fn net() -> String {
         .to_string()
 }
 
-/// Images whose class is a bright row, in noise.
+/// Noise images with a bright row, whose position is the class.
 fn write_split(dir: &Path, stem: &str, count: usize) {
     let labels: Vec<u8> = (0..count).map(|i| (i % 3) as u8).collect();
     let pixel = |i: usize| {
@@ -106,7 +106,7 @@ fn write_idx(dir: &Path, name: &str, dims: &[u32], bytes: &[u8]) {
     fs::write(dir.join("digits").join(name), all).unwrap();
 }
 
-/// The network with one text replaced.
+/// The network, with one text replaced by another.
 fn change(dir: &Path, from: &str, to: &str) {
     let text = net();
     assert!(text.contains(from), "{from}");
@@ -158,7 +158,7 @@ fn check_says_ok_or_every_mistake() {
     change(dir.path(), r#""size": 2"#, r#""size": 20"#);
     pumice(dir.path(), "check net.json")
         .fails(2, &["net.json:4:5: layers[1]: ", "max_pool2d_1", "stem", "[N, 8, 8, 5]"]);
-    // Classes that the data would have to say.
+    // Classes that only the data could tell.
     change(dir.path(), "\"digits\"", "\"nowhere\"");
     pumice(dir.path(), "check net.json").fails(2, &["nowhere: no such folder"]);
 }
@@ -189,7 +189,7 @@ fn plan_prints_the_keys_of_the_contract() {
     let layer = &plan["layers"][0];
     assert_eq!((&layer["name"], &layer["op"]), (&Json::from("stem"), &Json::from("conv2d")));
     assert_eq!(layer["output"], serde_json::json!([4, 8, 8, 5]));
-    // Weights and bias, gamma and beta: running statistics are not trained.
+    // Weights and biases, gamma and beta. Running statistics are not trained.
     assert_eq!(layer["params"], 5 * 9 + 5 + 10);
     assert_eq!(plan["params"], 60 + 80 * 3 + 3);
     let parts = ["weights", "gradients", "optimizer", "activations", "workspace"];
@@ -245,7 +245,7 @@ fn picture(dir: &Path) {
     image::GrayImage::from_fn(30, 20, |x, y| image::Luma([(x * y % 256) as u8])).save(dir.join("one.png")).unwrap();
 }
 
-/// Training must refuse the data with these words and leave no folder.
+/// Training must refuse the data with these words, and leave no folder.
 fn refuses(dir: &Path, words: &[&str]) {
     pumice(dir, "train net.json --out new").fails(2, words);
     assert!(!dir.join("new").exists());
@@ -266,7 +266,7 @@ fn bad_data_is_named_and_nothing_is_written() {
     write_split(dir, "train", 45);
     write_idx(dir, "train-labels-idx1-ubyte", &[44], &[0; 44]);
     refuses(dir, &["45 images, but digits/train-labels-idx1-ubyte has 44 labels"]);
-    // With and without a count in the data section, and in the test set alone.
+    // With and without the number of classes in the data section; and in the test set alone.
     write_idx(dir, "train-labels-idx1-ubyte", &[45], &[7; 45]);
     change(dir, "\"classes\" }\n", "5 }\n");
     refuses(dir, &["train-labels-idx1-ubyte: image 0 has label 7, but there are 5 classes"]);

@@ -1,4 +1,4 @@
-//! Data files, pictures, tensors in files and the run folder; what is wrong with a file is said with its name.
+//! Data files, pictures, tensors in files and the run folder. Errors about a file must name it.
 
 use std::fs;
 use std::io::Write;
@@ -37,7 +37,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Three training images of 2 x 2 with labels 0, 2, 1, changed as the test likes, and what `open` says about them.
+/// What `open` says about three training images of 2 x 2 with labels 0, 2, 1, which the test may change.
 fn open_three(change: impl FnOnce(&Path)) -> Result<data::Splits> {
     open_wanting(TRAIN, change)
 }
@@ -51,7 +51,7 @@ fn open_wanting(want: Want, change: impl FnOnce(&Path)) -> Result<data::Splits> 
     data::open(Format::Idx, Some(dir.path()), want)
 }
 
-/// Asserts that the user is to mend something, and that the message holds every one of `words`.
+/// Asserts that it is a mistake that the user must correct, and that the message has all `words`.
 fn assert_says<T: std::fmt::Debug>(result: Result<T>, words: &[&str]) {
     let error = result.expect_err("must fail");
     let text = error.to_string();
@@ -77,7 +77,7 @@ fn bundled_digits_are_all_there() {
     assert_eq!(train.classes.last().unwrap(), "9");
     assert_eq!(data::count_classes(Format::Bundled, None).unwrap(), 10);
     assert_eq!(train.labels.iter().max(), Some(&9));
-    // MNIST's mean is 0.1307: a shift by a byte in the reader would show.
+    // MNIST's mean is 0.1307. If the reader were off by a byte, this would fail.
     let mean = pixels(&train).iter().map(|&p| f64::from(p)).sum::<f64>() / train.samples.elements() as f64 / 255.0;
     assert!((mean - 0.1307).abs() < 0.002, "{mean}");
 }
@@ -92,7 +92,7 @@ fn idx_is_read_plain_and_packed() {
         fs::rename(dir.join("train-images-idx3-ubyte"), dir.join("train-images.idx3-ubyte")).unwrap();
     });
     assert_eq!(renamed.unwrap().train.unwrap(), train);
-    // Bundled with a folder means the files in it.
+    // `bundled` with a folder means the files in the folder.
     let dir = tempfile::tempdir().unwrap();
     assert_says(data::open(Format::Bundled, Some(dir.path()), TRAIN), &["training images are missing"]);
     assert!(
@@ -111,7 +111,7 @@ fn missing_files_are_listed() {
     assert_says(data::count_classes(Format::Idx, Some(Path::new("Cargo.toml"))), &["Cargo.toml: not a folder"]);
 }
 
-/// Opens the three images with other bytes in the file of images.
+/// Opens the three images, with other bytes in the file of images.
 fn open_images(bytes: &[u8]) -> Result<data::Splits> {
     open_three(|dir| fs::write(dir.join("train-images-idx3-ubyte"), bytes).unwrap())
 }
@@ -301,7 +301,7 @@ fn checkpoints_are_pruned_and_the_newest_is_found() {
         run.write_checkpoint(&checkpoint(step), 2).unwrap();
     }
     let folder = dir.path().join("checkpoint");
-    // What a killed process leaves behind is no checkpoint, and the next one sweeps it away.
+    // Files that a killed process leaves behind are no checkpoints, and the next process removes them.
     fs::write(folder.join(".step-00000200.safetensors.pumice-tmp"), "half").unwrap();
     let (path, read) = run.latest_checkpoint().unwrap().unwrap();
     assert!(path.ends_with("checkpoint/step-00000150.safetensors"), "{}", path.display());

@@ -1,5 +1,5 @@
-//! Without an adapter: every gradient of every row of the case table, as the graph computes it in f64, against central differences
-//! of the forward pass in f64.
+//! Without an adapter: every gradient of every row of the case table, computed
+//! by the graph in f64, against central differences of the forward pass in f64.
 
 use pumice::check::cases::{Case, cases};
 use pumice::check::verify::sample;
@@ -13,7 +13,7 @@ use pumice::ops::plumbing::mean_loss::MeanLoss;
 use pumice::tensor::{DType, TensorType};
 use std::collections::HashMap;
 
-/// First values of inputs, parameters and states: random, off the kinks with probability one.
+/// First values of inputs, parameters and states: random, so with probability one not at a kink.
 fn sources(graph: &Graph, step: &Step) -> HashMap<usize, RefTensor> {
     let mut map = HashMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -32,7 +32,7 @@ fn sources(graph: &Graph, step: &Step) -> HashMap<usize, RefTensor> {
                 let classes = widths.filter(|t| !t.dims.is_empty()).map(|t| t.channels()).min().unwrap_or(1);
                 noise.iter().map(|x| f64::from((x.abs() * 100.0) as u32 % classes as u32)).collect()
             }
-            // Variances and the like stay positive.
+            // Variances and similar numbers must stay positive.
             (NodeKind::State { .. }, _) => noise.iter().map(|x| 1.0 + 0.2 * f64::from(x.tanh())).collect(),
             _ => noise.iter().map(|&x| f64::from(x)).collect(),
         };
@@ -48,7 +48,7 @@ fn check(case: &Case, wrong: &mut Vec<String>) -> usize {
     compare(&case.name, &graph, case.train.batch.0, wrong)
 }
 
-/// Compares up to 12 elements of every gradient of a graph; returns how many that were.
+/// Compares up to 12 elements of every gradient of a graph. Returns how many it compared.
 fn compare(case: &str, graph: &Graph, batch: usize, wrong: &mut Vec<String>) -> usize {
     let loss = graph.loss.expect("every row has a loss");
     let forward = Graph { nodes: graph.nodes[..=loss.node].to_vec(), ..Graph::default() };
@@ -89,7 +89,8 @@ fn gradients_equal_finite_differences() {
     assert!(wrong.is_empty(), "{} of {compared} gradients are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Two layers of one weight, one of them behind a frozen weight: the gradients of both uses add up, the frozen one gets none.
+/// Two layers share a weight, and one of them comes after a frozen weight.
+/// The gradients of both uses add up; the frozen weight gets none.
 #[test]
 fn shared_and_frozen_parameters() {
     let mut b = Builder::default();

@@ -1,4 +1,5 @@
-//! k nearest neighbours on the bundled digits: the classes that scikit-learn gives, by bytes and by normalised floats, and the search.
+//! k nearest neighbours on the bundled digits: the classes that scikit-learn
+//! gives, from bytes and from normalised floats, and the search.
 
 mod common;
 #[path = "knn/gpu.rs"]

@@ -63,7 +63,7 @@ fn module(file: &str) -> &str {
     file.trim_start_matches("src/").split('/').next().unwrap_or("").trim_end_matches(".rs")
 }
 
-/// The arrows that lead to a module which the file's own may not name.
+/// The arrows that lead to a module which the file's own module may not name.
 fn upward(arrows: &Arrows) -> Vec<String> {
     let mut wrong = Vec::new();
     for ((from, to), names) in arrows {
@@ -110,7 +110,7 @@ fn files_are_short() {
     assert!(long.is_empty(), "over 500 lines:\n{}", long.join("\n"));
 }
 
-/// Arrows of files that are made up, in a crate of some modules.
+/// The arrows of made-up files, in a crate with some modules.
 fn arrows_between(files: &[(&str, &str)]) -> Arrows {
     let root = ("src/lib.rs", "pub mod data; pub mod gpu; pub mod model; pub mod spec; pub mod task; pub mod train;");
     Crate::new([root].into_iter().chain(files.iter().copied())).arrows()

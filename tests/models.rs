@@ -1,6 +1,7 @@
-//! Every model of `assets/models`, those of the benchmarks included. Without an adapter: it can be read and planned, and has the published count of
-//! parameters. On the adapter: all of its nodes, forward and backward, against their references, finite differences of the smallest, and five steps on
-//! one batch. Those for pictures of 224 x 224 run there with `PUMICE_TEST_ALL=1` (`make test-all`).
+//! Every model of `assets/models`, including those of the benchmarks. Without an adapter: it can be read and planned,
+//! and has the published number of parameters. On the adapter: all of its nodes, forward and backward, against their
+//! references; finite differences for the smallest; and five steps on one batch. Models for pictures of 224 x 224 run
+//! there with `PUMICE_TEST_ALL=1` (`make test-all`).
 
 mod common;
 #[path = "models/gpu.rs"]
@@ -13,9 +14,10 @@ use pumice::spec::Source;
 use pumice::train::problem;
 use std::path::{Path, PathBuf};
 
-/// Trainable parameters as published: for CIFAR-10 by kuangliu/pytorch-cifar (VGG-16) and from the tables of He et al. with projections (ResNet-20); at
-/// 224 x 224 by torchvision's table of models; for GoogLeNet, which torchvision has in another form, by Caffe's bvlc_googlenet with both auxiliary
-/// heads; for MobileNet by keras.applications ("trainable params").
+/// Numbers of trainable parameters, as published. For CIFAR-10: kuangliu/pytorch-cifar (VGG-16), and the tables of He
+/// et al. with projections (ResNet-20). For 224 x 224: torchvision's table of models; for GoogLeNet, which torchvision
+/// has in another form, Caffe's bvlc_googlenet with both auxiliary heads; for MobileNet keras.applications ("trainable
+/// params").
 const PUBLISHED: [(&str, u64); 14] = [
     ("alexnet", 61_100_840),
     ("googlenet", 13_378_280),
@@ -30,7 +32,7 @@ const PUBLISHED: [(&str, u64); 14] = [
     ("vgg16", 138_357_544),
     ("vgg19", 143_667_240),
     ("vgg16_cifar10", 14_728_266),
-    // Not published: six convolutions without bias, their norms, two dense layers.
+    // Not published: six convolutions without bias, their batch norms, two dense layers.
     (
         "vgg_small_cifar10",
         9 * (3 * 32 + 32 * 32 + 32 * 64 + 64 * 64 + 64 * 128 + 128 * 128) + 4 * (32 + 64 + 128) + 2049 * 256 + 257 * 10,
@@ -48,7 +50,7 @@ fn models() -> Vec<PathBuf> {
     list
 }
 
-/// The model, its section `train` with this batch, and its class count.
+/// The model, its section `train` with this batch, and its number of classes.
 fn load(path: &Path, batch: usize) -> (Model, TrainSpec, Option<usize>) {
     let model = model::load(Source::open(path).expect("a readable file"), &[]).unwrap_or_else(|e| panic!("{e}"));
     let mut train = model.train.clone().unwrap_or_default();
@@ -74,7 +76,7 @@ fn every_model_can_be_planned() {
     assert_eq!(found.len(), PUBLISHED.len(), "only {found:?}");
 }
 
-/// The shortest way to the models that people compare lengths of.
+/// Models whose length people compare must be written in few lines.
 #[test]
 fn large_models_fit_a_screen() {
     for name in ["resnet50", "resnet152", "googlenet"] {

@@ -1,5 +1,5 @@
-//! Least squares on the diabetes table: the normal equation and gradient descent give the coefficients of a closed form that is computed here in f64;
-//! what the equation cannot solve is refused by name.
+//! Least squares on the diabetes table. The normal equation and gradient descent give the coefficients of a closed form
+//! that is computed here in f64. What the equation cannot solve is refused by name.
 
 mod common;
 #[path = "normal_equation/gpu.rs"]
@@ -16,7 +16,7 @@ fn pumice(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pumice")).args(args).current_dir(root).output().expect("the program starts")
 }
 
-/// Trains on a spec; returns the lines that it prints.
+/// Trains a spec. Returns the lines that it prints.
 fn train(spec: &str, run: &Path, set: &[&str]) -> Vec<Json> {
     let run = run.display().to_string();
     let mut args = vec!["train", spec, "--json", "--out", &run];
@@ -29,7 +29,7 @@ fn train(spec: &str, run: &Path, set: &[&str]) -> Vec<Json> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// Rows of the table: features and, last, the target.
+/// Rows of the table: the features, and as last number the target.
 fn rows() -> Vec<Vec<f64>> {
     let row = |line: &str| line.split(',').map(|cell| cell.parse().expect("a number")).collect();
     TABLE.lines().skip(1).map(row).collect()
@@ -37,7 +37,7 @@ fn rows() -> Vec<Vec<f64>> {
 
 const MODEL: &str = "assets/models/diabetes_regression.json";
 
-/// A spec and its table in a folder; the table has as many columns as `header` names.
+/// Writes a spec and its table into a folder. The table has the columns of `header`.
 fn written(dir: &Path, header: &str, rows: impl Iterator<Item = String>, more: &str) -> String {
     let table: String = std::iter::once(header.to_string()).chain(rows).map(|row| row + "\n").collect();
     std::fs::write(dir.join("table.csv"), table).expect("it can be written");

@@ -1,5 +1,6 @@
-//! Loss, activations, gradients, and parameters after three updates, against what PyTorch computed in f64:
-//! `fixtures/generate.py` made the tensors from the specs beside it. And without an adapter: learning rates of schedules, statistics of first values.
+//! Loss, activations and gradients, and parameters after three updates, against what
+//! PyTorch computed in f64. `fixtures/generate.py` made the tensors from the specs beside
+//! it. Without an adapter: learning rates of schedules, and statistics of first values.
 
 mod common;
 #[path = "pytorch/gpu.rs"]
@@ -56,7 +57,8 @@ fn learning_rates_equal_pytorch() {
     }
 }
 
-/// Mean and standard deviation lie within five standard errors of what PyTorch's formulas say; bounds are kept and nearly reached.
+/// Mean and standard deviation are within five standard errors of
+/// PyTorch's formulas. Values keep their bounds and nearly reach them.
 #[test]
 fn first_values_are_distributed_as_pytorchs() {
     let rows = numbers("init.json");

@@ -1,5 +1,5 @@
-//! The executor on the adapter: what is planned is what is allocated, nothing is created after the first step, fused equals unfused,
-//! shapes past every limit, and a broken kernel that is found.
+//! The executor on the adapter: it allocates what is planned, and creates nothing after the first step; fused and
+//! unfused programs give the same; shapes pass every limit; and a broken kernel is found.
 
 mod common;
 #[path = "session/gpu.rs"]

@@ -18,7 +18,7 @@ fn programs() -> Vec<(String, Program)> {
             let options = BuildOptions { training: case.training, random: true, loss: true, feed, classes: None };
             let update = update_of(&case.train);
             for build in [training_graph, unfused_training_graph] {
-                // Rows with values as targets have no resident data set.
+                // Rows whose targets are values have no resident data set.
                 let wanted: &[&str] = if options.feed == Feed::Host { &["input"] } else { &[] };
                 let Ok(graph) = build(&case.model, &options, wanted, Some(&update)) else { continue };
                 for (family, subgroup) in [(Family::Gpu, 0), (Family::Software, 0), (Family::Software, 8)] {
@@ -39,7 +39,7 @@ fn module_of(key: &PipelineKey, source: &str) -> (naga::Module, naga::valid::Mod
     let name = key.to_string();
     let module =
         naga::front::wgsl::parse_str(source).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
-    // The kernels for software adapters are the only ones that ask for more than WebGPU's core.
+    // Only the kernels for software adapters ask for more than WebGPU's core.
     let lanes = ["conv2d_image", "conv2d_rows", "conv2d_rows_weight"].contains(&key.shader);
     let capabilities = if lanes { naga::valid::Capabilities::SUBGROUP } else { naga::valid::Capabilities::empty() };
     let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
@@ -69,7 +69,8 @@ fn translate(key: &PipelineKey, module: &naga::Module, info: &naga::valid::Modul
     assert!(!text.is_empty());
 }
 
-/// What lavapipe gets instead ([`words::rewrite`]), which asks for 64-bit integers: valid, and translated for Vulkan.
+/// The WGSL that lavapipe gets ([`words::rewrite`]), which needs
+/// 64-bit integers: it is valid, and is translated for Vulkan.
 fn rewritten(key: &PipelineKey, source: &str) {
     let name = format!("{key} in words");
     let module =
@@ -129,7 +130,7 @@ fn every_pipeline_is_valid_for_every_backend_and_binds_what_its_kernel_says() {
     assert!(unused.is_empty(), "no row reaches these entry points: {unused:?}");
 }
 
-/// An entry point that speaks of `F` is valid with one lane and with four: no text is meant for one of them alone.
+/// An entry point that uses `F` is valid with one lane and with four. No shader is written for one of them alone.
 #[test]
 fn every_entry_point_is_valid_with_one_lane_and_with_four() {
     let with = |shader: &'static str, constants| PipelineKey { shader, entry: "", constants };

@@ -1,10 +1,10 @@
-//! Without an adapter: what the layers that move cells about say to keys that do not fit.
+//! Without an adapter: messages of the layers that move cells, about keys that do not fit.
 
 use pumice::compile::build::{BuildOptions, Feed, build};
 use pumice::model;
 use pumice::spec::Source;
 
-/// What is said of a picture of 5 x 5 x 3 through these layers; nothing where they fit.
+/// The error for a picture of 5 x 5 x 3 and these layers; nothing if they fit.
 fn answer(layers: &str) -> Option<String> {
     let input = r#""input": { "height": 5, "width": 5, "channels": 3 }"#;
     let text = format!(r#"{{ "version": 1, {input}, "layers": [{layers}] }}"#);

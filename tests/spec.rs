@@ -1,4 +1,4 @@
-//! The spec: what is accepted, what it expands to, and what is said about every kind of mistake, with its place.
+//! The spec: what is accepted, what it expands to, and what is said about every kind of mistake, and where.
 
 use pumice::error::{Diagnostic, Error};
 use pumice::model::schema;
@@ -134,7 +134,7 @@ fn undefined_and_later_names_in_from() {
     let rule = "a layer can only use layers before it";
     let (m, at) = (mistake(&spec(late)), "net.json:3:28: layers[0].from:");
     assert_eq!(m, format!("{at} `late` is defined later; {rule}, and `late` is at line 4"));
-    // null is no name: the key is as good as absent.
+    // null is no name: it is as if the key were absent.
     let none = mistake(&spec(r#"{ "op": "add", "from": null }"#));
     assert!(none.starts_with("net.json:3:24: layers[0].from: missing key `from`"), "{none}");
     let own = mistake(&spec(r#"{ "op": "flatten", "from": "a", "name": "a" }"#));
@@ -168,7 +168,7 @@ fn names_are_unique_and_counted() {
     assert!(mistake(&spec(r#"{ "op": "flatten", "name": "" }"#)).contains("an empty name"));
     let m = mistake(&spec("{ \"op\": \"flatten\", \"name\": \"a\" },\n{ \"op\": \"flatten\", \"name\": \"a.norm\" }"));
     assert!(m.contains("4:28: layers[1].name: `a.norm` is what the normalisation of `a` is called"), "{m}");
-    // Named layers are counted too; another op has its own count.
+    // Named layers count, too. Another op has numbers of its own.
     let text = spec(
         r#"{ "op": "flatten", "name": "a" }, { "op": "dense", "units": 2 }, { "op": "flatten" }, { "op": "dense", "units": 2, "from": "a" }"#,
     );
@@ -279,7 +279,7 @@ fn repeat_names_each_copy() {
         m,
         format!("net.json:3:69: layers[0].layers[0].name: repeating this gives several layers the name `a`; {hint}")
     );
-    // Once is no repetition, and without names inside there is nothing to confuse.
+    // One repetition needs no numbers in names, and without names inside nothing can be confused.
     assert_eq!(
         model(&spec(r#"{ "op": "repeat", "times": 1, "layers": [{ "op": "flatten", "name": "a" }] }"#)).layers[0].name,
         "a"
@@ -309,7 +309,7 @@ fn residual_adds_its_input() {
     let m = model(&spec(&block(&conv(3, 1))));
     assert_eq!(names(&m), [("block/conv2d_1", vec!["input"]), ("block/add", vec!["block/conv2d_1", "input"])]);
     assert!(m.layers[1].activation.is_some() && m.layers[0].activation.is_none());
-    // Where the shape changes, a 1×1 convolution with the branch's norm and bias stands beside it.
+    // Where the shape changes, the shortcut is a 1×1 convolution with the norm and bias of the layers beside it.
     for (filters, stride) in [(5, 1), (3, 2)] {
         let m =
             model(&spec(&format!("{}, {}", block(&conv(filters, stride)), r#"{ "op": "flatten", "from": "block" }"#)));
@@ -326,7 +326,7 @@ fn residual_adds_its_input() {
         assert_eq!(keys, [filters.to_string(), "1".into(), stride.to_string(), "false".into(), "\"batch\"".into()]);
         assert_eq!(m.layers[1].place.line, 3);
     }
-    // A stride inside a nested block counts once, not along both of its ways.
+    // A stride in a nested block counts once, though two ways lead through the block.
     let nested = format!(r#"{{ "op": "residual", "layers": [{}] }}"#, block(&conv(6, 2)));
     assert_eq!(model(&spec(&nested)).to_json()["layers"][3]["stride"], 2);
     let m = mistake(&spec(r#"{ "op": "residual", "layers": [{ "op": "flatten" }] }"#));

@@ -1,4 +1,4 @@
-//! A data set that the adapter or the memory cannot hold: batch by batch it gives the same bits as one that lies there.
+//! A data set that neither adapter nor memory can hold. Batch by batch it gives the same bits as one that lies there.
 
 mod common;
 #[path = "streaming/gpu.rs"]
@@ -11,7 +11,7 @@ use pumice::train::problem::Opening;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// Ten classes of pictures, each with a bright bar at a place of its own, as PNG files of another size than the input.
+/// PNG files of ten classes, each with a bright bar at a place of its own. Their size is not that of the input.
 fn pictures(each: u32) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     for class in 0..10u32 {

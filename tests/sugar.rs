@@ -1,4 +1,5 @@
-//! Variables, blocks and branches: what they expand to, and what is said about mistakes in them, at the line the person wrote.
+//! Variables, blocks and branches: what they expand to, and what is
+//! said about mistakes in them, with the line that the person wrote.
 
 use pumice::error::Error;
 use pumice::model::schema;
@@ -65,7 +66,7 @@ fn parallel_joins_branches() {
     assert!(m.layers[3].activation.is_some());
     let sum = r#"{ "op": "flatten", "name": "f" }, { "op": "parallel", "join": "add", "from": "input", "branches": [ [], [] ] }"#;
     assert_eq!(names(&model(&spec("", sum)))[1], ("add_1", vec!["input", "input"]));
-    // What a projection beside a branch needs to know passes through branches.
+    // What a projection beside a branch needs to know is known through branches.
     let inside = format!(
         r#"{{ "op": "residual", "layers": [{{ "op": "parallel", "branches": [[{}], [{}]] }}] }}"#,
         conv("2"),
@@ -127,7 +128,7 @@ fn mistakes_with_variables() {
     assert_eq!(m(r#""vars": [1],"#, "1"), "net.json:2:9: vars: expected an object, found a list");
 }
 
-/// A block of two layers with a default, and one that uses it.
+/// A block of two layers with a default, and a use of it.
 const BLOCKS: &str = r#""vars": { "one": 1 }, "blocks": { "pair": { "vars": { "mid": "$one", "out": "$mid" }, "layers": [ { "op": "conv2d", "filters": "$mid", "kernel": 1, "name": "a" }, { "op": "conv2d", "filters": "$out", "kernel": "$size" } ] }, "twice": { "layers": [ { "op": "use", "block": "pair", "name": "x", "with": { "mid": "$n", "size": 1 } }, { "op": "use", "block": "pair", "name": "y", "from": "x/a", "with": { "size": "$one" } } ] } },"#;
 
 #[test]
@@ -147,9 +148,9 @@ fn blocks_are_used_with_their_variables() {
     let json = m.to_json();
     let filters: Vec<u64> = (0..6).map(|i| json["layers"][i]["filters"].as_u64().expect("a number")).collect();
     assert_eq!(filters, [5, 5, 1, 1, 1, 7]);
-    // Expanding again changes nothing.
+    // Expanding it again changes nothing.
     assert_eq!(model(&json.to_string()).to_json(), json);
-    // A projection is chosen where the block is used.
+    // A projection is chosen at each place where the block is used.
     let residual =
         format!(r#""blocks": {{ "r": {{ "layers": [{{ "op": "residual", "layers": [{}] }}] }} }},"#, conv("\"$n\""));
     let two = r#"{ "op": "use", "block": "r", "with": { "n": 6 } }, { "op": "use", "block": "r", "with": { "n": 6 } }"#;
@@ -157,7 +158,8 @@ fn blocks_are_used_with_their_variables() {
     assert_eq!(ops, ["conv2d", "conv2d", "add", "conv2d", "add"]);
 }
 
-/// The shortcut is known behind layers that keep channels, or make as many rows and columns as there were.
+/// The shortcut is known after layers that keep the channels,
+/// or that bring back as many rows and columns as there were.
 #[test]
 fn auto_shortcuts_see_through_layers() {
     let ops = |branch: &str| {
@@ -180,10 +182,10 @@ fn auto_shortcuts_see_through_layers() {
     };
     assert_eq!(ops(&up(3)), input("conv2d conv_transpose2d local_response_norm add"));
     assert_eq!(ops(&up(4)).0, "conv2d conv_transpose2d local_response_norm conv2d add");
-    // More rows than the model's input has are not counted.
+    // Where there are more rows than the model's input has, nothing is known of them.
     let larger = spec("", r#"{ "op": "residual", "layers": [{ "op": "upsample2d", "scale": 2 }] }"#);
     assert!(mistake(&larger).contains("cannot tell whether the branch keeps the shape of its input"));
-    // They are behind the layer that made them, as are the rows that a reshape made.
+    // After the layer that made them it is known again; likewise after a reshape.
     let behind = |layer: &str, filters: usize| {
         let branch = format!(r#"{{ "op": "conv2d", "filters": {filters}, "kernel": 3, "stride": 2 }}"#);
         let m = model(&spec("", &format!(r#"{layer}, {{ "op": "residual", "layers": [{branch}] }}"#)));
@@ -206,7 +208,7 @@ fn auto_shortcuts_of_vectors_are_dense() {
     assert_eq!(after(pool, 3), "global_avg_pool2d dense dense add");
     assert_eq!(after(pool, 5), "global_avg_pool2d dense dense dense add");
     assert_eq!(after(r#"{ "op": "flatten" }, { "op": "dense", "units": 6 }"#, 6), "flatten dense dense dense add");
-    // A vector spread over an image leaves the image's shape.
+    // A vector that is broadcast over an image leaves the image's shape.
     let gate = r#"{ "op": "conv2d", "filters": 7, "kernel": 3, "name": "c" }, { "op": "global_max_pool2d" },
         { "op": "mul", "from": ["global_max_pool2d_1", "c"] },
         { "op": "residual", "layers": [{ "op": "conv2d", "filters": 7, "kernel": 3 }] }"#;
@@ -233,7 +235,7 @@ fn mistakes_with_blocks() {
     assert_eq!(with("3"), "net.json:4:41: layers[0].with: expected an object, found a number");
     let missing = mistake(&spec("", r#"{ "op": "use" }"#));
     assert_eq!(missing, "net.json:4:1: layers[0]: missing key `block`; add `\"block\": …`");
-    // A block is checked even where nothing uses it, and once however often it is used.
+    // A block is checked even if nothing uses it, and only once however often it is used.
     let blocks = |layers: &str| format!(r#""blocks": {{ "b": {{ "layers": {layers} }} }},"#);
     let empty = mistake(&spec(&blocks("[]"), r#"{ "op": "flatten" }"#));
     assert_eq!(empty, "net.json:2:30: blocks.b.layers: an empty list of layers; add a layer");
@@ -264,7 +266,7 @@ fn blocks_that_use_themselves() {
 
 #[test]
 fn hostile_sugar_is_refused_quickly() {
-    // Each variable is ten of the one before: 10^12 values.
+    // Each variable is ten times the one before: 10^12 values.
     let vars: String =
         (1..12).map(|i| format!(r#", "v{i}": [{}]"#, vec![format!("\"$v{}\"", i - 1); 10].join(","))).collect();
     let bomb = format!(r#""vars": {{ "v0": 1{vars} }},"#);
@@ -276,7 +278,7 @@ fn hostile_sugar_is_refused_quickly() {
     assert!(
         mistake(&spec(&deep, r#"{ "op": "flatten" }"#)).contains("more than 64 objects and lists inside one another")
     );
-    // Each block uses the one before ten times.
+    // Each block uses the one before it ten times.
     let leaf = r#""b0": { "layers": [{ "op": "flatten" }] }"#;
     let uses = |i: usize| vec![format!(r#"{{ "op": "use", "block": "b{i}" }}"#); 10].join(",");
     let tower =
@@ -286,7 +288,7 @@ fn hostile_sugar_is_refused_quickly() {
     assert!(m.contains("more than 10000 layers"), "{m}");
     let m = mistake(&spec(&format!(r#""blocks": {{ {leaf}{} }},"#, tower(100)), &use_last(100)));
     assert!(m.contains("more than 64 blocks inside one another"), "{m}");
-    // A large block, used often.
+    // A large block that is used often.
     let big = format!(r#""blocks": {{ "b0": {{ "layers": [{}] }} }},"#, vec![conv("1"); 3000].join(","));
     let often = format!(r#"{{ "op": "repeat", "times": 1000000, "layers": [{}] }}"#, use_last(1));
     assert!(mistake(&spec(&big, &often)).contains("more than"));
@@ -295,7 +297,7 @@ fn hostile_sugar_is_refused_quickly() {
         "[],".repeat(1000)
     );
     assert!(mistake(&spec("", &links)).contains("or 100000 inputs, after expansion"));
-    // Thousands of mistakes do not take thousands of comparisons each.
+    // Thousands of mistakes do not cost thousands of comparisons each.
     let many: String = (0..5000).map(|i| format!(r#""variable{i}": 1,"#)).collect();
     let wrong = vec![conv("\"$variabel\""); 5000].join(",");
     assert!(mistakes(&spec(&format!(r#""vars": {{ {many} }},"#), &wrong)).len() <= 1000);

@@ -1,4 +1,5 @@
-//! Folders of pictures, CIFAR-10's batches and CSV tables: what is read, every message, and models of the small tables against closed forms.
+//! Folders of pictures, CIFAR-10's batches and CSV tables: what is read,
+//! every message, and models of the small tables against closed forms.
 
 mod common;
 #[path = "tables/gpu.rs"]
@@ -18,7 +19,7 @@ fn assert_says<T: std::fmt::Debug>(result: Result<T>, words: &[&str]) {
     assert!(words.iter().all(|word| text.contains(word)), "{text} lacks one of {words:?}");
 }
 
-/// A folder with pictures of one colour each, by path below it.
+/// A folder of pictures with one colour each, given by their paths below the folder.
 fn pictures(files: &[(&str, [u8; 3])]) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary folder");
     for (name, colour) in files {
@@ -96,7 +97,7 @@ fn pictures_that_stay_in_their_files_are_the_same() {
         let splits = data::open(Format::Folder, Some(dir.path()), want).unwrap();
         (splits.train.unwrap(), splits.test.unwrap(), splits.skipped)
     };
-    // Five files of 2 x 3 x 3 bytes fit 90 bytes and not 89.
+    // Five files of 2 x 3 x 3 bytes fit 90 bytes, but not 89.
     let ((train, test, skipped), (later, later_test, later_skipped)) = (open(Some(90)), open(Some(89)));
     assert!(matches!((&train.samples, &test.samples), (Store::Memory(_), Store::Memory(_))));
     assert!(matches!((&later.samples, &later_test.samples), (Store::Files { .. }, Store::Files { .. })));
@@ -134,7 +135,7 @@ fn a_folder_without_classes_is_refused() {
     assert_says(data::open(Format::Folder, Some(dir.path()), four), &["1 or 3 channels", "has 4"]);
 }
 
-/// The files of CIFAR-10 with two images a batch: image i of batch b has label b + i, planes of b, 100 + i and 200.
+/// The files of CIFAR-10 with two images a batch. Image i of batch b has label b + i and planes of b, 100 + i and 200.
 fn cifar(dir: &Path) {
     let image = |b: usize, i: usize| {
         let planes = [b, 100 + i, 200].map(|v| vec![v as u8; 1024]).concat();
@@ -175,7 +176,7 @@ fn cifar_batches_are_turned_to_pixels() {
     assert_says(open(), &["data_batch_3.bin is missing"]);
 }
 
-/// Opens a table of the given text.
+/// Opens a table with the given text.
 fn table(text: &str, columns: Columns) -> Result<Splits> {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let file = dir.path().join("t.csv");
@@ -252,7 +253,7 @@ fn pumice(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pumice")).args(args).current_dir(root).output().expect("the program starts")
 }
 
-/// Trains a model of `assets/models` into `run`; returns its report.
+/// Trains a model of `assets/models` into `run`. Returns its report.
 fn train(model: &str, run: &Path, more: &[&str]) -> serde_json::Value {
     let run = run.display().to_string();
     let model = format!("assets/models/{model}.json");

@@ -1,5 +1,6 @@
-// y = x · σ(slope · x) with one learned slope. Gradients, with s = σ(slope · x):
-//   dx = dy · (s + slope · x · s · (1 - s)); dslope = Σ dy · x² · s · (1 - s), in PARTS partial sums that are then added in order.
+// y = x · σ(slope · x) with one learned slope. With s = σ(slope · x):
+//   dx = dy · (s + slope · x · s · (1 - s))
+//   dslope = Σ dy · x² · s · (1 - s), in PARTS partial sums that are then added in order
 #import step
 #import lanes
 
@@ -10,7 +11,7 @@ override PARTS: u32 = 1u; // partial sums
 @group(0) @binding(2) var<storage, read> slope: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<F>;
 
-// exp sees no positive number, so it cannot overflow.
+// The argument of exp is never positive, so exp cannot overflow.
 fn sigmoid(x: F) -> F {
     let e = exp(-abs(x));
     return select(F(1.0), e, x < F()) / (1.0 + e);

@@ -1,5 +1,6 @@
-//! A layer from outside of Pumice: `learned_swish`, y = x · σ(slope · x) with one learned slope (Ramachandran, Zoph and Le 2017), its kernels in
-//! `learned_swish.wgsl`. Registers it, verifies it against its f64 reference and finite differences, and trains with it.
+//! A layer from outside of Pumice: `learned_swish`, y = x · σ(slope · x) with one learned slope (Ramachandran, Zoph and
+//! Le 2017). Its kernels are in `learned_swish.wgsl`. The example registers it, verifies it against its f64 reference
+//! and finite differences, and trains with it.
 //!
 //!     cargo run --release --example learned_swish
 
@@ -45,7 +46,7 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Inputs x `[N, …]`, slope `[1]`; output y = x · σ(slope · x).
+/// Inputs x `[N, …]`, slope `[1]`. Output y = x · σ(slope · x).
 #[derive(Debug)]
 struct LearnedSwish;
 
@@ -77,12 +78,12 @@ impl Op for LearnedSwish {
     }
 }
 
-/// Inputs x `[N, …]`, slope `[1]`, dy of x's type; outputs dx of x's type and dslope `[1]`.
+/// Inputs x `[N, …]`, slope `[1]`, dy of x's type. Outputs dx of x's type and dslope `[1]`.
 #[derive(Debug)]
 struct LearnedSwishGrad;
 
 impl LearnedSwishGrad {
-    /// The terms of dslope, one an element.
+    /// The terms of dslope, one for each element.
     fn terms(cx: &RefCx) -> impl Iterator<Item = f64> {
         let slope = cx.inputs[1].data[0];
         let term = move |(x, dy): (&f64, &f64)| {
@@ -105,7 +106,7 @@ impl Op for LearnedSwishGrad {
     fn kernels(&self, cx: &mut KernelCx) {
         let lanes = lanes_of(cx.inputs[0].items());
         let items = cx.inputs[0].items() / lanes;
-        // At least 64 terms a part, and few enough parts to be added by one invocation.
+        // A part has at least 64 terms. There are few enough parts for one invocation to add them.
         let parts = (items * cx.batch).div_ceil(64).min(4096);
         let sums = cx.scratch(parts);
         let kernel = Kernel::new("learned_swish", "grad").lanes(lanes).set("ITEMS", items).set("PARTS", parts);
@@ -128,7 +129,7 @@ impl Op for LearnedSwishGrad {
         indices.iter().map(one).collect()
     }
 
-    /// What the error of the sum is judged by: the sum of its terms' magnitudes.
+    /// The sum of the magnitudes of the terms. The error of the sum is judged by it.
     fn magnitude(&self, cx: &RefCx, output: usize, _: &[usize]) -> Option<Vec<f64>> {
         (output == 1).then(|| vec![LearnedSwishGrad::terms(cx).map(f64::abs).sum()])
     }

@@ -1,5 +1,7 @@
-// Activations and their derivatives, as functions of their result y = f(x), which a fused op has at hand, or of x where y does not tell.
-// Comparisons and selects rather than min and max, which may swallow NaN.
+// Activations y = f(x) and their derivatives.
+// Derivatives are functions of y, which a fused op has at hand;
+// gelu, silu and hard_swish need x, because y does not determine f'.
+// Comparisons and selects are used instead of min and max, which may turn NaN into a number.
 #import lanes
 
 override ACTIVATION: u32 = 0u; // 0 none, 1 relu, 2 leaky_relu, 3 sigmoid, 4 tanh, 5 softplus, 6 relu6, 7 elu, 8 gelu,
@@ -7,13 +9,14 @@ override ACTIVATION: u32 = 0u; // 0 none, 1 relu, 2 leaky_relu, 3 sigmoid, 4 tan
 override SLOPE: f32 = 0.01;    // of leaky_relu
 override ALPHA: f32 = 1.0;     // of elu
 
-// 1 / (1 + exp(-x)); exp sees no positive number, so it cannot overflow.
+// 1 / (1 + exp(-x)). The argument of exp is never positive, so exp cannot overflow.
 fn sigmoid(x: f32) -> f32 {
     let e = exp(-abs(x));
     return select(1.0, e, x < 0.0) / (1.0 + e);
 }
 
-// By exp(-2|x|) where the built-in overflows on some drivers, and by its series where 1 - e would cancel.
+// tanh(x) from exp(-2|x|), because the built-in tanh overflows on some
+// drivers. For small x a series, because 1 - e would cancel there.
 fn hyperbolic_tangent(x: f32) -> f32 {
     let e = exp(-2.0 * abs(x));
     let far = (1.0 - e) / (1.0 + e);
@@ -22,32 +25,36 @@ fn hyperbolic_tangent(x: f32) -> f32 {
     return select(select(far, -far, x < 0.0), near, abs(x) < 0.3);
 }
 
-// log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)); the series where 1 + e would lose e.
+// log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)).
+// For small e = exp(-|x|) a series of log(1 + e), because the sum 1 + e would lose e.
 fn softplus(x: f32) -> f32 {
     let e = exp(-abs(x));
     let near = e * (1.0 + e * (-0.5 + e * (1.0 / 3.0 + e * (-0.25 + e * 0.2))));
     return select(x, 0.0, x < 0.0) + select(log(1.0 + e), near, e < 0.05);
 }
 
-// Its derivative, 1 - exp(-y); the series where that would cancel.
+// The derivative of softplus from its result y: 1 - exp(-y). For small y a series, because the difference would cancel.
 fn softplus_grad(y: f32) -> f32 {
     let near = y * (1.0 + y * (-0.5 + y * (1.0 / 6.0 + y * (-1.0 / 24.0 + y * (1.0 / 120.0)))));
     return select(1.0 - exp(-y), near, y < 0.1);
 }
 
-// x between 0 and `most`.
+// x, clipped to the range from 0 to `most`.
 fn between(x: f32, most: f32) -> f32 {
     return select(select(x, most, x > most), 0.0, x < 0.0);
 }
 
-// exp(x) - 1 for negative x, by its series where that would cancel; exp sees no positive number.
+// exp(x) - 1 for negative x. For x near 0 a series, because the
+// difference would cancel. The argument of exp is never positive.
 fn exp_minus_1(x: f32) -> f32 {
     let near = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0)))))));
     return select(exp(-abs(x)) - 1.0, near, x > -0.5);
 }
 
-// The normal distribution Φ(x) = erfc(-x / √2) / 2. Near 0 erf by Cephes' erff (S. Moshier); else erfc by a Chebyshev fit whose error is
-// relative (Press et al., Numerical Recipes, erfcc), so that neither tail cancels. Φ is 0 or 1 long before 20.
+// The distribution function of the normal distribution, Φ(x) = erfc(-x / √2) / 2. Neither tail cancels:
+// - near 0, erf as in Cephes' erff (S. Moshier);
+// - elsewhere, erfc by a Chebyshev fit of small relative error (Press et al., Numerical Recipes, erfcc).
+// |x| / √2 is cut at 20: in f32 Φ is 0 or 1 long before that.
 fn normal_cdf(x: f32) -> f32 {
     let a = abs(x) * 0.70710678;
     let z = select(a, 20.0, a > 20.0);
@@ -61,13 +68,14 @@ fn normal_cdf(x: f32) -> f32 {
     return select(1.0 - tail, tail, x < 0.0);
 }
 
-// Its derivative with x · Φ: Φ(x) + x · φ(x), φ the normal density.
+// The derivative of gelu, x · Φ(x): Φ(x) + x · φ(x), with φ the density of the normal distribution.
 fn gelu_grad(x: f32) -> f32 {
     let z = select(select(x, 20.0, x > 20.0), -20.0, x < -20.0);
     return normal_cdf(x) + z * (0.39894228 * exp(-0.5 * z * z));
 }
 
-// s + x · s · (1 - s) with s = sigmoid(x), and 1 - s not as a difference.
+// The derivative of silu, s + x · s · (1 - s) with s = sigmoid(x). The
+// factor 1 - s is not computed as a difference, which would cancel.
 fn silu_grad(x: f32) -> f32 {
     let e = exp(-abs(x));
     return sigmoid(x) + x * (e / ((1.0 + e) * (1.0 + e)));
@@ -90,7 +98,7 @@ fn activate(x: f32) -> f32 {
     }
 }
 
-// All lanes of an element.
+// activate for each lane of an F.
 fn activate_lanes(x: F) -> F {
     return F(
 #for l in 0..L
@@ -103,8 +111,9 @@ fn activate4(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(activate(x.x), activate(x.y), activate(x.z), activate(x.w));
 }
 
-// The factor that dy is multiplied by, from y; for gelu, silu and hard_swish from x. Kinks as in PyTorch: 0 at those of relu, relu6,
-// hard_sigmoid and the left one of hard_swish, the slope at leaky_relu's, alpha at elu's, 1 at the right one of hard_swish.
+// The factor f' that dy is multiplied by. The argument is y; for gelu, silu and hard_swish it is x.
+// At kinks the derivative is PyTorch's: 0 for relu, relu6, hard_sigmoid and the left kink of hard_swish, SLOPE for
+// leaky_relu, ALPHA for elu, 1 for the right kink of hard_swish.
 fn activate_grad(y: f32) -> f32 {
     switch ACTIVATION {
         case 1u: { return select(1.0, 0.0, y <= 0.0); }

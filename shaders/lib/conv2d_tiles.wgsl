@@ -1,51 +1,61 @@
 // The three matrix products of a convolution, out = A B, as implicit GEMMs for GPUs:
 //   forward      A = patches of x [pixels, J]        B = filters [J, KG]                out = y
-//   grad_input   A = patches of dy [cells, taps KG]  B = filters [taps KG, CG]          out = dx, one phase of the strides at a time, times f' of y_in
+//   grad_input   A = patches of dy [cells, taps KG]  B = filters [taps KG, CG]          out = dx, times f' of y_in
 //   grad_weight  A = dy [KG, pixels]                 B = patches of x [pixels, J]       out = dw
-// with J = R S CG taps of a filter; formulas and layouts as in conv2d.wgsl. A dense layer is a convolution of one pixel.
+// J = R S CG is the number of weights of a filter. conv2d.wgsl has the formulas and layouts. A dense layer is a
+// convolution of one pixel. dx is computed phase by phase: a phase is the cells of x whose row and column leave the
+// same remainders when divided by the strides. The sum over A's columns and B's rows is called the reduction.
 //
-// A workgroup of LM x LN invocations computes BM rows x BN columns of out, an invocation TM rows x 4 columns in registers. In each step of
-// the loop it brings BK = 4 QF columns of A and rows of B to workgroup memory, in fours along what lies side by side in memory, and loads
-// those of the next step while it multiplies. What lies outside of a picture, a filter or the reduction is brought as 0; rows and columns past
-// the end are computed and not stored. Where tiles are few, the reduction is cut into PARTS ranges, which another kernel adds in order. All invocations run the same steps, so every barrier is met by all.
+// A workgroup of LM x LN invocations computes a tile of BM rows x BN columns of out. Each invocation keeps TM rows x 4
+// columns of it in registers. In each step of the loop the workgroup copies BK = 4 QF columns of A and BK rows of B to
+// workgroup memory, as vec4s of elements that are neighbours in memory. While it multiplies, it already loads the next
+// step's vec4s into registers. What lies outside of a picture, a filter or the reduction is copied as 0. Rows and
+// columns past the end are computed but not stored. Where there are few tiles, the reduction is split into PARTS
+// ranges, whose sums another kernel adds in order. All invocations run the same steps, so all of them reach every
+// barrier.
 //
-// Why so. Of global memory a step needs 4 (BM + BN) BK bytes for 2 BM BN BK operations: 1/16 byte an operation at 64 x 64, 1/21 at 128 x 64, which
-// caches feed. Of workgroup memory an invocation reads 16 (TM + 4) bytes for 32 TM operations: 1 byte an operation at 4 x 4, 3/4 at 8 x 4, of
-// which all but one copy is a broadcast along the row or column of invocations. Lines of QF + 1 fours are an odd count of 16-byte words, so
-// that eight neighbouring invocations, which read the same column of eight lines, meet all 32 banks once; lines along rows are read side by side.
+// Why tiles of these sizes:
+// - Global memory. A step loads 4 (BM + BN) BK bytes for 2 BM BN BK FLOPs:
+//   1/16 byte a FLOP for 64 x 64, 1/21 for 128 x 64. Caches can deliver that.
+// - Workgroup memory. An invocation reads 16 (TM + 4) bytes for 32 TM FLOPs: 1 byte a FLOP for 4 x 4, 3/4 for 8 x 4.
+//   Most of these reads are broadcasts along a row or column of invocations.
+// - Banks. Where lines lie along the reduction, they start QF + 1 vec4s apart, which is an odd number of 16-byte words
+//   for even QF. So eight neighbouring invocations, which read the same column of eight lines, touch all 32 banks once.
+//   Lines that lie along rows of out are read by neighbours side by side.
 //
-// The files that import this one say how four neighbours are read and written: x_four, w_four, dy_rows, dy_taps, dx_store, partial_store.
+// A file that imports this one defines how a vec4 is read and
+// written: x_four, w_four, dy_rows, dy_taps, dx_store, partial_store.
 #import step
 #import activation
 #import taps
 
 override CG: u32 = 1u;      // channels of a group
 override KG: u32 = 1u;      // filters of a group that w holds
-override K: u32 = 1u;       // filters of y and dy
-override FIRST: u32 = 0u;   // the first of them that w holds
-override BIAS: u32 = 0u;    // forward: 1 adds b, 2 multiplies by the K factors behind it first
-override ADD: u32 = 0u;     // grad_input: 1 adds to what dx holds
-override STEP_H: u32 = 1u;  // grad_input: every STEP_H-th row of taps meets the same input row
+override K: u32 = 1u;       // filters of y and dy, of all groups
+override FIRST: u32 = 0u;   // the first filter that w holds
+override BIAS: u32 = 0u;    // forward: 1 adds b; 2 first multiplies the sum by one of the K factors that lie behind the K biases in b
+override ADD: u32 = 0u;     // grad_input: 1 adds the result to what dx holds
+override STEP_H: u32 = 1u;  // grad_input: a cell of x meets every STEP_H-th row of taps and every STEP_W-th column
 override STEP_W: u32 = 1u;
-override PARTS: u32 = 1u;   // partial sums, each over a range of the reduction
-override PART: u32 = 0u;    // forward, grad_input: numbers of one part, where y and dx are workspace for several
-override ROW_TILES: u32 = 1u; // forward, grad_input: tiles along the rows of the planned batch
+override PARTS: u32 = 1u;   // how many ranges the reduction is split into
+override PART: u32 = 0u;    // forward, grad_input: elements of one partial result; y or dx is then workspace that holds PARTS of them
+override ROW_TILES: u32 = 1u; // forward, grad_input: tiles along the rows of out, for the planned batch
 override LM: u32 = 16u;     // invocations along the rows of a tile
-override LN: u32 = 16u;     // and along its columns
-override TM: u32 = 4u;      // rows of an invocation
-override TM4: u32 = 1u;     // the same in fours
-override QF: u32 = 4u;      // fours of the reduction in a step
-override A_VEC4S: u32 = 1u; // fours of A and B that an invocation brings in a step
+override LN: u32 = 16u;     // invocations along the columns of a tile
+override TM: u32 = 4u;      // rows of out that an invocation computes
+override TM4: u32 = 1u;     // the same in vec4s: TM / 4
+override QF: u32 = 4u;      // vec4s of the reduction in one step
+override A_VEC4S: u32 = 1u; // vec4s of A and B that an invocation copies in one step
 override B_VEC4S: u32 = 1u;
 
 const C: u32 = GROUPS * CG;
-const J: u32 = R * S * CG;            // taps of a filter
+const J: u32 = R * S * CG;            // weights of a filter
 const BM: u32 = LM * TM;
 const BN: u32 = LN * 4u;
 const BK: u32 = QF * 4u;
-const LINE: u32 = QF + 1u;            // fours from one line to the next where lines lie along the reduction
-const FAR: u32 = WG / QF;             // lines that a workgroup brings at once, there
-const K_ROWS: u32 = (KG + BM - 1u) / BM; // tiles of a group's filters as rows, as columns
+const LINE: u32 = QF + 1u;            // vec4s from the start of one line to the next, where lines lie along the reduction
+const FAR: u32 = WG / QF;             // lines that a workgroup copies at once, where lines lie along the reduction
+const K_ROWS: u32 = (KG + BM - 1u) / BM; // tiles that cover a group's filters as rows of out; below, as columns
 const K_COLUMNS: u32 = (KG + BN - 1u) / BN;
 const C_COLUMNS: u32 = (CG + BN - 1u) / BN;
 const J_COLUMNS: u32 = (J + BN - 1u) / BN;
@@ -53,7 +63,8 @@ const J_COLUMNS: u32 = (J + BN - 1u) / BN;
 var<workgroup> tile_a: array<vec4<f32>, BM * LINE>;
 var<workgroup> tile_b: array<vec4<f32>, BN * LINE>;
 
-// Where the window of an output pixel lies: the offset of its picture and group in x, its first row and column.
+// The window of an output pixel: the offset in x of its picture
+// and group, its first row and column (negative over padding).
 struct Corner {
     at: u32,
     h: i32,
@@ -66,7 +77,8 @@ fn corner(m: u32, g: u32) -> Corner {
     return Corner(m / (OH * OW) * (H * W * C) + g * CG, h, w);
 }
 
-// The offset in x of channel 0 under tap (r, s) = flat tap `t` of a window, moved inside where it lies outside.
+// The offset in x of channel 0 under the tap of flat weight index
+// `t`. A cell outside of x is moved to the nearest one inside.
 fn under(corner: Corner, t: u32) -> u32 {
     let h = corner.h + i32(t / (S * CG) * DILATION_H);
     let w = corner.w + i32(t / CG % S * DILATION_W);
@@ -79,7 +91,7 @@ fn inside(corner: Corner, t: u32) -> bool {
     return h >= 0 && h < i32(H) && w >= 0 && w < i32(W);
 }
 
-// A part's range of a reduction of `depth` steps, whole steps of the loop but for the end.
+// One part's range of a reduction of `depth` terms. All parts but the last hold whole steps of the loop.
 struct Range {
     start: u32,
     length: u32,
@@ -91,7 +103,7 @@ fn range_of(part: u32, depth: u32) -> Range {
     return Range(start, min(length, depth - start));
 }
 
-// One workgroup computes a tile of y: pixels by filters of a group.
+// One workgroup computes a tile of y: rows are pixels, columns are filters of one group.
 fn forward_tile(tile: u32, lane: u32) {
     let block = tile % (GROUPS * K_COLUMNS);
     let g = block / K_COLUMNS;
@@ -168,23 +180,24 @@ const PHASES: u32 = STRIDE_H * STRIDE_W;
 const PH: u32 = (H + STRIDE_H - 1u) / STRIDE_H; // rows of a phase
 const PW: u32 = (W + STRIDE_W - 1u) / STRIDE_W;
 
-// The taps that meet the cells of a phase: from (r, s) on every STEP_H-th and STEP_W-th, `columns` of them in a row.
+// The taps that meet the cells of a phase: rows r, r + STEP_H,
+// … and columns s, s + STEP_W, …, of which there are `columns`.
 struct Taps {
     r: u32,
     s: u32,
     columns: u32,
-    depth: u32, // taps times filters
+    depth: u32, // terms of the reduction: taps times filters of a group
 }
 
 fn taps_of(phase_h: u32, phase_w: u32) -> Taps {
     let r = first_tap(phase_h + PAD_H, DILATION_H, STRIDE_H, STEP_H, R);
     let s = first_tap(phase_w + PAD_W, DILATION_W, STRIDE_W, STEP_W, S);
-    // Without strides a constant, by which compilers divide without a division.
+    // Without strides the number is a constant, so that compilers can divide by it with a multiplication.
     let columns = select((S - s + STEP_W - 1u) / STEP_W, S, STRIDE_W == 1u);
     return Taps(r, s, max(columns, 1u), (R - r + STEP_H - 1u) / STEP_H * columns * KG);
 }
 
-// Step `q` of the reduction: tap (r, s), filter k of the group.
+// What term `q` of the reduction is: tap (r, s), filter k of the group.
 struct Tap {
     r: u32,
     s: u32,
@@ -196,14 +209,16 @@ fn tap_of(taps: Taps, q: u32) -> Tap {
     return Tap(min(taps.r + t / taps.columns * STEP_H, R - 1u), min(taps.s + t % taps.columns * STEP_W, S - 1u), q % KG);
 }
 
-// An input cell as dy sees it: the offset of its picture and group in dy, its row and column from the first padding cell.
+// A cell of x as dy sees it: the offset in dy of its picture and
+// group, its row and column counted from the first cell of padding.
 struct Cell {
     at: u32,
     h: i32,
     w: i32,
 }
 
-// The offset in dy of the output pixel whose tap meets a cell, moved inside where it lies outside.
+// The offset in dy of the output pixel whose tap meets a cell of
+// x. A pixel outside of dy is moved to the nearest one inside.
 fn over(cell: Cell, tap: Tap) -> u32 {
     let h = (cell.h - i32(tap.r * DILATION_H)) / i32(STRIDE_H);
     let w = (cell.w - i32(tap.s * DILATION_W)) / i32(STRIDE_W);
@@ -216,8 +231,8 @@ fn meets(cell: Cell, tap: Tap) -> bool {
     return h >= 0 && h < i32(OH * STRIDE_H) && w >= 0 && w < i32(OW * STRIDE_W);
 }
 
-// One workgroup computes a tile of dx: cells of one phase by channels of a group. Cells of a phase have equal remainders by the strides, so
-// they meet the same taps.
+// One workgroup computes a tile of dx: rows are cells of one phase, columns
+// are channels of one group. All cells of a phase meet the same taps.
 fn grad_input_tile(tile: u32, lane: u32) {
     let block = tile % (GROUPS * C_COLUMNS);
     let g = block / C_COLUMNS;
@@ -291,14 +306,15 @@ fn grad_input_tile(tile: u32, lane: u32) {
 #end
 }
 
-// Four channels of the filter and tap of step `q` of the reduction.
+// Four channels of w at the filter and tap of term `q` of the reduction.
 fn w_taps(taps: Taps, q: u32, g: u32, c: u32) -> vec4<f32> {
     let tap = tap_of(taps, q);
     let weights = w_four(g * KG + tap.k, (tap.r * S + tap.s) * CG + c);
     return select(vec4<f32>(0.0), weights, q < taps.depth);
 }
 
-// One workgroup computes a tile of partial[part, k, r, s, c]: filters of a group by taps, summed over one of PARTS ranges of the output pixels.
+// One workgroup computes a tile of partial[part, k, r, s, c], summed over one of PARTS ranges of the output pixels:
+// rows are filters of one group, columns are weights of a filter.
 fn grad_weight_tile(tile: u32, lane: u32) {
     let j0 = tile % J_COLUMNS * BN;
     let block = tile / J_COLUMNS % (GROUPS * K_ROWS);
@@ -312,7 +328,7 @@ fn grad_weight_tile(tile: u32, lane: u32) {
     let row = lane / LN;
     let column = lane % LN;
     let j = j0 + column * 4u;
-    // A's lines lie along filters here: BM / 4 fours of each pixel.
+    // Here A's lines lie along filters: BM / 4 vec4s for each pixel.
     let k = k0 + lane % (BM / 4u) * 4u;
     let line = lane / (BM / 4u);
 #for f in 0..A_VEC4S
@@ -369,7 +385,7 @@ fn grad_weight_tile(tile: u32, lane: u32) {
     }
 }
 
-// Four taps of x under the window of pixel `m`, 0 from `end` on.
+// x under four neighbouring weights of a filter, for the window of pixel `m`; 0 for m >= end.
 fn x_rows(m: u32, end: u32, g: u32, j: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), x_four(corner(min(m, OH * OW * step.n - 1u), g), j), m < end);
 }

@@ -1,4 +1,4 @@
-// One number at a time (lib/lanes.wgsl).
+// F is one f32 (lib/lanes.wgsl).
 
 alias F = f32;
 alias U = u32;
@@ -18,17 +18,17 @@ fn dot_lanes(a: F, b: F) -> f32 {
     return a * b;
 }
 
-// The larger of m and v, or m where v is NaN.
+// The largest of m and the lanes of v. A NaN in v is ignored.
 fn max_lanes(m: f32, v: F) -> f32 {
     return select(m, v, v > m);
 }
 
-// The sum of a block.
+// The sum of a block: of BLOCK F, which are four numbers.
 fn block_sum(v: array<F, 4>) -> F {
     return (v[0] + v[1]) + (v[2] + v[3]);
 }
 
-// A block as four numbers, and number `k` of a block.
+// A block as a vec4, and F number `k` of the block that is given as a vec4.
 fn four_of(v: array<F, 4>) -> vec4<f32> {
     return vec4<f32>(v[0], v[1], v[2], v[3]);
 }
@@ -37,17 +37,17 @@ fn part_of(four: vec4<f32>, k: u32) -> F {
     return four[k];
 }
 
-// The numbers of the lanes of element `i`: L i and on.
+// The indices of the numbers in element `i` of an array of F: from L i on.
 fn numbers(i: u32) -> U {
     return i;
 }
 
-// What of four random words belongs to element `i`.
+// Of the four random words of a block, those for element `i`.
 fn random_of(four: vec4<u32>, i: u32) -> U {
     return four[i % 4u];
 }
 
-// Bytes of a word, from the lowest on, and the word of such bytes.
+// The bytes of a word as numbers, the lowest byte first; and back to a word.
 fn bytes_of(word: u32) -> U {
     return word;
 }

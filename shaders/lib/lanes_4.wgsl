@@ -1,4 +1,4 @@
-// Four numbers at a time (lib/lanes.wgsl; what the functions are for stands in lib/lanes_1.wgsl).
+// F is a vec4 of f32 (lib/lanes.wgsl). lib/lanes_1.wgsl says what the functions are for.
 
 alias F = vec4<f32>;
 alias U = vec4<u32>;

@@ -1,4 +1,5 @@
-// Counter-based random numbers: the same key gives the same four numbers, on any adapter and in Rust (src/ops/random.rs).
+// Random numbers from a counter: the same key gives the same
+// four words, on any adapter and in Rust (src/ops/random.rs).
 // PCG4D: M. Jarzynski and M. Olano, Hash Functions for GPU Rendering, JCGT 9(3), 2020.
 
 fn pcg4d(key: vec4<u32>) -> vec4<u32> {
@@ -15,7 +16,8 @@ fn pcg4d(key: vec4<u32>) -> vec4<u32> {
     return v;
 }
 
-// Four random words for the numbers 4 · block … 4 · block + 3 of the node of this salt in this batch of this step.
+// Four random words, for elements 4 · block … 4 · block + 3. They
+// depend on seed, step, batch within the step, and the node's salt.
 fn random4(block: u32, salt: u32) -> vec4<u32> {
     return pcg4d(vec4<u32>(block, salt, step.step, step.seed + step.offset * 747796405u));
 }

@@ -1,10 +1,11 @@
-// What softmax.wgsl and cross_entropy.wgsl share: sums over a row of x without overflow.
+// What softmax.wgsl and cross_entropy.wgsl share: sums of exponentials over a row of x that do not overflow.
 #import reduce
 
 @group(0) @binding(4) var<storage, read> x: array<F>;
 
-// The largest number m of the row that starts at element `row`, and Σ exp(x - m), in one pass: the sum so far is scaled down where a larger one
-// comes (Milakov and Gimelshein 2018). Differences of equal numbers are taken as 0, infinite ones too.
+// The largest number m of the row that starts at element `row`, and Σ exp(x - m), in
+// one pass (Milakov and Gimelshein 2018): when a larger m comes, the sum so far is
+// scaled down. The difference of equal numbers counts as 0, even if both are infinite.
 fn row_sum(row: u32) -> vec2<f32> {
     var m = lane_of(x[row], 0u);
     var sum = 0.0;

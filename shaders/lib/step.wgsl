@@ -1,12 +1,12 @@
-// The values that change from step to step (src/graph/step.rs), and which invocation this is.
+// The values that change from step to step (src/graph/step.rs), and the built-ins that identify an invocation.
 
 struct Step {
     n: u32,           // samples in this batch
-    step: u32,        // number of the optimizer step, from 0
+    step: u32,        // the number of this optimizer step, from 0
     seed: u32,
-    slot: u32,        // slot of the ring of losses
-    offset: u32,      // first position in the epoch's order
-    inv_n: f32,       // 1 / samples that share this update
+    slot: u32,        // the slot of the ring of losses that this step writes
+    offset: u32,      // where the batch begins in the epoch's order
+    inv_n: f32,       // 1 / (samples that share this update)
     lr: f32,
     correction1: f32,
     correction2: f32,
@@ -14,7 +14,7 @@ struct Step {
 }
 @group(0) @binding(0) var<uniform> step: Step;
 
-// Invocations of one workgroup; set by the kernel's grid.
+// Invocations of one workgroup. The kernel's grid sets it.
 override WG: u32 = 64u;
 
 // Workgroups in a row of a grid that is folded into two dimensions; set where it is. A constant, since on DX12 the built-in that says how many
@@ -32,7 +32,7 @@ fn group_index(id: Invocation) -> u32 {
     return id.group.y * FOLD + id.group.x;
 }
 
-// Its number in the whole grid.
+// The number of the invocation in the whole grid.
 fn flat_index(id: Invocation) -> u32 {
     return group_index(id) * WG + id.local;
 }

@@ -1,5 +1,6 @@
-// Operands copied to textures (src/graph/kernel.rs, Access::Texture): four elements a texel, 2,048 texels a row, behind a first row
-// of zeros, which reads of padding are sent to. Software adapters read a texture several times faster than a buffer.
+// Operands that were copied into textures (src/graph/kernel.rs, Access::Texture). A texel
+// holds four elements, a row 2,048 texels. The first row is all zeros, and reads of
+// padding go there. Software adapters read a texture several times faster than a buffer.
 
 const ZERO: u32 = 0u;
 const FIRST: u32 = 2048u; // the texel of the first four elements

@@ -1,15 +1,15 @@
-//! The case table `assets/cases.json`: rows that speak model JSON. Tests verify every row, and benchmarks can time them. Rows of the
-//! sizes that benchmarks are about are in a table of their own, `assets/bench.json`.
+//! The case table `assets/cases.json`. Its rows are written as model JSON. Tests verify every row, and benchmarks can
+//! time them. Rows for benchmarks only, with sizes of real networks, are in a second table, `assets/bench.json`.
 
 use crate::error::{Error, Result};
 use crate::model::{self, Model, TrainSpec};
 use crate::spec::{Diagnostics, Node, Source, SpecStruct};
 use serde_json::{Value as Json, json};
 
-/// The table as it is compiled in.
+/// The table, compiled into the program.
 pub const TABLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/cases.json"));
 
-/// The rows of benchmarks as they are compiled in.
+/// The rows for benchmarks, compiled into the program.
 pub const BENCH_TABLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/bench.json"));
 
 /// A row: a small network that exercises an op.
@@ -17,22 +17,22 @@ pub const BENCH_TABLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "
 pub struct Case {
     /// Its name, unique in the table.
     pub name: String,
-    /// The network, with a loss unless the row says `null`.
+    /// The network. It has a loss, unless the row says `null`.
     pub model: Model,
-    /// How it is trained: its batch, and sgd.
+    /// How it is trained: its batch, and the optimizer sgd.
     pub train: TrainSpec,
-    /// Training mode; else the inference form, with gradients through it.
+    /// Whether it runs in training mode. Otherwise ops take their form for inference, and gradients go through that.
     pub training: bool,
-    /// Too large for the f64 finite differences.
+    /// Whether it is too large for finite differences in f64.
     pub large: bool,
-    /// How the ops begin that a benchmark times; none: all.
+    /// What the names of the ops that a benchmark times begin with. Empty: it times all ops.
     pub ops: Vec<String>,
 }
 
 /// Reads all rows that tests verify.
 ///
 /// # Errors
-/// A row that is no valid network; its name stands in the place of the file.
+/// A row that is no valid network. The error names the row where it would name the file.
 pub fn cases() -> Result<Vec<Case>> {
     read(TABLE, "cases.json")
 }

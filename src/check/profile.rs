@@ -12,11 +12,11 @@ use std::path::Path;
 pub struct NodeTime {
     /// The node's name.
     pub node: String,
-    /// Its kernels as `shader.entry`, in order, each once.
+    /// Its kernels as `shader.entry`, in order. Each is listed once.
     pub kernels: Vec<String>,
     /// When it runs.
     pub segment: Segment,
-    /// Its dispatches in a batch.
+    /// How many dispatches it has in a batch.
     pub dispatches: usize,
     /// Mean seconds in a batch.
     pub seconds: f64,
@@ -33,12 +33,12 @@ impl<'a> Profile<'a> {
         Profile { timings }
     }
 
-    /// What the times were taken with.
+    /// The clock that the times were taken with.
     pub fn clock(&self) -> Clock {
         self.timings.clock()
     }
 
-    /// Batches that were measured: none where the run ended before its third update.
+    /// How many batches were measured. None if the run ended before its third update.
     pub fn batches(&self) -> usize {
         self.timings.batches().len()
     }
@@ -48,7 +48,7 @@ impl<'a> Profile<'a> {
         self.timings.batches().iter().map(|b| b.seconds).sum::<f64>() / self.batches().max(1) as f64
     }
 
-    /// All nodes, those that take longest first.
+    /// All nodes, the slowest first.
     pub fn nodes(&self) -> Vec<NodeTime> {
         let mut list: Vec<NodeTime> = Vec::new();
         let (kernels, batches) = (self.timings.kernels(), self.timings.batches());
@@ -72,8 +72,8 @@ impl<'a> Profile<'a> {
         list
     }
 
-    /// The trace in the Trace Event Format that chrome://tracing and Perfetto read: a complete event for every dispatch, on a line for
-    /// each segment, and one for every batch by the host's clock. Times are microseconds.
+    /// The trace in the Trace Event Format, which chrome://tracing and Perfetto read. Every dispatch is a complete
+    /// event, on one line for each segment. Every batch is one, too, by the host's clock. Times are in microseconds.
     pub fn trace(&self) -> Json {
         let thread = |(tid, name): (usize, &str)| json!({ "name": "thread_name", "ph": "M", "pid": 1, "tid": tid, "args": { "name": name } });
         let mut events: Vec<Json> =
@@ -101,7 +101,7 @@ impl<'a> Profile<'a> {
     }
 }
 
-/// A segment as people read it.
+/// The name of a segment for people.
 pub fn name(segment: Segment) -> &'static str {
     match segment {
         Segment::Forward => "forward",

@@ -1,4 +1,4 @@
-//! One batch, step by step: activations, gradients and updated parameters as tensors, to compare with other implementations.
+//! One batch, step by step: activations, gradients and updated parameters as tensors, to compare with other programs.
 
 use crate::compile::build::{BuildOptions, Feed};
 use crate::compile::layout::Layout;
@@ -12,12 +12,13 @@ use crate::tensor::{DType, Data, HostTensor};
 use crate::train::parameters;
 use std::path::Path;
 
-/// Runs `steps` updates on one batch. Returns `loss`, `act/LAYER`, `grad/PARAM` and `grad/input` as before the first update, and
-/// `param/PARAM`, statistics included, after the last. Batch statistics as in training; random ops in their inference form; the
-/// learning rate as the optimizer states it, without the schedule, which would need a data set's length.
+/// Runs `steps` updates on one batch. Returns `loss`, `act/LAYER`, `grad/PARAM` and `grad/input` from before the first
+/// update, and `param/PARAM`, including statistics, from after the last. Batch norm takes batch statistics, as in
+/// training; random ops take their form for inference. The learning rate is the optimizer's own: a schedule would need
+/// a data set's length.
 ///
 /// # Errors
-/// Tensors that are missing or do not fit the model, too little memory, or what the adapter reports.
+/// Tensors that are missing or do not fit the model; too little memory; or what the adapter reports.
 pub fn trace(
     session: &mut Session,
     model: &Model,
@@ -81,7 +82,7 @@ pub fn trace(
     Ok(out)
 }
 
-/// The batch, with classes 0 and 1 as the numbers they are where all losses take either.
+/// The batch. Where all losses take classes or values, classes 0 and 1 become numbers.
 fn with_numbers(model: &Model, graph: &Graph, file: &Path, batch: &Tensors) -> Result<Tensors> {
     let mut batch = batch.clone();
     let either = model.loss.iter().all(|term| term.loss.target_may_be_class());
@@ -99,7 +100,7 @@ fn with_numbers(model: &Model, graph: &Graph, file: &Path, batch: &Tensors) -> R
     Ok(batch)
 }
 
-/// Checks the batch's tensors against the graph's inputs and returns N.
+/// Checks the batch's tensors against the inputs of the graph. Returns N.
 fn samples(graph: &Graph, file: &Path, batch: &Tensors) -> Result<usize> {
     let mut n = None;
     for node in graph.nodes.iter().filter(|n| matches!(n.kind, NodeKind::Input)) {

@@ -1,5 +1,5 @@
-//! Verification: every node as training runs it, against its f64 reference on the adapter's own inputs; then the production
-//! program, of which every tensor that both have must agree to the bit.
+//! Verification. First every node, as training runs it, is compared with its f64 reference on the adapter's own inputs.
+//! Then the production program runs: every tensor that both programs have must be the same to the bit.
 
 use crate::compile::build::{self, Feed};
 use crate::compile::layout::Layout;
@@ -14,18 +14,19 @@ use crate::train::parameters;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, HashMap};
 
-/// Nodes with more FLOPs than this are checked at [`SAMPLED`] outputs.
+/// Nodes with more FLOPs than this are compared at [`SAMPLED`] outputs only.
 const DEAR: u64 = 50_000_000;
 const SAMPLED: usize = 256;
-/// Largest error of a sum of products, relative to the sum of the terms' magnitudes: some hundred units in the last place.
+/// Largest error of a sum of products, relative to the sum of the
+/// magnitudes of its terms: some hundred units in the last place.
 const SUM_TOLERANCE: f64 = 2e-5;
-/// Largest error of any other element, relative to its own size and the output's root mean square. Vulkan lets exp and log err by
-/// some 2^-21.
+/// Largest error of any other element, relative to its own size and the
+/// output's root mean square. Vulkan allows exp and log errors of some 2^-21.
 const TOLERANCE: f64 = 1e-4;
-/// Largest difference to a finite difference, relative to the largest gradient of the tensor.
+/// Largest difference from a finite difference, relative to the largest gradient of the tensor.
 const NUMERIC_TOLERANCE: f64 = 1e-3;
 
-/// What was found of one node.
+/// What was found out about one node.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Checked {
     /// The node's name.
@@ -34,13 +35,13 @@ pub struct Checked {
     pub op: String,
     /// Largest relative error.
     pub max_error: f64,
-    /// Whether that is within the tolerance.
+    /// Whether the error is within the tolerance.
     pub ok: bool,
-    /// A hash of the adapter's values, by which two programs are compared bit by bit.
+    /// A hash of the adapter's values. By it two programs are compared bit by bit.
     pub bits: u64,
 }
 
-/// A 64-bit FNV-1a hash of values, NaN's bits included.
+/// A 64-bit FNV-1a hash of values, including the bits of NaN.
 fn bits(values: &[f64]) -> u64 {
     let bytes = values.iter().flat_map(|v| v.to_bits().to_le_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
@@ -49,7 +50,7 @@ fn bits(values: &[f64]) -> u64 {
 /// The result of a verification.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Verified {
-    /// All nodes in the order of execution, then the updated parameters and the production program's tensors.
+    /// All nodes in the order of execution, then the updated parameters, then the tensors of the production program.
     pub nodes: Vec<Checked>,
 }
 
@@ -61,7 +62,7 @@ impl Verified {
 
     /// The object of `verify --json`.
     pub fn to_json(&self) -> Json {
-        // JSON has no infinity: a NaN or an infinite error is null.
+        // JSON has neither infinity nor NaN; both become null.
         let node = |n: &Checked| json!({ "name": n.name, "op": n.op, "max_error": n.max_error, "ok": n.ok });
         json!({ "ok": self.ok(), "nodes": self.nodes.iter().map(node).collect::<Vec<Json>>() })
     }
@@ -75,15 +76,15 @@ impl Verified {
 /// Inputs of one step.
 pub(super) type Feeds = BTreeMap<String, HostTensor>;
 
-/// What to verify beyond every node of a training step.
+/// What to verify besides every node of a training step.
 pub struct VerifyOptions<'a> {
-    /// Inputs whose gradients are verified too, beyond what training computes.
+    /// Inputs whose gradients are verified as well, though training does not compute them.
     pub wanted: &'a [&'a str],
-    /// Training mode, or the inference form with gradients through it.
+    /// Whether in training mode. Otherwise ops take their form for inference, and gradients go through that.
     pub training: bool,
     /// Whether gradients are also compared with finite differences.
     pub numeric: bool,
-    /// Alters the checked program: how a test shows that a broken kernel is found.
+    /// Changes the program that is checked, so that a test can show that a broken kernel is found.
     pub change: &'a dyn Fn(&mut Program),
 }
 
@@ -123,7 +124,7 @@ pub fn verify(
 
 struct Check<'a> {
     session: &'a mut Session,
-    /// The production graph; the checked one keeps every value besides.
+    /// The production graph. The checked graph keeps every value as well.
     production: Graph,
     graph: Graph,
     layout: Layout,
@@ -183,8 +184,8 @@ impl<'a> Check<'a> {
         Ok(check)
     }
 
-    /// Puts the persistent tensors back to their first values. The numbers of batch norm and the like are moved off their neutral start,
-    /// so that a kernel that forgets one shows.
+    /// Gives the persistent tensors their first values again. Numbers such as those of batch norm are moved away from
+    /// their neutral start, so that a kernel that forgets one of them is found.
     fn reset(&mut self, seed: u64) {
         parameters::initialise(self.session, &self.layout, seed);
         for (name, entry) in &self.layout.entries {
@@ -196,7 +197,7 @@ impl<'a> Check<'a> {
                 self.session.write_tensor(name, None, &Data::F32(values.clone()));
             }
             if matches!(entry.ty.dtype, DType::U8 | DType::I32) {
-                // Stored samples, and labels: few, so that votes tie.
+                // Stored samples and labels. There are few labels, so that votes tie.
                 let label = if entry.ty.dtype == DType::I32 { 5 } else { 256 };
                 let noise = crate::graph::Fill::Uniform(1e4).values(len, seed, name);
                 values = noise.iter().map(|v| (v.abs() as u32 % label) as f32).collect();
@@ -224,7 +225,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// A value of the checked program as it is on the adapter.
+    /// A value of the checked program, read from the adapter.
     fn value(&mut self, v: Value) -> Result<RefTensor> {
         let node = &self.graph.nodes[v.node];
         let n = self.step.n as usize;
@@ -240,7 +241,7 @@ impl<'a> Check<'a> {
         Ok(RefTensor::new(tensor.shape, tensor.data.to_f64()))
     }
 
-    /// The parameter of which a value is the gradient.
+    /// The parameter whose gradient a value is.
     fn gradient_of(&self, v: Value) -> Option<String> {
         let g = self.graph.gradients.iter().find(|g| g.value == v)?;
         matches!(self.graph.nodes[g.of].kind, NodeKind::Parameter { .. }).then(|| self.graph.nodes[g.of].name.clone())
@@ -290,7 +291,7 @@ impl<'a> Check<'a> {
                 let mut moments = vec![0.0; optimizer.moments().len()];
                 let g = g * scale + if *p == 0.0 { 0.0 } else { train.l1.0 * p.signum() };
                 let want = optimizer.reference(*p, g, &mut moments, 1, optimizer.lr());
-                // Judged by the step that was made: most of a parameter is what it was before.
+                // Errors are relative to the step that was made, because most of a parameter is what it was before.
                 worst = nan_max(worst, (got - want).abs() / (want.abs() + (want - p).abs() + 1e-6));
             }
             self.found.add(&format!("optimizer/{name}"), train.optimizer.op, (worst, TOLERANCE), bits(&after));
@@ -306,7 +307,7 @@ impl<'a> Check<'a> {
         Ok(self.session.read_tensor(name, Some(Arena::Gradients))?.data.to_f64())
     }
 
-    /// Compares some elements of every gradient with central differences of the f64 reference walk.
+    /// Compares some elements of every gradient with central differences of the reference walk in f64.
     fn numeric(&mut self) -> Result<()> {
         let loss = self.graph.loss.expect("a training graph has a loss");
         let step = self.step.clone();
@@ -350,7 +351,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Runs the production program from the same start: buffers shared, nothing kept but what training reads.
+    /// Runs the production program from the same start. There buffers are shared, and only what training reads is kept.
     fn production(&mut self, train: &TrainSpec) -> Result<()> {
         let mut wanted: BTreeMap<String, HostTensor> = BTreeMap::new();
         for (name, v) in self.production.keep.clone() {
@@ -392,7 +393,7 @@ fn key(v: Value) -> String {
     format!("%{}.{}", v.node, v.out)
 }
 
-/// `count` of `len` positions, spread and not in step with any dimension.
+/// `count` of `len` positions, spread out, with a distance that fits no dimension.
 pub fn sample(len: usize, count: usize) -> Vec<usize> {
     if len <= count {
         return (0..len).collect();
@@ -446,7 +447,7 @@ fn compare(
     (worst, if magnitude.is_some() { SUM_TOLERANCE } else { TOLERANCE })
 }
 
-/// Random inputs: images about normal, targets of classes uniform, targets of values uniform.
+/// Random inputs: images are about normally distributed, targets are uniform, classes as well as values.
 pub(super) fn feeds(graph: &Graph, n: usize, seed: u64) -> Feeds {
     let normal = |len: usize, name: &str| crate::graph::Fill::Normal(1.0).values(len, seed ^ 0xfeed, name);
     let mut feeds = Feeds::new();
@@ -463,7 +464,8 @@ pub(super) fn feeds(graph: &Graph, n: usize, seed: u64) -> Feeds {
     feeds
 }
 
-/// Class indices below the count of classes, which is the narrowest of what the target's users read beside it.
+/// Class indices below the number of classes. That number is the
+/// smallest one of what the readers of the target read beside it.
 fn class_targets(graph: &Graph, target: &crate::graph::Node, values: &[f32]) -> Vec<i32> {
     let index = graph.find(&target.name);
     let users = graph.nodes.iter().filter(|n| n.inputs.iter().any(|v| Some(v.node) == index));

@@ -112,7 +112,7 @@ fn cases(bench: &Bench) -> Table {
     for case in &bench.cases {
         let (share, limit) = bench.roof.share(case.flops, case.bytes, case.times.median);
         let row = case.name.split('/').next().unwrap_or_default();
-        // Once a row: its pipelines are compiled together.
+        // Once for each row, because its pipelines are compiled together.
         let compile = if row == row_of_last { String::new() } else { format!("{:.2}", case.row_compile) };
         row_of_last = row;
         let CaseTime { name, times, dispatches, .. } = case;

@@ -1,4 +1,4 @@
-//! `pumice check`: `ok`, or every mistake of a spec, shapes included.
+//! `pumice check`: prints `ok`, or every mistake of a spec, including shapes that do not fit.
 
 use super::args::SpecArgs;
 use super::outcome::{Outcome, fail};
@@ -15,7 +15,7 @@ pub struct Args {
     spec: SpecArgs,
 }
 
-/// Checks a spec without an adapter, and without its data unless classes must be counted.
+/// Checks a spec without an adapter. It opens the data only if classes must be counted.
 pub fn run(args: &Args, json: bool) -> Outcome {
     match (check(args), json) {
         (Ok(()), false) => output::print("ok\n")?,

@@ -1,4 +1,4 @@
-//! `pumice devices`: the adapters, the one that would be used, its limits.
+//! `pumice devices`: the adapters with their limits, and the one that would be used.
 
 use super::args::DeviceArgs;
 use super::outcome::Outcome;
@@ -14,7 +14,7 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// Lists the adapters. None at all is an empty list and a hint on stderr.
+/// Lists the adapters. If there is none, prints an empty list, and a hint on stderr.
 pub fn run(args: &Args, json: bool) -> Outcome {
     let list = device::adapters(args.device.choice().as_deref())?;
     if list.is_empty() {

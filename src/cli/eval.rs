@@ -15,7 +15,7 @@ use crate::train::{Inference, Opening, Problem, Run, problem};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The batch of a spec that states none.
+/// The batch if the spec states none.
 const BATCH: usize = 32;
 
 #[derive(clap::Args)]
@@ -43,7 +43,7 @@ enum Part {
     Validation,
 }
 
-/// Evaluates the run's weights on every sample of one part.
+/// Evaluates the run's weights on every sample of one split.
 pub fn run(args: &Args, json: bool) -> Outcome {
     let run = Run::open(&args.run)?;
     let model = model(&run)?;
@@ -76,7 +76,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     }
     let session = Session::new(args.device.open()?);
     let weights = (run.weights_path(), weights);
-    // Stored samples lie on the adapter in the place of the data set.
+    // For knn, the stored samples lie on the adapter instead of the data set.
     let resident = model.knn().is_none().then_some(&problem);
     let mut inference = Inference::new(session, &model, resident, classes, batch(&model), (&weights.0, &weights.1))?;
     let evaluation = match resident {
@@ -105,7 +105,7 @@ pub fn batch(model: &Model) -> usize {
     model.train.as_ref().map_or(default, |t| t.batch.0)
 }
 
-/// The numbers of an evaluation and, up to 20 classes, its confusion matrix.
+/// The numbers of an evaluation; with up to 20 classes also its confusion matrix.
 pub fn text(evaluation: &Evaluation, classes: &[String]) -> String {
     let evaluation = match evaluation {
         Evaluation::Classify(evaluation) => evaluation,

@@ -1,5 +1,5 @@
-//! The command line, one file a subcommand. Results go to stdout, errors and progress to stderr.
-//! Exit codes: 0; 1 for a failure at run time; 2 for what the user must mend; 130 after Ctrl-C.
+//! The command line, one file for each subcommand. Results go to stdout, errors and progress to stderr.
+//! Exit codes: 0; 1 for a failure at run time; 2 for what the user must correct; 130 after Ctrl-C.
 
 mod args;
 mod bench;
@@ -62,12 +62,12 @@ enum Command {
     Shader(shader::Args),
 }
 
-/// Runs the program with its arguments, the first of which is its own name.
+/// Runs the program with its arguments. The first of them is its own name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Cli { command, json } = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => {
-            // A closed pipe is all that printing can meet here.
+            // Printing can only fail because the pipe is closed.
             let _ = e.print();
             return ExitCode::from(e.exit_code() as u8);
         }

@@ -1,4 +1,4 @@
-//! Writing to stdout and stderr. A reader that closes its end early (`pumice … | head`) is no failure.
+//! Writing to stdout and stderr. It is no failure if a reader closes its end early (`pumice … | head`).
 
 use super::numbers;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 /// Prints results: text that ends with its own newline.
 ///
 /// # Errors
-/// A full disk behind a redirection and the like; not a closed pipe.
+/// A full disk behind a redirection, for example. A closed pipe is no error.
 pub fn print(text: &str) -> Result<()> {
     let mut out = stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -27,11 +27,11 @@ pub fn print_json(value: &serde_json::Value) -> Result<()> {
 
 /// Prints a line about progress to stderr.
 pub fn note(line: &str) {
-    // Where even stderr is gone nobody is left to be told.
+    // If even stderr is closed, nobody can be told.
     let _ = writeln!(stderr().lock(), "{line}");
 }
 
-/// Says which pictures stay in their files, and which files were left out: the first of them each, and their number.
+/// Says how many pictures stay in their files, and how many files were left out, and names the first of each.
 pub fn opened(problem: &Problem) {
     const SHOWN: usize = 10;
     if problem.in_files() {
@@ -57,7 +57,7 @@ pub fn error(e: &Error) {
 }
 
 fn error_line(text: &str) {
-    // Drivers and the shader compiler write over several lines.
+    // Messages of drivers and of the shader compiler may have several lines.
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     note(&format!("error: {}", lines.join(" ")));
 }

@@ -26,7 +26,7 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// GiB as bytes.
+/// A number of GiB as bytes.
 fn gib(text: &str) -> std::result::Result<u64, String> {
     match text.parse::<f64>() {
         Ok(x) if x > 0.0 && x < 1e9 => Ok((x * (1u64 << 30) as f64) as u64),
@@ -34,7 +34,7 @@ fn gib(text: &str) -> std::result::Result<u64, String> {
     }
 }
 
-/// Plans with the adapter's limits; with those that every adapter has when there is none.
+/// Plans with the limits of the adapter; if there is none, with the limits that every adapter has.
 pub fn run(args: &Args, json: bool) -> Outcome {
     let mut model = args.spec.load()?;
     let mut train = model.train.clone().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `pumice predict`: classes and probabilities of pictures or of rows of tables, and values for such rows.
+//! `pumice predict`: classes and probabilities of pictures or of rows of tables; or values for such rows.
 
 use super::args::{DeviceArgs, count};
 use super::outcome::{Outcome, fail};
@@ -31,7 +31,7 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// Predicts nothing unless every file can be read; all that cannot are reported.
+/// Reports all files that cannot be read. It predicts only if there are none.
 pub fn run(args: &Args, json: bool) -> Outcome {
     let run = Run::open(&args.run)?;
     let model = eval::model(&run)?;
@@ -56,7 +56,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let mut inference = Inference::new(session, &model, None, classes, batch, (&weights.0, &weights.1))?;
     let found = outputs(&mut inference, &samples, batch)?;
     let answers = Answers { model: &model, top: args.top.0 };
-    // A picture is its file; a row of a table has a number besides.
+    // A picture is known by its file; a row of a table also by its number.
     let place = |(file, &count): (&PathBuf, &usize)| {
         let (file, table) = (file.display().to_string(), model.tabular());
         (1..=count).map(move |row| (file.clone(), table.then_some(row))).collect::<Vec<_>>()
@@ -72,7 +72,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What reads a file as the samples that a model takes.
+/// A function that reads a file as samples for the model.
 type Reader = Box<dyn Fn(&Path) -> Result<HostTensor>>;
 
 fn reader(model: &Model, run: &Run) -> Result<Reader> {
@@ -105,7 +105,7 @@ fn read(file: &Path, [height, width, channels]: [usize; 3]) -> Result<HostTensor
     picture::read(file, height, width, channels)
 }
 
-/// The outputs of each sample of all files.
+/// The outputs for each sample of all files.
 fn outputs(inference: &mut Inference, files: &[HostTensor], batch: usize) -> Result<Vec<Vec<f32>>> {
     let each = |file: &HostTensor| -> Vec<HostTensor> {
         let shape = [&[1], &file.shape[1..]].concat();
@@ -127,7 +127,7 @@ fn outputs(inference: &mut Inference, files: &[HostTensor], batch: usize) -> Res
     Ok(found)
 }
 
-/// Samples as one batch.
+/// Samples, put together to one batch.
 fn joined(samples: &[HostTensor]) -> HostTensor {
     let mut shape = samples[0].shape.clone();
     shape[0] = samples.len();
@@ -139,7 +139,7 @@ fn joined(samples: &[HostTensor]) -> HostTensor {
     HostTensor::new(&shape, data)
 }
 
-/// What is said about a sample.
+/// What is printed about samples.
 struct Answers<'a> {
     model: &'a Model,
     top: usize,
@@ -160,7 +160,7 @@ impl Answers<'_> {
         classify::top(&shares, self.top).into_iter().map(|(class, p)| (name(class), p)).collect()
     }
 
-    /// Whether outputs are values: a table's, without a loss that takes classes.
+    /// Whether outputs are values. They are for a table, unless a loss takes classes.
     fn values(&self) -> bool {
         self.model.tabular() && !self.model.classifies()
     }
@@ -192,7 +192,7 @@ impl Answers<'_> {
     }
 }
 
-/// Whether an activation that makes probabilities comes last.
+/// Whether the last activation is `wanted`, which makes probabilities.
 fn ends_with(model: &Model, wanted: ActivationKind) -> bool {
     let Some(last) = model.layers.last() else { return false };
     let layer = last.layer.write();

@@ -1,4 +1,4 @@
-//! What `train` shows while it runs: a bar on a terminal, else a line an epoch; with `--json` the events besides.
+//! What `train` shows while it runs: a bar on a terminal, else a line for each epoch; with `--json` also the events.
 
 use super::{numbers, output};
 use crate::error::Error;
@@ -17,7 +17,7 @@ pub struct Progress {
     last_step: u64,
     bar: Option<ProgressBar>,
     rate: Rate,
-    /// What stdout refused.
+    /// The error of writing to stdout, if there was one.
     pub trouble: Option<Error>,
 }
 
@@ -25,7 +25,7 @@ pub struct Progress {
 #[derive(Default)]
 struct Rate {
     start: Option<Instant>,
-    /// Epoch and samples of it at the last step.
+    /// The epoch at the last step, and the samples of this epoch up to then.
     last: (u64, usize),
     samples: usize,
 }
@@ -33,7 +33,8 @@ struct Rate {
 impl Rate {
     fn step(&mut self, epoch: u64, seen: usize) {
         if self.start.is_none() {
-            // A resumed run begins anywhere in its epoch, and the first step waits for the adapter: counting starts here.
+            // Counting starts here: a resumed run begins anywhere in its
+            // epoch, and the first step waits for the adapter.
             self.start = Some(Instant::now());
         } else {
             self.samples += if epoch == self.last.0 { seen - self.last.1 } else { seen };
@@ -48,7 +49,7 @@ impl Rate {
 }
 
 impl Progress {
-    /// Nothing seen yet, of a run of so many epochs that `--steps` may end earlier.
+    /// Nothing was seen yet. The run has so many epochs, and `--steps` may end it earlier.
     pub fn new(json: bool, epochs: usize, steps: Option<u64>) -> Progress {
         let last_step = steps.unwrap_or(u64::MAX);
         Progress { json, epochs, last_step, bar: None, rate: Rate::default(), trouble: None }
@@ -98,9 +99,10 @@ fn bar(step: u64, steps: u64) -> ProgressBar {
     bar
 }
 
-/// Shows how many pictures of a folder have been decoded: a bar on a terminal, else a line for every tenth of a large folder.
+/// Shows how many pictures of a folder have been decoded: a bar
+/// on a terminal, else a line for every tenth of a large folder.
 pub fn reading(done: usize, all: usize) {
-    /// Pictures that are read in a moment.
+    /// So few pictures are read in a moment, and nothing is shown.
     const FEW: usize = 2_000;
     static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
     if all < FEW {
@@ -116,7 +118,7 @@ pub fn reading(done: usize, all: usize) {
         }
         return;
     }
-    // Only another picture's bar could have failed; there is nothing to tell then.
+    // The lock fails only if another picture's call has panicked. Then there is nothing to show.
     let Ok(mut bar) = BAR.lock() else { return };
     let shown = bar.get_or_insert_with(|| self::bar(0, all as u64).with_message("pictures read"));
     shown.inc(1);
@@ -142,7 +144,7 @@ fn start_lines(event: &Event, last_step: u64) -> Vec<String> {
     ]
 }
 
-/// One line of `metrics.jsonl` in words.
+/// A line of `metrics.jsonl` in words.
 fn epoch_line(line: &Json, epochs: usize, rate: f64) -> String {
     let number = |key: &str| line[key].as_f64();
     let loss = |name: &str, key: &str| number(key).map(|x| format!("{name} {x:.4}"));

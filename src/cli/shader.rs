@@ -17,7 +17,7 @@ pub struct Args {
     lanes: String,
 }
 
-/// Prints one file expanded, or the names of all.
+/// Prints one file expanded; without a name, the names of all files.
 pub fn run(args: &Args) -> Outcome {
     let names: Vec<&'static str> = FILES.iter().map(|file| file.0).collect();
     let Some(name) = &args.name else {

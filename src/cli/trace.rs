@@ -1,4 +1,4 @@
-//! `pumice trace`: the tensors of one batch, to compare with other implementations.
+//! `pumice trace`: the tensors of one batch, to compare with other programs.
 
 use super::args::{DeviceArgs, SpecArgs};
 use super::outcome::Outcome;
@@ -31,7 +31,7 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// Runs the batch and writes the file, all or nothing.
+/// Runs the batch and writes the file, all of it or nothing.
 pub fn run(args: &Args, json: bool) -> Outcome {
     let model = args.spec.load()?;
     let train = model.train.clone().unwrap_or_default();

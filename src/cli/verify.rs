@@ -11,7 +11,7 @@ use crate::spec::Count;
 use crate::train::problem;
 use std::process::ExitCode;
 
-/// The batch of a spec that states none.
+/// The batch if the spec states none.
 const BATCH: Count = Count(4);
 
 #[derive(clap::Args)]
@@ -28,7 +28,7 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// Prints the nodes that differ and a summary; exit code 1 when one does.
+/// Prints the nodes that differ, and a summary. The exit code is 1 if a node differs.
 pub fn run(args: &Args, json: bool) -> Outcome {
     let model = args.spec.load()?;
     let mut train = model.train.clone().unwrap_or_default();

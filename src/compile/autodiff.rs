@@ -1,12 +1,12 @@
-//! Reverse-mode differentiation: gradients are ordinary nodes, inserted behind the forward ones.
+//! Reverse-mode differentiation. Gradients are ordinary nodes, inserted after the forward ones.
 
 use crate::graph::{Builder, Gradient, Graph, NodeKind, Segment, Value};
 use crate::ops::layer::elementwise::Add;
 use crate::ops::plumbing::mean_loss::Fill;
 use std::collections::HashMap;
 
-/// Appends the gradients of `graph.loss` by every trainable parameter and by the inputs named in `wanted`.
-/// A parameter that the loss does not depend on gets none (it is zero).
+/// Appends the gradients of `graph.loss` with respect to every trainable parameter and the inputs named in `wanted`. A
+/// parameter that the loss does not depend on gets none; its gradient is zero.
 pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
     let loss = graph.loss.expect("a graph to differentiate has a loss");
     let count = graph.nodes.len();
@@ -55,7 +55,7 @@ pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
     b.graph
 }
 
-/// Adds the gradients that reach one value over several users, in the order in which they were found.
+/// Adds the gradients that reach one value from several readers, in the order in which they were found.
 fn sum(b: &mut Builder, parts: Option<Vec<Value>>) -> Option<Value> {
     let mut parts = parts?.into_iter();
     let first = parts.next()?;

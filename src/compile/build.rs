@@ -16,8 +16,8 @@ use std::collections::HashMap;
 pub enum Feed {
     /// The host writes `input` and `target` before each step.
     Host,
-    /// A gather from the resident data set: `data/images` or, of a table, `data/features`; `data/labels` or `data/targets`; and the order of
-    /// positions `data/ORDER`.
+    /// A gather from the data set on the adapter. The tensors are `data/images`, or `data/features` for a table;
+    /// `data/labels` or `data/targets`; and the order of positions, `data/ORDER`.
     Resident {
         /// Samples in the data set.
         count: usize,
@@ -31,20 +31,20 @@ pub enum Feed {
 /// What to build.
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
-    /// Training mode: batch statistics, running statistics updated.
+    /// Training mode: batch statistics are used, and running statistics updated.
     pub training: bool,
-    /// Whether random ops are random; else they take their inference form.
+    /// Whether random ops are random. Otherwise they take their form for inference.
     pub random: bool,
     /// Whether the losses and metrics are part of the graph.
     pub loss: bool,
     /// Where a batch comes from.
     pub feed: Feed,
-    /// The class count, where a layer says `"classes"`.
+    /// The number of classes, for layers that say `"classes"`.
     pub classes: Option<usize>,
 }
 
-/// Builds the forward graph. Kept values: `output`, the last layer's; with a loss also `loss`, the weighted mean over the batch, and
-/// for a resident data set `scores`, the output of [`Model::judged`] where that is another layer.
+/// Builds the forward graph. Kept values: `output` of the last layer; with a loss also `loss`, the weighted mean over
+/// the batch; and for a resident data set `scores`, the output of [`Model::judged`], if that is another layer.
 ///
 /// # Errors
 /// All layers whose shapes do not fit, each with its place in the spec.
@@ -54,7 +54,7 @@ pub fn build(model: &Model, options: &BuildOptions) -> Result<Graph> {
     let mut values: HashMap<&str, Value> = HashMap::from([("input", input)]);
     for layer in &model.layers {
         let inputs: Option<Vec<Value>> = layer.from.iter().map(|n| values.get(n.as_str()).copied()).collect();
-        // A layer whose input has failed is not reported a second time.
+        // A layer whose input has failed is not reported again.
         if let Some(value) = inputs.and_then(|inputs| build.layer(layer, &inputs)) {
             values.insert(&layer.name, value);
         }
@@ -77,9 +77,9 @@ struct Build<'a> {
     model: &'a Model,
     options: &'a BuildOptions,
     b: Builder,
-    /// The batch's classes, gathered with its images.
+    /// The labels of the batch, gathered together with its images.
     labels: Option<Value>,
-    /// Samples in the resident data set, and the order.
+    /// How many samples the resident data set has, and the order.
     resident: Option<(usize, Value)>,
     errors: Vec<Diagnostic>,
 }
@@ -104,7 +104,8 @@ impl Build<'_> {
             self.error(&place, format!("an input of {dims:?} has over 2^31 elements"), "use a smaller input".into());
             return None;
         }
-        // Stored samples stay on the adapter and queries come from the host, as bytes where the samples are.
+        // For knn, stored samples stay on the adapter. Queries come
+        // from the host, as bytes if the stored samples are bytes.
         let resident = (self.model.knn().is_none()).then_some(&self.options.feed);
         let Some(&Feed::Resident { count, order, positions }) = resident else {
             return Some(self.b.input("input", self.model.input_type()));
@@ -120,7 +121,7 @@ impl Build<'_> {
         let images = self.b.state("data/images", TensorType::f32(&shape).with(DType::U8), 0.0, false);
         let (mean, std) = match &self.model.input.normalize {
             Some(Normalize::Values { mean, std }) if !self.model.input.many_channels() => (mean.clone(), std.clone()),
-            // Training puts the measured values in the place of "auto"; a plan needs no more than their number.
+            // Training replaces "auto" by measured values. A plan needs only their number.
             _ => (vec![0.0], vec![1.0]),
         };
         let narrow = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
@@ -170,7 +171,8 @@ impl Build<'_> {
         }
     }
 
-    /// Whether a loss of an output compares it with classes: where it can, it does so if the data set has them or another loss needs them.
+    /// Whether a loss compares an output with classes. If it may, it does
+    /// so where the data set has classes or another loss needs them.
     fn judges_classes(&self, term: &LossNode, output: &TensorType) -> bool {
         let table = self.resident.is_some() && self.model.tabular() && self.model.classifies();
         let classes = self.labels.is_some() || table || self.model.loss.iter().any(|term| term.loss.target_is_class());
@@ -196,7 +198,7 @@ impl Build<'_> {
                     self.error(&term.place, what, "let all losses share one target".into());
                     return;
                 }
-                // Classes of images come with them.
+                // Classes of images are gathered together with the images.
                 None => *target.insert(match self.labels.filter(|_| class) {
                     Some(labels) => labels,
                     None => self.target(wanted),
@@ -222,7 +224,7 @@ impl Build<'_> {
         self.b.graph.keep.push(("loss".into(), loss));
     }
 
-    /// The batch's targets, of the resident data set where there is one.
+    /// The batch's targets: from the resident data set if there is one, else from the host.
     fn target(&mut self, wanted: TensorType) -> Value {
         let Some((count, order)) = self.resident else { return self.b.input("target", wanted) };
         let name = if wanted.dtype == DType::I32 { "data/labels" } else { "data/targets" };
@@ -232,8 +234,8 @@ impl Build<'_> {
         self.b.one(GatherRows, &[all, order])
     }
 
-    /// The weighted sum of the mean losses. Where it is recorded, the step's loss and, of an output that is `judged` by classes, how many samples
-    /// were right are written into the ring that the host reads now and then.
+    /// The weighted sum of the mean losses. Where it is recorded, the ring gets the step's loss and, for an output that
+    /// is `judged` by classes, the number of hits. The host reads the ring now and then.
     fn total(&mut self, terms: &[(f64, Value)], judged: Option<Vec<Value>>) -> Value {
         let record = |b: &mut Builder, weight, values, judged: Vec<Value>| {
             b.scope = "metrics".into();

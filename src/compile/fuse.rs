@@ -1,5 +1,5 @@
-//! Joins a node with its only user, and nodes that read the same, where the ops know how ([`crate::graph::Op::absorb`],
-//! [`crate::graph::Op::join`]). Knows no op by name.
+//! Fusion: joins a node with its only reader, and nodes that read the same tensor, where the ops know how
+//! ([`crate::graph::Op::absorb`], [`crate::graph::Op::join`]). This pass knows no op by name.
 
 use super::prune::prune;
 use crate::graph::{Graph, NodeKind, Op, Value};
@@ -8,9 +8,9 @@ use std::sync::Arc;
 /// Readers of each node: (node, input position).
 type Users = Vec<Vec<(usize, usize)>>;
 
-/// Fuses until nothing more fits. Kept values are never swallowed.
+/// Fuses until nothing more fits. Kept values never disappear.
 pub fn fuse(mut graph: Graph) -> Graph {
-    // What a node has become may be absorbed in turn by one before it.
+    // A node that has been fused may be absorbed by one before it.
     while pass(&mut graph) {
         graph = prune(graph);
     }
@@ -18,7 +18,7 @@ pub fn fuse(mut graph: Graph) -> Graph {
     prune(graph)
 }
 
-/// Merges nodes that read the same first input. The merged node stands in the place of the one that takes the other in.
+/// Merges nodes that read the same first input. The merged node stands where the node stood that takes in the other.
 fn merge(graph: &mut Graph) {
     let mut readers = users(graph);
     for a in 0..graph.nodes.len() {
@@ -26,7 +26,7 @@ fn merge(graph: &mut Graph) {
         let Some(&first) = graph.nodes[a].inputs.first() else { continue };
         for (b, _) in readers[first.node].clone() {
             let (node, other) = (&graph.nodes[a], &graph.nodes[b]);
-            // Whoever reads the other must come behind the merged node.
+            // All readers of the node that is taken in must come after the merged node.
             let fits = b != a && other.inputs == [first] && other.segment == node.segment;
             let Some(joined) =
                 other.op().filter(|_| fits && readers[b].iter().all(|u| u.0 > a)).and_then(|o| op.join(o.as_ref()))
@@ -44,7 +44,7 @@ fn merge(graph: &mut Graph) {
     }
 }
 
-/// Makes all that read node `from` read the outputs of `to` from `behind` on.
+/// Makes all readers of node `from` read the outputs of `to`, counted from output `behind` on.
 fn redirect(graph: &mut Graph, from: usize, to: usize, behind: usize) {
     let map = |v: &mut Value| {
         if v.node == from {
@@ -57,7 +57,7 @@ fn redirect(graph: &mut Graph, from: usize, to: usize, behind: usize) {
     graph.gradients.iter_mut().for_each(|g| map(&mut g.value));
 }
 
-/// Goes through the nodes once, in order; whether any was absorbed.
+/// Goes through the nodes once, in order. Returns whether any was absorbed.
 fn pass(graph: &mut Graph) -> bool {
     let mut any = false;
     let mut users = users(graph);
@@ -80,7 +80,8 @@ fn users(graph: &Graph) -> Users {
     users
 }
 
-/// The only user of node `i`'s first output, where it reads it, and the op that computes both. Further outputs may have other users.
+/// The only reader of node `i`'s first output, the input at which it reads it, and the op that computes both. Other
+/// outputs of node `i` may have more readers.
 fn fit(graph: &Graph, users: &[(usize, usize)], i: usize) -> Option<(usize, usize, Arc<dyn Op>)> {
     let (node, first) = (&graph.nodes[i], Value { node: i, out: 0 });
     let mut uses = users.iter().filter(|(user, k)| graph.nodes[*user].inputs[*k] == first);
@@ -95,8 +96,8 @@ fn fit(graph: &Graph, users: &[(usize, usize)], i: usize) -> Option<(usize, usiz
     (!graph.roots().contains(&first)).then_some((user, position, fused))
 }
 
-/// Puts `fused` where the user stands, so that all of its inputs come before it; where node `i` has more outputs, whose users may come
-/// before that, where node `i` stands.
+/// Puts `fused` where the reader stands, so that all inputs of `fused` come before it. But if node `i` has further
+/// outputs, their readers may come earlier; then `fused` stands where node `i` stands.
 fn join(graph: &mut Graph, users: &mut Users, i: usize, (user, position): (usize, usize), fused: Arc<dyn Op>) {
     let old = graph.nodes[user].inputs.clone();
     let others = old.iter().enumerate().filter(|(k, _)| *k != position).map(|(_, &v)| v);
@@ -123,7 +124,7 @@ fn join(graph: &mut Graph, users: &mut Users, i: usize, (user, position): (usize
     }
 }
 
-/// Lets everything outside of nodes that speaks of `from` speak of `to`.
+/// Replaces `from` by `to` in everything outside of nodes.
 fn rename(graph: &mut Graph, from: Value, to: Value) {
     let layers = graph.layers.iter_mut().filter_map(|l| l.output.as_mut());
     let kept = graph.keep.iter_mut().map(|k| &mut k.1);

@@ -1,11 +1,12 @@
-//! Where persistent tensors lie: flat arenas in windows that fit one binding. Programs share it by tensor names.
+//! Where persistent tensors lie: in flat arenas, cut into windows
+//! that fit one binding. Programs find the tensors by name.
 
 use crate::graph::{Arena, Caps, Fill, Graph, NodeKind, row_windows};
 use crate::tensor::TensorType;
 use crate::{error::Error, error::Result};
 use std::collections::BTreeMap;
 
-/// Alignment of entries in bytes: WebGPU's largest offset alignment of storage bindings.
+/// Alignment of entries in bytes. No adapter asks for more: it is WebGPU's default for offsets of storage bindings.
 pub const ALIGN: u64 = 256;
 
 /// A contiguous part of a persistent tensor.
@@ -28,11 +29,11 @@ pub struct Entry {
     pub ty: TensorType,
     /// Its arena.
     pub arena: Arena,
-    /// What it starts from.
+    /// The distribution of its first values.
     pub fill: Fill,
     /// Whether it is saved with the weights.
     pub saved: bool,
-    /// Its parts in order: one, unless it is over the binding limit.
+    /// Its parts, in order. There is one, unless the tensor exceeds the binding limit.
     pub parts: Vec<Part>,
 }
 
@@ -41,7 +42,7 @@ pub struct Entry {
 pub struct Layout {
     /// Tensors by name.
     pub entries: BTreeMap<String, Entry>,
-    /// Bytes of each window of each arena. Gradients and optimizer state have the windows of [`Arena::Weights`].
+    /// Bytes of each window of each arena. Gradients and optimizer state have the same windows as [`Arena::Weights`].
     windows: BTreeMap<Arena, Vec<u64>>,
 }
 
@@ -60,10 +61,10 @@ impl Layout {
         self.windows(arena).iter().sum()
     }
 
-    /// Adds the persistent tensors of a graph that are not there yet, in the graph's order.
+    /// Adds the persistent tensors of a graph that are not in the layout yet, in the graph's order.
     ///
     /// # Errors
-    /// A tensor of which one row passes the adapter's binding limit.
+    /// A tensor whose single row exceeds the adapter's binding limit.
     pub fn add(&mut self, graph: &Graph, caps: &Caps) -> Result<()> {
         let mut open: BTreeMap<Arena, usize> = BTreeMap::new();
         for node in &graph.nodes {

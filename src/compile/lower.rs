@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 pub struct LowerOptions {
     /// The largest N.
     pub batch: usize,
-    /// Whether values share buffers. Off: every value of the graph can be read after the step.
+    /// Whether values share buffers. If not, every value of the graph can be read after the step.
     pub reuse: bool,
 }
 
@@ -60,7 +60,8 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: LowerOptions)
     lowering.finish()
 }
 
-/// Values that live in the store: sources, and the gradients of trainable parameters. With the name of the layout's entry.
+/// Values that lie in the store, with the name of their entry in
+/// the layout: sources, and the gradients of trainable parameters.
 fn stored_values(graph: &Graph) -> HashMap<Value, (String, Option<Arena>)> {
     let mut stored = HashMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -140,7 +141,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Fails where an operand passes the binding limit: a parameter that the op's kernels take whole, or workspace.
+    /// Fails if an operand exceeds the binding limit: workspace, or a parameter that the op's kernels bind as a whole.
     fn check_binding(&self, node: usize, target: &Target, caps: &Caps) -> Result<()> {
         let stored = match *target {
             Target::Value(value) => self.stored.get(&memory::root(self.graph, value)),
@@ -197,7 +198,8 @@ impl Lowering<'_> {
         Range { buffer: Buffer::Store(arena, part.window), offset: part.offset, size }
     }
 
-    /// A range of a value in the pool, for the unusual case that a large gradient is not a parameter's own.
+    /// A range of a value in the pool. It is needed in one unusual
+    /// case: a large gradient that is not the gradient of a parameter.
     fn slot_part(&self, value: Value, start: usize, len: usize) -> Range {
         let whole = self.value(value);
         assert_eq!(start * 4 % 256, 0, "a window of a pool value starts on 256 bytes");
@@ -223,7 +225,7 @@ impl Lowering<'_> {
         }
         for (name, value) in &self.graph.keep {
             if self.stored.contains_key(value) {
-                // Read by name from the store, where it may lie in windows.
+                // It lies in the store, perhaps in several windows, and is read by name.
                 continue;
             }
             let port = Port { range: self.value(*value), ty: self.graph.ty(*value).clone() };
@@ -232,7 +234,8 @@ impl Lowering<'_> {
         self.program.batch = self.batch;
         self.program.slots = self.slots.bytes;
         self.program.workspace = self.slots.workspace;
-        // Segments run one after the other, and values shared their slots in the order of the nodes: both must be the same order.
+        // Segments run one after the other. Values share slots in the
+        // order of the nodes. So both orders must be the same.
         assert!(self.program.dispatches.is_sorted_by_key(|d| d.segment), "nodes stand in the order of their segments");
         stage::stage(&mut self.program);
         debug_assert!(self.program.dispatches.iter().all(|d| d.segment <= Segment::Update));

@@ -1,13 +1,14 @@
-//! The memory planner: values and workspace share a pool of buffers, coloured by liveness.
+//! The memory planner: values and workspace share a pool of buffers, by their lifetimes.
 //!
-//! One wgpu buffer cannot be bound for reading and for writing in one dispatch, even at disjoint offsets, so the pool is a list of
-//! separate buffers and a node's outputs and workspace are placed before its inputs are released.
+//! wgpu cannot bind one buffer for reading and for writing in one dispatch, even
+//! at offsets that do not overlap. So the pool is a list of separate buffers, and
+//! a node's outputs and workspace get their place before its inputs are released.
 
 use super::layout::ALIGN;
 use crate::graph::{Graph, NodeKind, Shared, Value};
 use std::collections::HashMap;
 
-/// The value that holds another's elements: itself, unless its op is a view.
+/// The value whose memory holds this one's elements: itself, unless its op is a view.
 pub fn root(graph: &Graph, mut value: Value) -> Value {
     while let Some(input) = graph.nodes[value.node].op().and_then(|op| op.alias()) {
         value = graph.nodes[value.node].inputs[input];
@@ -32,7 +33,8 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Takes the free slot that wastes least, or the largest one grown, or a new one. With `reuse` off always a new one.
+    /// Takes the free slot that wastes least; else makes the largest free
+    /// slot larger; else makes a new slot. Without `reuse` always a new one.
     fn take(&mut self, bytes: u64, reuse: bool, workspace: bool) -> usize {
         let bytes = bytes.max(4).next_multiple_of(ALIGN);
         let fit = (0..self.free.len())
@@ -55,9 +57,9 @@ impl Slots {
 
 /// Gives every value and every workspace its slot in the pool.
 ///
-/// `in_store` says which root values live in the store instead. `scratch` is each node's workspace in elements, and `shared` that of
-/// several nodes, in the order of the first of them. With `reuse` off every value has a buffer of its own, so that all can be read
-/// after the step.
+/// `in_store` says which values lie in the store instead. `scratch` is the workspace of each node, in elements;
+/// `shared` is the workspace that several nodes share, in the order of their first nodes. Without `reuse` every value
+/// has a buffer of its own, so that all can be read after the step.
 pub fn assign(
     graph: &Graph,
     batch: usize,
@@ -79,7 +81,7 @@ pub fn assign(
         last.insert(root(graph, v), usize::MAX);
     }
     let mut slots = Slots::default();
-    // The host writes inputs before the step: no node before their first use may have their slots.
+    // The host writes inputs before the step. So no earlier node may use their slots.
     for (i, node) in graph.nodes.iter().enumerate().filter(|(_, n)| matches!(n.kind, NodeKind::Input)) {
         let slot = slots.take(node.outputs[0].bytes(batch) as u64, false, false);
         slots.values.insert(Value { node: i, out: 0 }, slot);

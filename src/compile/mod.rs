@@ -1,4 +1,4 @@
-//! From a model to programs, one pass a file: build, autodiff, update, prune, fuse, lower, memory, stage.
+//! From a model to programs. The passes, one a file: build, autodiff, update, prune, fuse, lower, memory, stage.
 
 pub mod autodiff;
 pub mod build;
@@ -43,8 +43,8 @@ pub fn training_graph(
     Ok(fuse::fuse(prune::prune(unfused_training_graph(model, options, wanted, update)?)))
 }
 
-/// The graph of one training step before fusing. `wanted` names inputs whose gradients are kept as `grad/NAME`. Of a model that is fitted
-/// by storing samples it is the forward part alone.
+/// The graph of one training step before fusion. `wanted` names inputs whose gradients are kept as `grad/NAME`. For a
+/// model that is fitted by storing samples, it is the forward part only.
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
@@ -74,7 +74,8 @@ pub fn unfused_training_graph(
     })
 }
 
-/// The graph of what `train` repeats where the parameters are solved for at once: from `input` and `target` the kept [`update::SUMS`].
+/// For parameters that are solved for at once: the graph of what `train`
+/// repeats. From `input` and `target` it computes the kept [`update::SUMS`].
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
@@ -86,7 +87,8 @@ pub fn sums_graph(model: &Model, classes: Option<usize>) -> Result<Graph> {
     Ok(fuse::fuse(prune::prune(graph)))
 }
 
-/// The graph of inference with the loss where the spec has one, fused. Of a layer `knn` it keeps `neighbours`, the indices that vote, too.
+/// The graph of inference, fused, with the loss if the spec has one.
+/// For a layer `knn` it also keeps `neighbours`, the indices that vote.
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
@@ -106,7 +108,7 @@ pub fn inference_graph(model: &Model, feed: Feed, classes: Option<usize>, loss: 
 pub struct Training {
     /// Where persistent tensors lie.
     pub layout: Layout,
-    /// One training step; where the parameters are solved for at once, a batch's share of the sums.
+    /// One training step. Where the parameters are solved for at once: the sums of one batch.
     pub step: Program,
     /// Evaluation of one batch.
     pub eval: Program,
@@ -119,11 +121,11 @@ pub struct Training {
 /// How a training run gets its samples.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Samples {
-    /// Images that lie on the adapter: the whole data set, training, validation and test together, or a batch.
+    /// Images that lie on the adapter: the whole data set (training, validation and test together), or one batch.
     pub count: usize,
-    /// Positions in an epoch's order; of a batch alone, the batch.
+    /// Positions in an epoch's order; if only a batch lies on the adapter, the batch.
     pub train: usize,
-    /// Positions in the longest order of an evaluation; the batch as well.
+    /// Positions in the longest order of an evaluation; if only a batch lies on the adapter, the batch.
     pub eval: usize,
 }
 

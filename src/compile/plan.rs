@@ -1,4 +1,4 @@
-//! What a run will allocate and dispatch, before it does.
+//! What a run will allocate and dispatch, worked out before it starts.
 
 use super::program::Program;
 use super::{Samples, Training, build, inference_graph, layout::Layout, lower, training};
@@ -8,18 +8,18 @@ use crate::model::{Model, TrainSpec};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
 
-/// A layer's row.
+/// One row of the plan: a layer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Row {
     /// The layer's name.
     pub name: String,
     /// Its op in the spec.
     pub op: String,
-    /// Its output, N included.
+    /// The shape of its output, with N.
     pub output: Vec<usize>,
-    /// Trainable numbers; those shared with an earlier layer are not counted again.
+    /// Trainable numbers. Those that are shared with an earlier layer are not counted again.
     pub params: u64,
-    /// Twice the multiply-adds of the forward pass, for the batch.
+    /// FLOPs of the forward pass for the batch: twice the multiply-adds.
     pub flops: u64,
     /// Bytes of the output.
     pub bytes: u64,
@@ -30,13 +30,13 @@ pub struct Row {
 pub struct Bytes {
     /// Parameters and running statistics.
     pub weights: u64,
-    /// Gradients, with those summed over several batches.
+    /// Gradients, including their sums over several batches.
     pub gradients: u64,
     /// The optimizer's moments.
     pub optimizer: u64,
     /// Pool buffers that values lie in.
     pub activations: u64,
-    /// Pool buffers for kernels' workspace alone, and the uniform of the step.
+    /// Pool buffers that only kernels' workspace lies in, and the uniform of the step.
     pub workspace: u64,
 }
 
@@ -50,25 +50,25 @@ impl Bytes {
 /// The plan of a run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Plan {
-    /// A row a layer.
+    /// One row for each layer.
     pub rows: Vec<Row>,
     /// Trainable numbers.
     pub params: u64,
-    /// Forward FLOPs of the batch.
+    /// FLOPs of the forward pass for the batch.
     pub flops_forward: u64,
     /// The planned batch.
     pub batch: usize,
     /// Memory.
     pub bytes: Bytes,
-    /// Dispatches of one training step; of one forward pass when the spec has no loss.
+    /// Dispatches of one training step. If the spec has no loss, of one forward pass.
     pub dispatches: usize,
-    /// Bytes there are, where known.
+    /// Bytes of memory that there are, where known.
     pub memory: Option<u64>,
     /// The largest batch that fits, where the memory is known.
     pub largest_batch: Option<usize>,
 }
 
-/// Bytes of the buffers of these programs over one layout.
+/// Bytes of the buffers of these programs, which share one layout.
 fn bytes_of(layout: &Layout, programs: &[&Program]) -> Bytes {
     let mut bytes = Bytes { workspace: Step::BYTES as u64, ..Bytes::default() };
     for arena in [Arena::Weights, Arena::Frozen, Arena::State] {
@@ -95,7 +95,7 @@ fn bytes_of(layout: &Layout, programs: &[&Program]) -> Bytes {
     bytes
 }
 
-/// Memory and dispatches of a batch.
+/// The bytes and the number of dispatches for a batch.
 ///
 /// # Errors
 /// Layers whose shapes do not fit, or tensors over the adapter's binding limit.
@@ -112,10 +112,10 @@ fn measure(model: &Model, train: &TrainSpec, classes: Option<usize>, caps: &Caps
     Ok((bytes_of(&layout, &[&program]), program.dispatches.len()))
 }
 
-/// Plans the run that a spec describes. `memory` is what it must fit into, where known.
+/// Plans the run that a spec describes. `memory` is how much there is, where known.
 ///
 /// # Errors
-/// Layers whose shapes do not fit, or tensors over the adapter's binding limit at a batch of one.
+/// Layers whose shapes do not fit, or tensors that exceed the adapter's binding limit even for a batch of one.
 pub fn plan(
     model: &Model,
     train: &TrainSpec,
@@ -146,7 +146,7 @@ pub fn plan(
     })
 }
 
-/// The largest n that fits, by doubling and halving; 0 when not even 1 does.
+/// The largest n that fits, found by doubling and halving. 0 if not even 1 fits.
 fn largest(fits: &dyn Fn(usize) -> bool) -> usize {
     let most = 1 << 24;
     let (mut low, mut high) = (0, 1);
@@ -188,7 +188,7 @@ fn rows(graph: &Graph, batch: usize) -> Vec<Row> {
 }
 
 impl Plan {
-    /// Whether it fits, where the memory is known.
+    /// Whether the run fits the memory, where that is known.
     pub fn fits(&self) -> Option<bool> {
         self.memory.map(|m| self.bytes.total() <= m)
     }
@@ -214,14 +214,15 @@ impl Plan {
     }
 }
 
-/// Bytes that the system has free: what a software adapter can use. None where the system does not say.
+/// Bytes of memory that the system has free. A software adapter can use them. None if the system does not say.
 pub fn free_memory() -> Option<u64> {
     let mut system = sysinfo::System::new().ok()?;
     system.refresh_memory();
     Some(system.available_memory()).filter(|&bytes| bytes > 0)
 }
 
-/// Fails before anything is allocated when a software adapter's programs pass the memory that the system has free.
+/// For a software adapter: fails, before anything is allocated,
+/// if the programs need more memory than the system has free.
 ///
 /// # Errors
 /// Too little memory.

@@ -1,4 +1,4 @@
-//! A program: buffers, pipelines and dispatches as plain data. The only thing that crosses to the GPU.
+//! A program: buffers, pipelines and dispatches as plain data. Nothing else is handed to the GPU side.
 
 use crate::graph::{Access, Arena, Grid, Segment, TEXTURE_WIDTH};
 use crate::tensor::TensorType;
@@ -12,7 +12,7 @@ pub enum Buffer {
     Slot(usize),
     /// A window of a persistent arena.
     Store(Arena, usize),
-    /// One of the program's textures, that operands are copied to.
+    /// One of the program's textures, to which operands are copied.
     Texture(usize),
 }
 
@@ -34,11 +34,11 @@ pub struct PipelineKey {
     pub shader: &'static str,
     /// Entry point.
     pub entry: &'static str,
-    /// Constants, the workgroup size `WG` included.
+    /// Constants, including the workgroup size `WG`.
     pub constants: Vec<(&'static str, f64)>,
 }
 
-/// A copy of a range into a texture, from its second row on; see [`Access::Texture`].
+/// A copy of a range into a texture, from the texture's second row on; see [`Access::Texture`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Copy {
     /// What is copied.
@@ -50,11 +50,11 @@ pub struct Copy {
 /// One dispatch.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Dispatch {
-    /// Copies that it needs first.
+    /// Copies that must be made before it.
     pub copies: Vec<Copy>,
     /// Index into [`Program::pipelines`].
     pub pipeline: usize,
-    /// Operands by their WGSL name; `step` is bound besides.
+    /// Operands by their WGSL name. `step` is always bound and not listed.
     pub bindings: Vec<(&'static str, Range)>,
     /// How each operand is used, in the same order.
     pub access: Vec<Access>,
@@ -94,7 +94,7 @@ pub struct Program {
     pub dispatches: Vec<Dispatch>,
     /// Inputs by name.
     pub inputs: BTreeMap<String, Port>,
-    /// Kept values by name, those that lie in the pool.
+    /// Kept values by name. Only those that lie in the pool.
     pub outputs: BTreeMap<String, Port>,
     /// Arenas it needs.
     pub arenas: Vec<Arena>,
@@ -120,7 +120,7 @@ impl Program {
 }
 
 impl fmt::Display for PipelineKey {
-    /// `shader.entry`, with `/4` where it moves four numbers at once.
+    /// `shader.entry`, with `/4` where F is a vec4.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lanes = if self.constants.contains(&("L", 4.0)) { "/4" } else { "" };
         write!(f, "{}.{}{lanes}", self.shader, self.entry)
@@ -128,7 +128,7 @@ impl fmt::Display for PipelineKey {
 }
 
 impl fmt::Display for Program {
-    /// One line a buffer and a dispatch, for golden tests.
+    /// One line for each buffer and each dispatch, for golden tests.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, bytes) in self.slots.iter().enumerate() {
             writeln!(f, "slot {i}: {bytes} bytes{}", if self.workspace[i] { ", workspace" } else { "" })?;

@@ -1,8 +1,8 @@
-//! Drops what nobody needs, and renumbers.
+//! Drops nodes that nobody needs, and renumbers the others.
 
 use crate::graph::{Graph, NodeKind, Value};
 
-/// Keeps what the roots and the assignments need. A layer whose output is gone loses it.
+/// Keeps what roots and assignments need. If a layer's output is dropped, the layer has none any more.
 pub fn prune(graph: Graph) -> Graph {
     let mut live = vec![false; graph.nodes.len()];
     for root in graph.roots() {

@@ -1,12 +1,13 @@
-//! Copies of operands in textures: which texture each goes to, and which copies are still good.
+//! Copies of operands in textures: which texture each goes to, and which copies can be used again.
 //!
-//! A few textures serve the whole program. Each copy goes to the one that has been idle longest, and one that still holds the range
-//! is used again: the gradients by a convolution's input and by its filters share their copy of dy.
+//! A few textures serve the whole program. Each copy goes to the texture that has been idle longest. If a texture still
+//! holds the range, it is used again: so dx and dw of a convolution share their copy of dy.
 
 use super::program::{Buffer, Copy, Program, Range};
 use crate::graph::{Access, TEXTURE_WIDTH};
 
-/// Textures of a program. A dispatch reads at most two; the third keeps what the next dispatch shares with this one.
+/// Textures of a program. A dispatch reads at most two. The third
+/// keeps what the next dispatch has in common with this one.
 const TEXTURES: usize = 3;
 
 #[derive(Default)]
@@ -16,13 +17,13 @@ struct Texture {
     used: usize,
 }
 
-/// Gives the texture operands of a program, in the order in which it runs, their textures and copies.
+/// Assigns textures and copies to the texture operands of a program, in the order in which it runs.
 pub fn stage(program: &mut Program) {
     let mut textures: Vec<Texture> = Vec::new();
     let mut segment = None;
     for (i, d) in program.dispatches.iter_mut().enumerate() {
         if segment != Some(d.segment) {
-            // Segments can run apart.
+            // Segments may run separately, so no copy serves two of them.
             textures.iter_mut().for_each(|t| t.holds = None);
             segment = Some(d.segment);
         }
@@ -47,7 +48,7 @@ pub fn stage(program: &mut Program) {
     program.textures = textures.into_iter().map(|t| t.rows).collect();
 }
 
-/// The texture that holds a range at time `now`, with a copy where it must be made.
+/// The texture that holds a range at time `now`. If none does, a copy is added.
 fn hold(textures: &mut Vec<Texture>, from: Range, now: usize, copies: &mut Vec<Copy>) -> usize {
     let kept = textures.iter().position(|t| t.holds == Some(from));
     let index = kept.unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! Puts gradients where the optimizer reads them and appends the update: one node over the flat arenas.
+//! Puts gradients where the optimizer reads them, and appends the update: one node over the flat arenas.
 
 use crate::graph::{Arena, Builder, Graph, Op, Segment, Value};
 use crate::ops::layer::dense::Dense;
@@ -11,22 +11,24 @@ use std::sync::Arc;
 
 /// What the update consists of.
 pub struct Update {
-    /// The optimizer's op, reading gradients from [`Update::source`]; None where the parameters are solved for at once.
+    /// The optimizer's op, which reads gradients from [`Update::source`].
+    /// None where the parameters are solved for at once.
     pub op: Option<Arc<dyn Op>>,
-    /// Global norm above which gradients are scaled down.
+    /// Gradients are scaled down if their norm over all parameters is above this.
     pub clip_norm: Option<f64>,
     /// Whether gradients of several batches are summed.
     pub accumulate: bool,
 }
 
 impl Update {
-    /// The arena the optimizer reads.
+    /// The arena from which the optimizer reads gradients.
     pub fn source(accumulate: bool) -> Arena {
         if accumulate { Arena::Accumulated } else { Arena::Gradients }
     }
 }
 
-/// Makes every parameter's gradient a value of its own, so that it can be computed right into the arena of gradients.
+/// Makes every parameter's gradient a value of its own, so that
+/// it can be computed directly into the arena of gradients.
 pub fn own_gradients(graph: Graph) -> Graph {
     let mut b = Builder::over(graph);
     b.segment = Some(Segment::Backward);
@@ -49,7 +51,8 @@ pub fn own_gradients(graph: Graph) -> Graph {
     b.graph
 }
 
-/// Appends accumulation, clipping and the update; where there is none, the sums that the parameters are solved from.
+/// Appends accumulation, clipping and the update. Where there
+/// is no update: the sums that the parameters are solved from.
 pub fn append_update(graph: Graph, update: &Update) -> Graph {
     let Some(op) = &update.op else { return append_sums(graph) };
     let mut b = Builder::over(graph);
@@ -67,10 +70,10 @@ pub fn append_update(graph: Graph, update: &Update) -> Graph {
     b.graph
 }
 
-/// Names of the sums that a dense layer is solved from, among the kept values: XᵀX `[in, in]` and yᵀX `[units, in]` of a batch.
+/// Names of the kept sums that a dense layer is solved from, for one batch: XᵀX `[in, in]` and yᵀX `[units, in]`.
 pub const SUMS: [&str; 2] = ["sums/xx", "sums/yx"];
 
-/// Appends the sums over the input of the dense layer and the target, which the host feeds.
+/// Appends these sums. They are over the input of the dense layer and the target, which the host feeds.
 pub fn append_sums(graph: Graph) -> Graph {
     let mut b = Builder::over(graph);
     b.segment = Some(Segment::Backward);

@@ -1,4 +1,4 @@
-//! CIFAR-10, binary version: data_batch_1.bin to data_batch_5.bin, test_batch.bin and batches.meta.txt with the class
+//! CIFAR-10, binary version: data_batch_1.bin to data_batch_5.bin, test_batch.bin, and batches.meta.txt with the class
 //! names. A record is a label byte and 3,072 bytes of pixels: 32 x 32 red, then green, then blue.
 //! Source: <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
@@ -17,13 +17,13 @@ pub const CLASSES: usize = 10;
 const SIDE: usize = 32;
 /// Pixels of an image.
 const PIXELS: usize = SIDE * SIDE;
-/// A label and three planes.
+/// Bytes of a record: a label and three planes of pixels.
 const RECORD: usize = 1 + 3 * PIXELS;
 /// The folder that the authors' archive unpacks to.
 const ARCHIVE: &str = "cifar-10-batches-bin";
 
-/// Reads one part from the batches in `dir` or in its sub-folder `cifar-10-batches-bin`. Training takes all batches
-/// that are there, in their order.
+/// Reads one split from the batches in `dir` or in its sub-folder
+/// `cifar-10-batches-bin`. Training takes all batches that are there, in order.
 pub fn read(dir: &Path, split: Split) -> Result<Dataset> {
     let files = files(dir, split)?;
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
@@ -58,7 +58,7 @@ fn files(dir: &Path, split: Split) -> Result<Vec<PathBuf>> {
     Err(Error::file(dir, what, "unpack cifar-10-binary.tar.gz there, or give another folder with --data"))
 }
 
-/// Adds the images of a batch, turned from planes to pixels, and their labels.
+/// Adds the images of a batch, converted from planes to pixels, and their labels.
 fn read_batch(path: &Path, pixels: &mut Vec<u8>, labels: &mut Vec<i32>) -> Result<()> {
     let bytes = file::read(path)?;
     let fresh = "get the binary version of CIFAR-10 again";
@@ -77,7 +77,7 @@ fn read_batch(path: &Path, pixels: &mut Vec<u8>, labels: &mut Vec<i32>) -> Resul
     Ok(())
 }
 
-/// The names in batches.meta.txt, one a line; numbers where there is no such file.
+/// The names in batches.meta.txt, one a line. Without that file, numbers.
 fn names(folder: &Path) -> Result<Vec<String>> {
     let path = folder.join("batches.meta.txt");
     if !path.is_file() {

@@ -1,4 +1,4 @@
-//! A data set in memory or in files, and what is asked of a reader.
+//! A data set in memory or in files, and what a reader is asked for.
 
 use super::store::{Progress, Store};
 use crate::error::{Error, Result};
@@ -9,9 +9,9 @@ use std::path::Path;
 pub enum Format {
     /// IDX files under MNIST's own names, in a folder.
     Idx,
-    /// The digits compiled into the program; with a folder, IDX files in it.
+    /// The digits that are compiled into the program; or if there is a folder, IDX files in it.
     Bundled,
-    /// Pictures, one sub-folder a class.
+    /// Pictures, with one sub-folder for each class.
     Folder,
     /// CIFAR-10's binary batches.
     Cifar10,
@@ -41,26 +41,26 @@ pub enum Split {
     Test,
 }
 
-/// What [`super::open`] reads. A part that is wanted must be there.
+/// What [`super::open`] is to read. A split that is wanted must be there.
 #[derive(Clone, Debug, Default)]
 pub struct Want {
     /// Read the training set.
     pub train: bool,
     /// Read the test set.
     pub test: bool,
-    /// Labels must be below this; without it the largest label decides.
+    /// Labels must be below this. Without it the largest label decides how many classes there are.
     pub classes: Option<usize>,
-    /// Class names in the order of the labels; without them the files decide.
+    /// Class names in the order of the labels. Without them the files decide.
     pub names: Option<Vec<String>>,
-    /// Height, width and channels of the images to make of pictures.
+    /// Height, width and channels that pictures are converted to.
     pub size: Option<[usize; 3]>,
     /// Stop at a broken picture instead of skipping it.
     pub strict: bool,
-    /// Pictures that take more bytes than this when they are unpacked stay in their files; without it none do.
+    /// Pictures that take more bytes than this when unpacked stay in their files. Without it none do.
     pub memory: Option<u64>,
-    /// Which columns of a table are what.
+    /// What the columns of a table are for.
     pub columns: Option<Columns>,
-    /// Who is told how far the opening has come.
+    /// Is told how far the opening has come.
     pub progress: Option<Progress>,
 }
 
@@ -101,23 +101,23 @@ impl Dataset {
     }
 }
 
-/// What [`super::open`] returns: `None` for a part that was not wanted.
+/// What [`super::open`] returns. A split is `None` if it was not wanted.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Splits {
     /// The training set.
     pub train: Option<Dataset>,
     /// The test set.
     pub test: Option<Dataset>,
-    /// What is wrong with each picture that was left out.
+    /// For each picture that was left out: what is wrong with it.
     pub skipped: Vec<String>,
 }
 
-/// Which columns of a table are what.
+/// What the columns of a table are for.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Columns {
     /// The columns to predict.
     pub target: Vec<String>,
-    /// The columns that the network takes, in this order; without them all others.
+    /// The columns that the network takes, in this order. Without it, all that are no targets.
     pub features: Option<Vec<String>>,
     /// Whether the one target column holds classes.
     pub classes: bool,
@@ -125,7 +125,7 @@ pub struct Columns {
     pub test: f64,
 }
 
-/// The folder, or for a table the file, that data of this format needs.
+/// The folder, or for a table the file. An error if this format needs one and `dir` is None.
 pub(super) fn need_folder(format: Format, dir: Option<&Path>) -> Result<&Path> {
     dir.ok_or_else(|| {
         let place = if format == Format::Csv { "file or a folder" } else { "folder" };

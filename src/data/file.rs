@@ -1,4 +1,5 @@
-//! Whole files: read with a limit, written so that a kill at any moment leaves the old content or the new.
+//! Whole files: read with a limit on their size; written so that
+//! a kill at any moment leaves either the old or the new content.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// No file that Pumice reads into memory is larger, packed or unpacked: 2 GiB.
+/// Largest file that Pumice reads into memory, packed or unpacked: 2 GiB.
 pub const MAX_BYTES: u64 = 2 << 30;
 
 /// Reads a whole file of at most [`MAX_BYTES`] bytes.
@@ -32,7 +33,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         sync_folder(path)
     };
     write().map_err(|e| {
-        // Best effort: the cause of the first failure is what the user must hear.
+        // Removing the temporary file may fail, too. The user must hear of the first failure.
         let _ = fs::remove_file(&temporary);
         Error::write(path, e)
     })
@@ -61,7 +62,7 @@ fn temporary_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// A rename survives a power cut only once its folder is synced. Windows offers no such call on folders.
+/// After a power cut a rename is only kept if its folder was synced. Windows has no such call for folders.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

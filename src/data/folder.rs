@@ -1,5 +1,6 @@
-//! Folders of pictures, one sub-folder a class: DIR/CLASS/PICTURE, all for training; or DIR/train/CLASS/PICTURE and,
-//! for the test set, DIR/test/CLASS/PICTURE (else DIR/val/…). Class names are the folders' names, sorted.
+//! Folders of pictures, with one sub-folder for each class. DIR/CLASS/PICTURE: all pictures
+//! are for training. Or DIR/train/CLASS/PICTURE and, for the test set, DIR/test/CLASS/PICTURE
+//! (else DIR/val/…). The classes have the names of their folders, in sorted order.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,18 +10,18 @@ use super::store::{self, Store};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
 
-/// No data set that lies in memory is larger: 64 GiB.
+/// Largest data set that lies in memory: 64 GiB.
 const MAX_BYTES: u64 = 64 << 30;
 
-/// How a folder of pictures should look; ends the messages about others.
+/// How a folder of pictures should look. Messages about other folders end with it.
 const LAYOUT: &str = "make one sub-folder a class, or `train` and `test` with one sub-folder a class each";
 
-/// The files of one part, classes in order and files sorted by name in each.
+/// The files of one split, classes in order, and in each class the files sorted by name.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Listing {
     /// Every file, readable or not.
     pub files: Vec<PathBuf>,
-    /// Their classes, positions in the list of names.
+    /// Their classes, as positions in the list of names.
     pub labels: Vec<i32>,
 }
 
@@ -35,8 +36,9 @@ pub fn class_names(dir: &Path) -> Result<Vec<String>> {
     Ok(class_folders(&part)?.into_iter().map(|(name, _)| name).collect())
 }
 
-/// Opens the wanted parts, every picture stretched to `want.size`. Each is decoded once, on all cores: a file that is no picture is skipped and
-/// named in [`Splits::skipped`]; with `want.strict` the first of them is the error. What passes `want.memory` is decoded again when it is read.
+/// Opens the wanted splits, with every picture stretched to `want.size`. Each picture is decoded once, on all cores. A
+/// file that is no picture is skipped and named in [`Splits::skipped`]; with `want.strict` the first such file is the
+/// error. If the pictures take more than `want.memory`, they are not kept, and decoded again each time they are read.
 pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
     let hint = "give `input` the keys height, width and channels (1 or 3)";
     let size = want.size.ok_or_else(|| Error::usage("pictures need an input of height, width and channels", hint))?;
@@ -76,8 +78,8 @@ pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
     Ok(Splits { train, test, skipped })
 }
 
-/// Lists the files of one part. A folder that is in `part` and not in `names` is an error; one that is in `names` only
-/// is a class without samples here.
+/// Lists the files of one split. A folder that is in `part` but not in `names` is an error. A folder that is only in
+/// `names` is a class that has no samples here.
 pub fn list(part: &Path, names: &[String]) -> Result<Listing> {
     let mut listing = Listing { files: Vec::new(), labels: Vec::new() };
     for (name, folder) in class_folders(part)? {
@@ -96,7 +98,8 @@ pub fn list(part: &Path, names: &[String]) -> Result<Listing> {
     Ok(listing)
 }
 
-/// Reads a listing on all cores, in its order: every picture is decoded once, and kept or forgotten. `None` when no file is a picture.
+/// Reads a listing on all cores, in its order. Every picture is
+/// decoded once, and then kept or not. `None` if no file is a picture.
 fn read(
     listing: Listing,
     names: &[String],
@@ -131,7 +134,7 @@ fn read(
     Ok((!labels.is_empty()).then(|| Dataset::of_images(samples, labels, names.to_vec())))
 }
 
-/// Removes the items at ascending positions of a list whose items are `size` elements long.
+/// Removes the items at ascending positions of a list. Each item is `size` elements long.
 fn remove<T>(list: &mut Vec<T>, size: usize, broken: &[usize]) {
     let (mut index, mut next) = (0, 0);
     list.retain(|_| {
@@ -144,7 +147,7 @@ fn remove<T>(list: &mut Vec<T>, size: usize, broken: &[usize]) {
     });
 }
 
-/// The folder of one part; `None` where the layout has no test set.
+/// The folder of one split. `None` if there is no test set.
 fn part(dir: &Path, split: Split) -> Option<PathBuf> {
     let train = dir.join("train");
     let parted = class_folders(&train).is_ok();
@@ -167,7 +170,7 @@ fn part_or_error(dir: &Path, split: Split) -> Result<PathBuf> {
     })
 }
 
-/// Names and paths of the class folders, sorted by name. Files beside them are none of ours.
+/// Names and paths of the class folders, sorted by name. Files beside them do not count.
 fn class_folders(part: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut folders: Vec<_> = entries(part)?.into_iter().filter(|(_, path)| path.is_dir()).collect();
     folders.sort_unstable();
@@ -177,7 +180,7 @@ fn class_folders(part: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(folders)
 }
 
-/// What a folder holds, other than hidden files and what Windows hides.
+/// What a folder holds, without hidden files and those that Windows hides.
 fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(|e| Error::read(folder, e))? {
@@ -190,7 +193,7 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// Decoders write over several lines.
+/// The text in one line: messages of decoders may have several.
 fn one_line(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<&str>>().join(" ")
 }

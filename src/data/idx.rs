@@ -1,5 +1,5 @@
-//! IDX, the format of MNIST and Fashion-MNIST: a big-endian header, then unsigned bytes in C order.
-//! Source: "The MNIST database", Y. LeCun, C. Cortes, C. Burges. Gzip is told by its magic bytes, not by the name.
+//! IDX, the format of MNIST and Fashion-MNIST: a big-endian header, then unsigned bytes in C order. Gzip is recognised
+//! by its magic bytes, not by the file's name. Source: "The MNIST database", Y. LeCun, C. Cortes, C. Burges.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,13 +9,13 @@ use flate2::read::MultiGzDecoder;
 use super::file::{self, MAX_BYTES};
 use crate::error::{Error, Result};
 
-/// Where people find the right files; ends the messages about wrong ones.
+/// Where people find the right files. Messages about wrong files end with it.
 const FRESH: &str = "get the file again, as MNIST or Fashion-MNIST ship it";
 
 /// One IDX file of unsigned bytes.
 #[derive(Debug, PartialEq)]
 pub struct Idx {
-    /// Dimensions, the count of samples first.
+    /// Dimensions. The first is the number of samples.
     pub dims: Vec<usize>,
     /// The elements, as many as the product of `dims`.
     pub bytes: Vec<u8>,
@@ -26,7 +26,7 @@ pub fn read(path: &Path) -> Result<Idx> {
     parse(path, file::read(path)?)
 }
 
-/// Reads IDX from memory, plain or packed with gzip; `path` is what errors name.
+/// Reads IDX from memory, plain or packed with gzip. `path` is the file's name for errors.
 pub fn parse(path: &Path, raw: Vec<u8>) -> Result<Idx> {
     let mut bytes = if raw.starts_with(&[0x1f, 0x8b]) { unpack(path, &raw)? } else { raw };
     let (dims, header) = parse_header(path, &bytes)?;
@@ -36,7 +36,7 @@ pub fn parse(path: &Path, raw: Vec<u8>) -> Result<Idx> {
 
 fn unpack(path: &Path, raw: &[u8]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // The limit holds whatever sizes the stream claims: it bounds what is really unpacked.
+    // The limit is on what is really unpacked, whatever size the stream claims.
     let result = MultiGzDecoder::new(raw).take(MAX_BYTES + 1).read_to_end(&mut bytes);
     result.map_err(|e| Error::file(path, format!("the gzip data is damaged or cut off ({e})"), FRESH))?;
     if bytes.len() as u64 > MAX_BYTES {
@@ -45,7 +45,7 @@ fn unpack(path: &Path, raw: &[u8]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Checks the header against the bytes that are there; returns the dimensions and the header's length.
+/// Checks the header against the bytes that are there. Returns the dimensions and the length of the header.
 fn parse_header(path: &Path, bytes: &[u8]) -> Result<(Vec<usize>, usize)> {
     let wrong = |what: String| Err(Error::file(path, what, FRESH));
     let &[zero_a, zero_b, kind, rank, ..] = bytes else {

@@ -28,7 +28,7 @@ enum Part {
 }
 
 impl Part {
-    /// The word in the file's name and in messages, and the number of dimensions that the name promises.
+    /// The word in the file's name and in messages, and the number of dimensions that the name stands for.
     fn words(self) -> (&'static str, u8) {
         match self {
             Part::Images => ("images", 3),
@@ -37,7 +37,7 @@ impl Part {
     }
 }
 
-/// Where a data set of this format lies, given the folder of `--data` or of the spec.
+/// Where a data set of this format lies. `dir` is the folder of `--data` or of the spec.
 pub fn place(format: Format, dir: Option<&Path>) -> Result<Place> {
     match (format, dir) {
         (_, Some(dir)) if dir.is_dir() => Ok(Place::Folder(dir.to_path_buf())),
@@ -50,7 +50,7 @@ pub fn place(format: Format, dir: Option<&Path>) -> Result<Place> {
     }
 }
 
-/// Whether a file of `split` is there. One without the other is a mistake that [`read`] names.
+/// Whether a file of `split` is there: images or labels. If only one of them is, [`read`] names the mistake.
 pub fn has(place: &Place, split: Split) -> bool {
     match place {
         Place::Bundled => true,
@@ -58,7 +58,7 @@ pub fn has(place: &Place, split: Split) -> bool {
     }
 }
 
-/// Reads one part. Labels must be below `classes`, when given.
+/// Reads one split. Labels must be below `classes`, if that is given.
 pub fn read(place: &Place, split: Split, classes: Option<usize>) -> Result<Dataset> {
     let (image_file, images) = load(place, split, Part::Images)?;
     let (label_file, labels) = load_labels(place, split)?;
@@ -99,7 +99,7 @@ fn check_labels(file: &Path, labels: &[u8], classes: usize) -> Result<usize> {
     }
 }
 
-/// Gives images their dimension of channels: IDX has `[count, height, width]` for grey ones.
+/// Adds the dimension of channels to images: IDX files have `[count, height, width]` for grey images.
 fn as_images(file: &Path, idx: Idx) -> Result<HostTensor> {
     let mut dims = idx.dims;
     if dims.len() == 3 {
@@ -126,7 +126,7 @@ fn load_labels(place: &Place, split: Split) -> Result<(PathBuf, Vec<u8>)> {
     Ok((file, labels.bytes))
 }
 
-/// Reads one of the four files; the path is the name that errors use.
+/// Reads one of the four files. The path that it returns is for error messages.
 fn load(place: &Place, split: Split, part: Part) -> Result<(PathBuf, Idx)> {
     match place {
         Place::Folder(dir) => {
@@ -156,7 +156,8 @@ fn bundled(split: Split, part: Part) -> &'static [u8] {
     }
 }
 
-/// The names a file may have, the usual one first. Some unpackers write a dot for the first dash of the ending.
+/// The names that a file may have, the usual one first. Some
+/// unpackers write a dot instead of the first dash of the ending.
 fn names(split: Split, part: Part) -> [String; 4] {
     let stem = if split == Split::Train { "train" } else { "t10k" };
     let (word, rank) = part.words();

@@ -1,4 +1,5 @@
-//! Data sets: one reader a format, orders by seed, tensors in files. Knows only tensors, errors and the spec.
+//! Data sets: one reader for each format, orders by seed, tensors
+//! in files. This module knows only tensors, errors and the spec.
 
 pub mod cifar;
 mod dataset;
@@ -19,7 +20,7 @@ use dataset::need_folder;
 pub use dataset::{Columns, Dataset, Format, Split, Splits, Want};
 pub use store::Progress;
 
-/// Reads the wanted parts of a data set. Errors name the file, the sample where one is at fault, and what to do.
+/// Reads the wanted splits of a data set. Errors name the file, the sample if one is at fault, and what to do.
 pub fn open(format: Format, dir: Option<&Path>, want: Want) -> Result<Splits> {
     match format {
         Format::Folder => return folder::open(need_folder(format, dir)?, &want),
@@ -39,7 +40,7 @@ pub fn open(format: Format, dir: Option<&Path>, want: Want) -> Result<Splits> {
             let what = format!("training images are {a:?} and test images {b:?} (height, width, channels)");
             return Err(Error::usage(what, "use files of one data set"));
         }
-        // A class that one of the parts lacks is still a class of both.
+        // A class that is missing in one split is still a class of both.
         let classes = if train.classes.len() > test.classes.len() { &train.classes } else { &test.classes }.clone();
         (train.classes, test.classes) = (classes.clone(), classes);
     }
@@ -49,7 +50,7 @@ pub fn open(format: Format, dir: Option<&Path>, want: Want) -> Result<Splits> {
     Ok(Splits { train, test, skipped: Vec::new() })
 }
 
-/// Gives the classes of a format without names those of the spec.
+/// Gives the names of the spec to the classes of a format that has no names.
 fn rename(set: &mut Dataset, names: Option<&[String]>) -> Result<()> {
     let Some(names) = names else { return Ok(()) };
     if names.len() < set.classes.len() {
@@ -60,18 +61,18 @@ fn rename(set: &mut Dataset, names: Option<&[String]>) -> Result<()> {
     Ok(())
 }
 
-/// Whether the files of `split` are there (not whether they are sound).
+/// Whether the files of `split` are there. It does not check their content.
 pub fn has(format: Format, dir: Option<&Path>, split: Split) -> bool {
     match format {
         Format::Folder => dir.is_some_and(|dir| folder::has(dir, split)),
-        // One without the other is a mistake that reading names; of a table a share may be the test set.
+        // Reading will name what is missing. Of a table, a share of the rows may be the test set.
         Format::Cifar10 | Format::Csv => true,
         Format::Idx | Format::Bundled => mnist::place(format, dir).is_ok_and(|place| mnist::has(&place, split)),
     }
 }
 
-/// The number of classes: the largest training label + 1; 10 for the bundled digits, without unpacking them; the number
-/// of class folders.
+/// The number of classes: the largest training label + 1; for the bundled
+/// digits 10, without unpacking them; for pictures the number of class folders.
 pub fn count_classes(format: Format, dir: Option<&Path>) -> Result<usize> {
     match format {
         Format::Folder => Ok(folder::class_names(need_folder(format, dir)?)?.len()),

@@ -1,11 +1,11 @@
-//! Orders of the samples by seed: the shuffle of each epoch and the validation split. Integer arithmetic only, so
-//! that the same seed gives the same order on every platform.
+//! Orders of the samples by seed: the shuffle of each epoch, and the validation split. They use integer arithmetic
+//! only, so the same seed gives the same order on every platform.
 
 /// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
 struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// A stream of its own for each `(seed, stream)`.
+    /// The stream of random numbers of `(seed, stream)`; each pair has its own.
     fn new(seed: u64, stream: u64) -> SplitMix64 {
         let key = SplitMix64(seed).next();
         SplitMix64(SplitMix64(key ^ stream).next())
@@ -19,7 +19,7 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`, each equally likely (Lemire, "Fast random integer generation in an interval", 2019).
+    /// A number below `bound`; all are equally likely (Lemire, "Fast random integer generation in an interval", 2019).
     fn below(&mut self, bound: u64) -> u64 {
         let reject_below = bound.wrapping_neg() % bound;
         loop {
@@ -31,18 +31,18 @@ impl SplitMix64 {
     }
 }
 
-/// The order of `len` samples in one epoch: every index once (Fisher-Yates), a new order for each `(seed, epoch)`.
-/// Panics when `len` does not fit u32: a programmer's mistake, readers cap files at 2 GiB.
+/// The order of `len` samples in one epoch: every index once (Fisher-Yates). Each `(seed, epoch)` has an order of its
+/// own. Panics if `len` does not fit u32: that is a programmer's mistake, because readers limit files to 2 GiB.
 pub fn permutation(len: usize, seed: u64, epoch: u64) -> Vec<u32> {
     shuffled(len, SplitMix64::new(seed, epoch))
 }
 
-/// Splits `len` samples into (training, validation): disjoint, together all of them, each ascending. Validation gets
-/// `share` (0 ≤ share < 1) of them, rounded, and never the last training sample.
+/// Splits `len` samples into (training, validation). The two are disjoint, have all samples together, and each is
+/// ascending. Validation gets the share `share` of them (0 ≤ share < 1), rounded, but never the last training sample.
 pub fn split(len: usize, share: f64, seed: u64) -> (Vec<u32>, Vec<u32>) {
     assert!((0.0..1.0).contains(&share), "validation share {share} is not in 0..1");
     let count = ((len as f64 * share).round() as usize).min(len.saturating_sub(1));
-    // The last stream: no training reaches that epoch, so the split is independent of every shuffle.
+    // The last stream. No training reaches that epoch, so the split is independent of every shuffle.
     let mut validation = shuffled(len, SplitMix64::new(seed, u64::MAX));
     let mut train = validation.split_off(count);
     train.sort_unstable();
@@ -89,7 +89,7 @@ mod tests {
             *counts.entry(permutation(3, 1, epoch)).or_insert(0) += 1;
         }
         assert_eq!(counts.len(), 6);
-        // 1000 expected, standard deviation 29.
+        // 1000 are expected, with a standard deviation of 29.
         assert!(counts.values().all(|&n| (870..1130).contains(&n)), "{counts:?}");
     }
 

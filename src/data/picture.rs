@@ -10,17 +10,18 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
 
-/// The most that one picture may take when unpacked: enough for 150 megapixels in colour.
+/// Most bytes that one picture may take when unpacked: enough for 150 megapixels in colour.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// Reads a PNG, JPEG, BMP or WebP file of any size as u8 `[1, height, width, channels]`: turned upright, converted to grey (1
-/// channel) or RGB (3), and stretched to `height` × `width` when it has another size.
-/// Errors name the file; so does a network whose input has neither 1 nor 3 channels.
+/// Reads a PNG, JPEG, BMP or WebP file of any size as u8 `[1, height, width, channels]`. The picture is turned upright,
+/// converted to grey (1 channel) or RGB (3), and stretched to `height` × `width` if it has another size. Errors name
+/// the file. A network whose input has neither 1 nor 3 channels is an error, too.
 pub fn read(path: &Path, height: usize, width: usize, channels: usize) -> Result<HostTensor> {
     let picture = decode(path)?;
     let (w, h) = (width as u32, height as u32);
     let same = picture.width() == w && picture.height() == h;
-    // A triangle filter widens with the scale, so shrinking averages; it never overshoots as sharper ones do.
+    // A triangle filter widens with the scale, so it averages where
+    // it shrinks. It never overshoots, as sharper filters do.
     let scale = |picture: DynamicImage| if same { picture } else { picture.resize_exact(w, h, FilterType::Triangle) };
     let pixels = match channels {
         1 => scale(DynamicImage::ImageLuma8(picture.into_luma8())).into_luma8().into_raw(),
@@ -45,7 +46,7 @@ pub(super) fn decode(path: &Path) -> Result<DynamicImage> {
         }
         e => Error::file(path, format!("the picture cannot be read ({e})"), "check that it opens in a viewer"),
     };
-    // Not `ImageReader::open`: that falls back to the name where the content tells nothing.
+    // Not `ImageReader::open`: that goes by the file's name where the content does not tell the format.
     let file = File::open(path).map(BufReader::new);
     let reader =
         file.and_then(|file| ImageReader::new(file).with_guessed_format()).map_err(|e| Error::read(path, e))?;

@@ -1,4 +1,4 @@
-//! Where samples are: in memory, or in the picture files that they are decoded from when they are wanted.
+//! Where samples are: in memory, or in picture files from which they are decoded when they are read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -9,19 +9,19 @@ use super::picture;
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Data, HostTensor};
 
-/// Is told, from any thread, how many pictures of how many have been decoded while a folder is opened.
+/// Is told, from any thread, how many pictures (`done`) of how many (`all`) have been decoded while a folder is opened.
 pub type Progress = fn(done: usize, all: usize);
 
-/// Samples of one type and shape, in an order.
+/// Samples of one type and shape, in some order.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Store {
     /// u8 or f32 `[count, dims…]`.
     Memory(HostTensor),
-    /// u8 `[count, height, width, channels]`, decoded at every reading.
+    /// u8 `[count, height, width, channels]`, decoded each time they are read.
     Files {
-        /// A picture a sample.
+        /// One picture for each sample.
         files: Vec<PathBuf>,
-        /// Height, width and channels that each is brought to.
+        /// Height, width and channels that each picture is converted to.
         size: [usize; 3],
     },
 }
@@ -78,7 +78,7 @@ impl Store {
         }
     }
 
-    /// Adds samples of the same kind, type and shape.
+    /// Adds samples of the same kind, with the same type and shape.
     pub fn append(&mut self, more: Store) {
         match (self, more) {
             (Store::Memory(all), Store::Memory(more)) => {
@@ -95,14 +95,14 @@ impl Store {
     }
 }
 
-/// The items at some positions of a list of `count`, each of as many elements.
+/// The items at some positions of a list of `count` items. All items have the same number of elements.
 pub fn picked<T: Copy>(all: &[T], count: usize, positions: &[u32]) -> Vec<T> {
     let size = all.len() / count.max(1);
     positions.iter().flat_map(|&i| &all[i as usize * size..][..size]).copied().collect()
 }
 
-/// Decodes each file into its share of `pixels`, on all cores; returns what is wrong with those that cannot be, by
-/// ascending position.
+/// Decodes each file into its part of `pixels`, on all cores. Returns what
+/// is wrong with files that cannot be decoded, by ascending position.
 pub(super) fn decode(
     files: &[&Path],
     pixels: &mut [u8],
@@ -116,7 +116,7 @@ pub(super) fn decode(
     })
 }
 
-/// Decodes each file and forgets it; returns what [`decode`] would.
+/// Decodes each file and drops the result. Returns the same as [`decode`].
 pub(super) fn check(files: &[&Path], progress: Option<Progress>) -> Vec<(usize, Error)> {
     on_all_cores(files.iter(), progress, |file| picture::decode(file).map(drop))
 }

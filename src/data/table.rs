@@ -1,5 +1,6 @@
-//! Tables of numbers in CSV files: a header row with the columns' names, then a row a sample (RFC 4180; the separator is
-//! a comma, or a semicolon or tab where the header has more of these). A folder holds train.csv and perhaps test.csv.
+//! Tables of numbers in CSV files: a header row with the columns' names, then one
+//! row for each sample (RFC 4180). The separator is a comma; or a semicolon or tab,
+//! if the header has more of these. A folder holds train.csv and perhaps test.csv.
 
 use std::path::{Path, PathBuf};
 
@@ -9,18 +10,19 @@ use super::{file, order};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
 
-/// Cells that say that there is no value.
+/// Cells that mean that there is no value.
 const MISSING: [&str; 7] = ["", "?", "na", "n/a", "nan", "null", "none"];
 
 /// The text of a table.
 struct Table {
     path: PathBuf,
     header: Vec<String>,
-    /// The cells of each row, as many as the header has, and the row's line in the file.
+    /// The cells of each row, as many as the header has, with the row's line in the file.
     rows: Vec<(u64, Vec<String>)>,
 }
 
-/// Reads the wanted parts. In a single file the test set is the share `columns.test` of the rows, the same for every seed.
+/// Reads the wanted splits. In a single file the test set is the
+/// share `columns.test` of the rows. It is the same for every seed.
 pub fn open(path: &Path, want: &Want) -> Result<Splits> {
     let columns = want.columns.as_ref().expect("whoever opens a table says what its columns are");
     let (train_file, test_file) = files(path)?;
@@ -50,19 +52,19 @@ pub fn open(path: &Path, want: &Want) -> Result<Splits> {
     Ok(Splits { train, test: all_test.filter(|_| want.test), skipped: Vec::new() })
 }
 
-/// The classes that the target column of the training table names: numbers ascending, or words in alphabetical order.
+/// The classes in the target column of the training table: numbers in ascending order, or words in alphabetical order.
 pub fn class_names(path: &Path, columns: &Columns) -> Result<Vec<String>> {
     Table::read(&files(path)?.0)?.class_names(&columns.target[0])
 }
 
-/// Reads the named columns of a table as f32 `[rows, columns]`, to predict from.
+/// Reads the named columns of a table as f32 `[rows, columns]`, for predictions.
 pub fn features(path: &Path, names: &[String]) -> Result<HostTensor> {
     let table = Table::read(path)?;
     let columns = names.iter().map(|name| table.column(name)).collect::<Result<Vec<usize>>>()?;
     Ok(HostTensor::new(&[table.rows.len(), names.len()], Data::F32(table.numbers(&columns)?)))
 }
 
-/// The training table and the test table beside it.
+/// The training table, and the test table beside it.
 fn files(path: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
     if !path.is_dir() {
         return Ok((path.to_path_buf(), None));
@@ -151,7 +153,8 @@ impl Table {
         Ok(Dataset { samples, labels, classes: names.to_vec(), values, features })
     }
 
-    /// Cells of some columns as numbers, row by row. The error names the first that is none, and counts the others.
+    /// Cells of some columns as numbers, row by row. The error names the
+    /// first cell that is no number, and says how many others there are.
     fn numbers(&self, columns: &[usize]) -> Result<Vec<f32>> {
         let mut numbers = Vec::with_capacity(self.rows.len() * columns.len());
         let (mut first, mut wrong) = (None, 0);
@@ -188,7 +191,7 @@ impl Table {
     }
 
     fn class_names(&self, target: &str) -> Result<Vec<String>> {
-        /// More classes than this are a column of measurements.
+        /// A column with more classes than this is a column of measurements.
         const MOST: usize = 10_000;
         let column = self.column(target)?;
         if let Some((line, _)) =
@@ -214,10 +217,10 @@ impl Table {
     }
 }
 
-/// The separator that the first line has most of.
+/// The separator that occurs most often in the first line.
 fn separator(bytes: &[u8]) -> u8 {
     let header = bytes.split(|&b| b == b'\n').next().unwrap_or(bytes);
     let count = |wanted: u8| header.iter().filter(|&&b| b == wanted).count();
-    // Of equals the last one counts: the comma.
+    // Among equals the last one counts: the comma.
     [b'\t', b';', b','].into_iter().max_by_key(|&b| count(b)).unwrap_or(b',')
 }

@@ -14,19 +14,19 @@ use crate::tensor::{DType, Data, HostTensor};
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, HostTensor>;
 
-/// The one key of the file's metadata that Pumice uses. With one key alone the order of keys cannot vary.
+/// The one key that Pumice uses in the metadata of such a file. With a single key, the order of keys cannot vary.
 const STATE_KEY: &str = "pumice";
 
-// safetensors is little-endian, and so is everything that WebGPU runs on: bytes are copied as they are.
+// safetensors is little-endian, and so is everything that WebGPU runs on. So bytes are copied as they are.
 const _: () = assert!(cfg!(target_endian = "little"));
 
-/// Reads the tensors of a safetensors file. f64 becomes f32 and i64 becomes i32 when all values fit; half precision
-/// and other types are an error that names the tensor.
+/// Reads the tensors of a safetensors file. f64 becomes f32, and i64 becomes i32 if all values fit. Half precision and
+/// other types are errors that name the tensor.
 pub fn read_tensors(path: &Path) -> Result<Tensors> {
     Ok(read_with_state(path)?.0)
 }
 
-/// Reads tensors and the state that [`write_with_state`] stored beside them; `None` for any other file.
+/// Reads tensors, and the state that [`write_with_state`] stored with them; the state is `None` for other files.
 pub fn read_with_state(path: &Path) -> Result<(Tensors, Option<Value>)> {
     let bytes = file::read(path)?;
     let damaged = |what: String| Error::file(path, what, "check that the file is complete");
@@ -54,7 +54,7 @@ pub fn write_with_state(path: &Path, tensors: &Tensors, state: &Value) -> Result
 
 fn write(path: &Path, tensors: &Tensors, metadata: Option<HashMap<String, String>>) -> Result<()> {
     let views = tensors.iter().map(|(name, tensor)| (name, view(tensor)));
-    // What is left to fail is a header over 100 MB, and only names make it that large.
+    // Only a header over 100 MB could still fail, and only names can make it that large.
     let bytes = safetensors::serialize(views, metadata)
         .map_err(|e| Error::file(path, format!("the tensors cannot be stored ({e})"), "use shorter names"))?;
     file::replace(path, &bytes)

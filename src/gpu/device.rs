@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Caps, Family};
 use std::sync::{Arc, Mutex};
 
-/// How to get an adapter, said wherever none is found.
+/// How to get an adapter. It is said wherever none is found.
 pub const GET_ADAPTER: &str = "install a graphics driver with Vulkan support, or the software adapter: `apt-get install mesa-vulkan-drivers` on Debian \
      and Ubuntu, `dnf install mesa-vulkan-drivers` on Fedora; Metal and DX12 come with macOS and Windows";
 
@@ -21,9 +21,9 @@ pub struct AdapterLine {
     pub kind: String,
     /// Driver name and version.
     pub driver: String,
-    /// Limits and features that matter here.
+    /// Limits and features that planning needs.
     pub caps: Caps,
-    /// Whether it would be used.
+    /// Whether `choice` means this one.
     pub used: bool,
 }
 
@@ -38,7 +38,7 @@ fn enumerate() -> Vec<wgpu::Adapter> {
     pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY))
 }
 
-/// Lower is better: real GPUs before software, the first of equals.
+/// Lower is better: GPUs come before software adapters. Among equals the first wins.
 fn rank(adapter: &wgpu::Adapter) -> u32 {
     match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
@@ -53,7 +53,7 @@ fn is_software(adapter: &wgpu::Adapter) -> bool {
     adapter.get_info().device_type == wgpu::DeviceType::Cpu
 }
 
-/// Which adapter a choice means: an index, part of a name, `software`, or None for the best.
+/// The adapter that a choice means: an index, part of a name, `software`, or None for the best.
 fn choose(list: &[wgpu::Adapter], choice: Option<&str>) -> Result<usize> {
     let names: Vec<String> = list.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
     let unknown = |text: &str| {
@@ -78,7 +78,8 @@ fn choose(list: &[wgpu::Adapter], choice: Option<&str>) -> Result<usize> {
     found.ok_or_else(|| unknown(text))
 }
 
-/// The kernels that suit a kind of adapter, or those that `PUMICE_VARIANT` forces (`gpu` or `software`), for tests of either on any adapter.
+/// The kernels that suit a kind of adapter. `PUMICE_VARIANT` (`gpu` or
+/// `software`) forces either, so that tests reach them on any adapter.
 fn family(software: bool) -> Family {
     match std::env::var("PUMICE_VARIANT").as_deref() {
         Ok("gpu") => Family::Gpu,
@@ -90,7 +91,7 @@ fn family(software: bool) -> Family {
 
 fn caps(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features) -> Caps {
     let (least, most) = (adapter.get_info().subgroup_min_size, adapter.get_info().subgroup_max_size);
-    // What was measured is lavapipe; other software adapters move elements in ways of their own.
+    // Only lavapipe was measured. Other software adapters may move elements in other ways.
     let vulkan = adapter.get_info().backend == wgpu::Backend::Vulkan;
     Caps {
         name: adapter.get_info().name,
@@ -135,9 +136,9 @@ pub fn adapters(choice: Option<&str>) -> Result<Vec<AdapterLine>> {
 /// What to ask of an adapter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Limits {
-    /// All that it offers of what kernels can use.
+    /// All that the adapter offers and kernels can use.
     Raised,
-    /// WebGPU's default limits and no features: what every adapter has.
+    /// WebGPU's default limits without features, which every adapter has.
     Default,
 }
 
@@ -168,7 +169,7 @@ impl Device {
             wanted.max_compute_workgroup_storage_size = offered.max_compute_workgroup_storage_size;
             wanted.max_compute_workgroups_per_dimension = offered.max_compute_workgroups_per_dimension;
             wanted.max_storage_buffers_per_shader_stage = offered.max_storage_buffers_per_shader_stage;
-            // Timestamps are for profiles and cost nothing where none is written.
+            // Timestamps are for profiles. They cost nothing where none is written.
             let stamps = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS;
             features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64 | stamps);
         }
@@ -194,23 +195,23 @@ impl Device {
         Ok(Device { device, queue, caps, trouble })
     }
 
-    /// The same device, planned for as if it could do something else: tests reach every family of kernels, and small limits, on any adapter.
+    /// The same device with other caps. With it tests reach every family of kernels, and small limits, on any adapter.
     pub fn with_caps(mut self, change: impl FnOnce(&mut Caps)) -> Device {
         change(&mut self.caps);
         self
     }
 
-    /// The device's limits.
+    /// What the device can do.
     pub fn caps(&self) -> &Caps {
         &self.caps
     }
 
-    /// An error of this adapter.
+    /// An error that names this adapter.
     pub fn error(&self, what: impl Into<String>, hint: impl Into<String>) -> Error {
         Error::gpu(&self.caps.name, what, hint)
     }
 
-    /// Fails with what the driver reported since the last call.
+    /// Fails if the driver reported an error since the last call.
     ///
     /// # Errors
     /// A lost device, exhausted memory or a refused command.
@@ -226,7 +227,7 @@ impl Device {
 
 fn remember(place: &Mutex<Option<String>>, text: String) {
     if let Ok(mut place) = place.lock() {
-        // The first error is the cause; later ones follow from it.
+        // The first error is the cause. Later ones follow from it.
         place.get_or_insert(text);
     }
 }

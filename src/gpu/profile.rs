@@ -1,21 +1,22 @@
-//! Time of single dispatches: chosen ones repeated within one submission, for benchmarks, and every dispatch of a step, for profiles.
+//! The time of single dispatches. Benchmarks repeat chosen ones
+//! within one submission; profiles measure every dispatch of a step.
 
 use super::session::{Bound, Session};
 use crate::error::Result;
 use crate::graph::{Segment, Step};
 use std::time::{Duration, Instant};
 
-/// Timestamps of one query set: WebGPU's limit.
+/// Timestamps of one query set: the limit of WebGPU.
 const QUERIES: usize = 4096;
 /// Bytes of a timestamp.
 const STAMP: u64 = 8;
 
-/// What a profile's times were taken with.
+/// The clock that a profile's times were taken with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Clock {
     /// The adapter's timestamps, around each dispatch of one submission.
     Adapter,
-    /// The host's clock, around a submission and a wait for each dispatch: the time of both is part of it.
+    /// The host's clock around a submission and a wait for each dispatch. So their time is included.
     Host,
 }
 
@@ -31,8 +32,8 @@ pub struct Span {
 }
 
 impl Session {
-    /// Runs dispatches of a program, chosen by their indices, `times` times over in one submission, and waits. Returns the time from
-    /// submitting to the end; encoding is not part of it.
+    /// Runs the dispatches of a program with these indices `times` times in one submission, and waits. Returns the time
+    /// from the submission to the end, without encoding.
     ///
     /// # Errors
     /// What the driver reports, or a time-out.
@@ -49,13 +50,14 @@ impl Session {
         Ok(start.elapsed())
     }
 
-    /// What [`Session::profile`] measures with on this device.
+    /// The clock that [`Session::profile`] uses on this device.
     pub fn clock(&self) -> Clock {
         let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS;
         if self.device.device.features().contains(wanted) { Clock::Adapter } else { Clock::Host }
     }
 
-    /// Runs segments of a program as [`Session::run`] does, but with a clock around every dispatch, and waits. Computes the same bits.
+    /// Runs segments of a program as [`Session::run`] does, but with a
+    /// clock around every dispatch, and waits. The bits are the same.
     ///
     /// # Errors
     /// What the driver reports, or a time-out.

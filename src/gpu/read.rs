@@ -1,4 +1,4 @@
-//! Reading back: values of a program and persistent tensors come through staging buffers that are used again.
+//! Reading back values of a program and persistent tensors. They go through staging buffers, which are used again.
 
 use super::session::{Bound, Session, TIMEOUT};
 use crate::compile::layout::Layout;
@@ -9,7 +9,7 @@ use crate::tensor::{DType, Data, HostTensor};
 use std::sync::mpsc;
 use std::time::Instant;
 
-/// A read that was asked for and may not have come yet.
+/// A read that was started and may not have arrived yet.
 pub struct Pending {
     staging: wgpu::Buffer,
     size: u64,
@@ -17,7 +17,7 @@ pub struct Pending {
 }
 
 impl Session {
-    /// Reads a kept value of a program, for a batch of `n`.
+    /// Reads a kept value of a program, from a batch of `n`.
     ///
     /// # Errors
     /// What the driver reports, or a time-out.
@@ -27,7 +27,7 @@ impl Session {
         self.read_port(bound, &port, n)
     }
 
-    /// Reads a port of a program, for a batch of `n`.
+    /// Reads a port of a program, from a batch of `n`.
     ///
     /// # Errors
     /// What the driver reports, or a time-out.
@@ -39,7 +39,7 @@ impl Session {
         Ok(HostTensor::new(&port.ty.shape(n), decode(port.ty.dtype, &raw[..bytes])))
     }
 
-    /// Reads a persistent tensor, or its counterpart in another arena of the same layout.
+    /// Reads a persistent tensor, or what belongs to it in another arena of the same layout.
     ///
     /// # Errors
     /// What the driver reports, or a time-out.
@@ -57,7 +57,7 @@ impl Session {
         Ok(HostTensor::new(&entry.ty.dims, decode(entry.ty.dtype, &raw)))
     }
 
-    /// Asks for bytes of a buffer behind all that was submitted; the host goes on meanwhile.
+    /// Starts a read of a buffer, after all that was submitted so far. Meanwhile the host goes on.
     ///
     /// # Errors
     /// Out of memory for a staging buffer, or what the driver reports.
@@ -76,13 +76,14 @@ impl Session {
         self.submit(encoder)?;
         let (send, done) = mpsc::channel();
         staging.slice(..range.size).map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver is gone only when the read was given up.
+            // The receiver is gone only if the read was given up.
             let _ = send.send(result);
         });
         Ok(Pending { staging, size: range.size, done })
     }
 
-    /// Creates the staging buffers that training reads through: the ring of losses and the largest tensor of a checkpoint.
+    /// Creates the staging buffers that training reads through: for
+    /// the ring of losses and for the largest tensor of a checkpoint.
     ///
     /// # Errors
     /// Out of memory.

@@ -1,7 +1,7 @@
-//! The executor: a device, the store of persistent tensors, and programs bound to it.
+//! The executor: a device, the store of persistent tensors, and the programs bound to it.
 //!
-//! A bound program is a list of (pipeline, bind group, grid), encoded again each step into one compute pass. Nothing is created
-//! after binding but the command encoder that WebGPU uses up with every submission.
+//! A bound program is a list of (pipeline, bind group, grid). Each step encodes it into compute passes. After binding
+//! nothing is created, except a command encoder for every submission, which WebGPU uses up.
 
 use super::device::Device;
 use super::{shader, words};
@@ -14,9 +14,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Submissions that may be under way before the host waits.
+/// So many submissions may be under way before the host waits.
 const IN_FLIGHT: usize = 4;
-/// The longest wait for one submission: a step of a large network on a software adapter takes minutes.
+/// The longest wait for one submission. A step of a large network on a software adapter takes minutes.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(1800);
 
 struct Pipeline {
@@ -34,7 +34,7 @@ pub(super) struct Recorded {
     pub(super) segment: Segment,
 }
 
-/// A program bound to a session: its pool of buffers and its recorded dispatches.
+/// A program that is bound to a session: its pool of buffers and its recorded dispatches.
 pub struct Bound {
     program: Program,
     slots: Vec<wgpu::Buffer>,
@@ -95,13 +95,13 @@ impl Session {
         &self.device
     }
 
-    /// How many wgpu objects were created so far, command encoders apart.
+    /// How many wgpu objects were created so far, without command encoders.
     pub fn created(&self) -> usize {
         self.created
     }
 
-    /// Bytes of all buffers created for programs and the model's persistent tensors so far, the uniform of the step included;
-    /// the data set, its orders, the ring of losses and staging for reads apart.
+    /// Bytes of all buffers created so far for programs and the model's persistent tensors, with the uniform of the
+    /// step. Without the data set, its orders, the ring of losses, and staging buffers.
     pub fn allocated(&self) -> u64 {
         self.allocated
     }
@@ -111,7 +111,7 @@ impl Session {
         self.data_bytes
     }
 
-    /// Pipelines compiled so far, and the time that took.
+    /// How many pipelines were compiled so far, and how long that took.
     pub fn compiled(&self) -> (usize, Duration) {
         (self.pipelines.len(), self.compile_time)
     }
@@ -129,7 +129,7 @@ impl Session {
         Ok(buffer)
     }
 
-    /// A texture for copies of operands. WebGPU clears it, so its first row is zeros for good.
+    /// A texture for copies of operands. WebGPU clears it, and nothing writes its first row, which stays zero.
     fn texture(&mut self, label: &str, rows: usize) -> Result<wgpu::Texture> {
         let scope = self.device.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let texture = self.device.device.create_texture(&wgpu::TextureDescriptor {
@@ -151,7 +151,7 @@ impl Session {
         Ok(texture)
     }
 
-    /// Drops all persistent tensors, for another model on the same device. Compiled pipelines stay.
+    /// Drops all persistent tensors, so that the device can take another model. Compiled pipelines stay.
     pub fn clear(&mut self) {
         self.layout = Layout::default();
         self.store.clear();
@@ -159,8 +159,8 @@ impl Session {
         self.allocated = Step::BYTES as u64;
     }
 
-    /// Binds a program: allocates what is not there yet, compiles its pipelines, makes its bind groups. `layout` must hold
-    /// the persistent tensors of all programs bound before, and the program's own.
+    /// Binds a program: allocates what does not exist yet, compiles its pipelines, makes its bind groups. `layout` must
+    /// hold the persistent tensors of this program and of all programs bound before.
     ///
     /// # Errors
     /// Out of memory, or a shader that the driver refuses.
@@ -205,7 +205,7 @@ impl Session {
         Ok(Bound { program, slots, textures, steps })
     }
 
-    /// The pipelines of these keys; those that are not there yet are compiled, on all cores.
+    /// The pipelines of these keys. Those that do not exist yet are compiled, on all cores.
     fn compile(&mut self, keys: &[PipelineKey]) -> Result<Vec<usize>> {
         let start = Instant::now();
         let missing: Vec<&PipelineKey> = keys.iter().filter(|k| !self.pipelines.iter().any(|p| p.key == **k)).collect();
@@ -282,7 +282,8 @@ impl Session {
         self.device.queue.write_buffer(&self.step, 0, bytemuck::cast_slice(&step.words()));
     }
 
-    /// Encodes dispatches one after the other, with the copies they need: into one pass, but where copies come between.
+    /// Encodes dispatches one after the other, with the copies they
+    /// need. They share one pass, unless copies come between them.
     pub(super) fn encode<'a>(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -310,7 +311,7 @@ impl Session {
         }
     }
 
-    /// Copies a range into a texture behind its first row: whole rows, then what is left.
+    /// Copies a range into a texture, from its second row on: first whole rows, then the rest.
     fn copy(&self, encoder: &mut wgpu::CommandEncoder, bound: &Bound, copy: &Copy) {
         let buffer = self.place(Some(bound), &copy.from);
         let texels = copy.from.size.div_ceil(16) as u32;
@@ -382,7 +383,7 @@ impl Session {
         self.device.queue.write_buffer(self.place(Some(bound), &port.range), port.range.offset, &bytes);
     }
 
-    /// Fills a program's whole pool with NaN, so that an element nobody writes shows.
+    /// Fills a program's whole pool with NaN, so that an element which nobody writes is noticed.
     pub fn poison(&self, bound: &Bound) {
         for (buffer, &size) in bound.slots.iter().zip(&bound.program.slots) {
             let words = vec![f32::NAN; (size / 4) as usize];
@@ -390,7 +391,8 @@ impl Session {
         }
     }
 
-    /// Writes a persistent tensor, or the tensor's counterpart in another arena of the same layout (an optimizer's moment).
+    /// Writes a persistent tensor, or what belongs to it in another
+    /// arena of the same layout, such as an optimizer's moment.
     pub fn write_tensor(&self, name: &str, arena: Option<Arena>, data: &Data) {
         let entry = &self.layout.entries[name];
         assert_eq!((entry.ty.dtype, entry.ty.items()), (data.dtype(), data.len()), "tensor {name}");
@@ -403,7 +405,7 @@ impl Session {
         }
     }
 
-    /// Writes the first elements of a persistent tensor that lies in one window; the others stay.
+    /// Writes the first elements of a persistent tensor that lies in one window. The others stay as they are.
     pub fn write_start(&self, name: &str, data: &Data) {
         let entry = &self.layout.entries[name];
         assert!(entry.ty.dtype == data.dtype() && data.len() <= entry.parts[0].len, "the start of tensor {name}");
@@ -431,7 +433,7 @@ impl Session {
 fn pipeline(device: &Device, key: &PipelineKey) -> Result<Pipeline> {
     let source = shader::expand(key);
     let caps = device.caps();
-    // Kernels for GPUs stay as a GPU gets them, also where a software adapter runs them in tests.
+    // Kernels for GPUs are not rewritten, even where tests run them on a software adapter.
     let source = if caps.words && caps.family == Family::Software { words::rewrite(&source) } else { source };
     let name = key.to_string();
     let refuse = |e: String| device.error(format!("shader {name} does not compile: {e}"), "report this with the spec");
@@ -444,7 +446,7 @@ fn pipeline(device: &Device, key: &PipelineKey) -> Result<Pipeline> {
         layout: None,
         module: &module,
         entry_point: Some(key.entry),
-        // Kernels write each cell of workgroup memory before they read it.
+        // No clearing of workgroup memory: kernels write each of its cells before they read it.
         compilation_options: wgpu::PipelineCompilationOptions {
             zero_initialize_workgroup_memory: false,
             ..Default::default()

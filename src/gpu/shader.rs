@@ -1,22 +1,24 @@
 //! WGSL: imports, constants, unrolled loops, and the names of bindings by reflection.
 //!
-//! Files in `shaders/` are valid WGSL with `override` constants, but for two directives: `#import NAME` takes in `shaders/lib/NAME.wgsl` once,
-//! and `#for i in 0..N` … `#end` repeats its lines with `$i` replaced, N being a number or a constant. A name that ends in `_L` is imported
-//! with the kernel's lanes in the place of L (`lib/lanes.wgsl`). Of a `switch` over a constant, with a line
-//! for each case, only the one that is taken is left: drivers would look through all of them at every call.
+//! Files in `shaders/` are valid WGSL with `override` constants, except for two directives. `#import NAME` takes in
+//! `shaders/lib/NAME.wgsl`, once. If NAME ends in `_L`, L stands for the kernel's lanes (`lib/lanes.wgsl`).
+//! `#for i in 0..N` … `#end` repeats its lines with `$i` replaced; N is a number or a constant.
+//!
+//! A `switch` over a constant has one line for each case. Only the case that
+//! is taken stays: drivers would look through all of them at every call.
 
 use crate::compile::program::PipelineKey;
 use crate::graph::Access;
 use crate::ops::registry;
 use std::collections::{BTreeMap, HashSet};
 
-/// All WGSL files by stem; imported ones as `lib/NAME`.
+/// All WGSL files by stem. Imported files are called `lib/NAME`.
 pub const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
 /// The text of a file in `shaders/`, or of one that another crate has registered.
 ///
 /// # Panics
-/// Where several files have that name.
+/// If several files have that name.
 pub fn file(name: &str) -> Option<&'static str> {
     let mut found = FILES.iter().chain(&registry().shaders).filter(|f| f.0 == name);
     let text = found.next().map(|f| f.1);
@@ -35,11 +37,12 @@ pub struct BindingInfo {
     pub access: Option<Access>,
 }
 
-/// The WGSL of a pipeline with its constants set, and without the functions that its entry point does not call: what the driver compiles.
-/// An empty entry point stands for all.
+/// The WGSL that the driver compiles for a pipeline: with its constants set, and without functions that its entry point
+/// does not call. An empty entry point stands for all entry points.
 ///
 /// # Panics
-/// On an unknown file, import, constant or an unclosed `#for`: programmers' mistakes, which a test finds for every row.
+/// On an unknown file, import or constant, or an unclosed `#for`.
+/// These are programmers' mistakes, which a test finds for every row.
 pub fn expand(key: &PipelineKey) -> String {
     let mut lines = Vec::new();
     let lanes = key.constants.iter().find(|c| c.0 == "L").map_or(1, |c| c.1 as u32);
@@ -86,7 +89,7 @@ fn import(name: &str, lanes: u32, seen: &mut HashSet<String>, out: &mut Vec<Stri
     }
 }
 
-/// Puts in the place of each `switch NAME {` over a constant what its case, or else `default`, does.
+/// Replaces each `switch NAME {` over a constant by the body of the case that is taken, or of `default`.
 fn switched(lines: Vec<String>, values: &BTreeMap<String, String>) -> Vec<String> {
     let mut out = Vec::new();
     let mut lines = lines.into_iter();
@@ -104,8 +107,9 @@ fn switched(lines: Vec<String>, values: &BTreeMap<String, String>) -> Vec<String
     out
 }
 
-/// The lines without functions that `entry` does not reach: checking and translating takes time with the square of what is unrolled. A function begins
-/// with `fn` or `@compute` at the start of a line, and ends with the next `}` there.
+/// The lines without functions that `entry` does not reach: the time to check and
+/// translate grows with the square of the unrolled code. A function begins with `fn` or
+/// `@compute` at the start of a line, and ends with the next `}` at the start of a line.
 fn reached(lines: Vec<String>, entry: &str) -> Vec<String> {
     let mut functions: Vec<(&str, usize, usize)> = Vec::new();
     let mut start = 0;
@@ -213,10 +217,10 @@ fn number(text: &str, values: &BTreeMap<String, String>) -> u32 {
     value.trim_end_matches('u').parse().unwrap_or_else(|_| panic!("`{text}` is no number or constant of the shader"))
 }
 
-/// Parses and validates expanded WGSL and lists what `entry` binds.
+/// Parses and validates expanded WGSL, and lists what `entry` binds.
 ///
 /// # Errors
-/// naga's message with the place in the expansion.
+/// naga's message, with the place in the expanded text.
 pub fn reflect(source: &str, entry: &str) -> Result<Vec<BindingInfo>, String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
     let flags = naga::valid::ValidationFlags::all();

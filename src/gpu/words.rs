@@ -1,9 +1,10 @@
-//! Fours of f32 in storage buffers moved as two words of 64 bits, on software adapters that have them.
+//! vec4s in storage buffers, moved as two words of 64 bits each, on software adapters that have such words.
 //!
-//! lavapipe loads and stores a storage buffer lane by lane and component by component, whatever a component's size: half as many components take little
-//! more than half the time. Rewriting the expanded WGSL does that for every kernel at once; the bits that move are the same.
+//! lavapipe loads and stores a storage buffer lane by lane and component by component, whatever the size of a
+//! component. So half as many components take little more than half the time. Rewriting the expanded WGSL does that for
+//! every kernel. The bits that move are the same.
 
-/// What rewritten WGSL calls.
+/// Functions that the rewritten WGSL calls.
 const FUNCTIONS: &str = "
 fn floats_of(v: vec2<u64>) -> vec4<f32> {
     return bitcast<vec4<f32>>(vec4<u32>(u32(v.x), u32(v.x >> 32u), u32(v.y), u32(v.y >> 32u)));
@@ -15,8 +16,8 @@ fn words_of(v: vec4<f32>) -> vec2<u64> {
 }
 ";
 
-/// Expanded WGSL in which every `array<vec4<f32>>` in a storage buffer is one of `vec2<u64>`, and converted where it is read and written; `F` is a
-/// vec4 where the alias says so (`lib/lanes_4.wgsl`).
+/// Expanded WGSL in which every `array<vec4<f32>>` in a storage buffer becomes one of `vec2<u64>`. Reads and writes of
+/// it are converted. `F` counts as a vec4 where its alias says so (`lib/lanes_4.wgsl`).
 pub fn rewrite(source: &str) -> String {
     let of_lanes = source.lines().any(|line| line == "alias F = vec4<f32>;");
     let mut names = Vec::new();
@@ -40,7 +41,7 @@ pub fn rewrite(source: &str) -> String {
     converted(&text, &names) + FUNCTIONS
 }
 
-/// `text` with what is read from or written to `NAME[…]` converted.
+/// `text`, in which every read from and write to a `NAME[…]` is converted.
 fn converted(text: &str, names: &[String]) -> String {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     let mut out = String::new();
@@ -73,7 +74,7 @@ fn converted(text: &str, names: &[String]) -> String {
     out + rest
 }
 
-/// Where the bracket that opens `text` closes.
+/// The position of the bracket that closes the one which opens `text`.
 fn closing(text: &str) -> usize {
     let mut depth = 0;
     for (i, c) in text.char_indices() {

@@ -1,9 +1,9 @@
-//! What parameters start from.
+//! The first values of parameters.
 
 use crate::spec::{Content, Diagnostics, Field, Node, Positive, SpecStruct, number, spec_struct, spec_words};
 use serde_json::{Value as Json, json};
 
-/// The distribution of a parameter's first values, once its fans are known.
+/// The distribution of a parameter's first values, worked out from its fan-in and fan-out.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Fill {
     /// Uniform in [-bound, bound].
@@ -32,7 +32,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// The distribution for a weight of these fans.
+    /// The distribution for a weight with this fan-in and fan-out.
     pub fn fill(self, fan_in: usize, fan_out: usize) -> Fill {
         let (fan_in, fans) = (fan_in.max(1) as f64, (fan_in + fan_out).max(1) as f64);
         match self {
@@ -46,13 +46,13 @@ impl Init {
     }
 }
 
-/// PyTorch's default for dense and convolution layers, weight and bias alike: uniform within 1 / sqrt(fan_in).
+/// PyTorch's default for dense and convolution layers, for weight and bias alike: uniform in ±1 / sqrt(fan_in).
 pub fn pytorch_default(fan_in: usize) -> Fill {
     Fill::Uniform((1.0 / (fan_in.max(1) as f64).sqrt()) as f32)
 }
 
 impl Fill {
-    /// The first values of the parameter `name`: element `i` depends on (seed, name, i) alone.
+    /// The first values of the parameter `name`. Element `i` depends only on (seed, name, i).
     pub fn values(self, len: usize, seed: u64, name: &str) -> Vec<f32> {
         let key = mix(seed ^ (u64::from(name_salt(name)) << 32 | 0x5eed));
         let uniform = |i: u64| (mix(key.wrapping_add(mix(i))) >> 11) as f64 / (1u64 << 53) as f64;
@@ -77,7 +77,7 @@ fn mix(x: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A 32-bit number of a name (FNV-1a), the salt of its random numbers.
+/// A 32-bit hash of a name (FNV-1a): the salt of its random numbers.
 pub fn name_salt(name: &str) -> u32 {
     name.bytes().fold(0x811c_9dc5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }

@@ -1,4 +1,4 @@
-//! Plain descriptions of dispatches: no wgpu type in them.
+//! Dispatches as plain data, without wgpu types.
 
 use super::Value;
 use crate::tensor::TensorType;
@@ -6,9 +6,10 @@ use crate::tensor::TensorType;
 /// Which kernels suit an adapter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {
-    /// Computes on the CPU (lavapipe, WARP, SwiftShader): loads decide the speed, barriers are dear.
+    /// For adapters that compute on the CPU (lavapipe, WARP, SwiftShader).
+    /// Loads decide their speed, and barriers are expensive.
     Software,
-    /// A GPU: tiles in workgroup memory, many workgroups.
+    /// For GPUs: tiles in workgroup memory, many workgroups.
     Gpu,
 }
 
@@ -17,23 +18,24 @@ pub enum Family {
 pub struct Caps {
     /// The adapter's name.
     pub name: String,
-    /// Computes on the CPU (lavapipe, WARP, SwiftShader).
+    /// Whether it computes on the CPU (lavapipe, WARP, SwiftShader).
     pub software: bool,
-    /// Bytes of the largest binding.
+    /// Bytes of the largest binding it allows.
     pub max_binding: u64,
-    /// Bytes of the largest buffer.
+    /// Bytes of the largest buffer it allows.
     pub max_buffer: u64,
-    /// Workgroups in one dimension of a grid.
+    /// Most workgroups in one dimension of a grid.
     pub max_groups: u32,
-    /// Invocations of one workgroup.
+    /// Most invocations of one workgroup.
     pub max_invocations: u32,
-    /// Storage buffers of one dispatch.
+    /// Most storage buffers of one dispatch.
     pub max_storage_buffers: u32,
     /// Bytes of workgroup memory.
     pub workgroup_memory: u32,
-    /// Lanes of every subgroup where subgroup operations are there and the size is fixed, else 0.
+    /// Lanes of every subgroup, if the adapter has subgroup operations and a fixed size of subgroups; else 0.
     pub subgroup: u32,
-    /// Whether fours of storage buffers are moved as two words of 64 bits (`gpu/words.rs`): on lavapipe, in half as many steps.
+    /// Whether a vec4 in a storage buffer is moved as two words of
+    /// 64 bits (`gpu/words.rs`). On lavapipe that halves the steps.
     pub words: bool,
     /// Which kernels suit it.
     pub family: Family,
@@ -63,19 +65,20 @@ impl Default for Caps {
 pub enum Access {
     /// `var<storage, read>`
     Read,
-    /// `var<storage, read_write>`, every element of the range written.
+    /// `var<storage, read_write>`; every element of the range is written.
     Write,
-    /// `var<storage, read_write>`, elements read and written.
+    /// `var<storage, read_write>`; elements are read and written.
     ReadWrite,
-    /// `texture_storage_2d<rgba32float, read>`: a copy of the range made before the dispatch, four elements a texel, [`TEXTURE_WIDTH`]
-    /// texels a row, behind a first row of zeros (`lib/texel.wgsl`). Software adapters read textures several times faster than buffers.
+    /// `texture_storage_2d<rgba32float, read>`: a copy of the range, made before the dispatch. A texel has four
+    /// elements, a row [`TEXTURE_WIDTH`] texels, and the first row is zeros (`lib/texel.wgsl`). Software adapters read
+    /// textures several times faster than buffers.
     Texture,
 }
 
 /// Texels of a row of the textures that operands are copied to.
 pub const TEXTURE_WIDTH: usize = 2048;
 
-/// Families of persistent tensors: each is a list of flat buffers, entries aligned to 256 bytes.
+/// Families of persistent tensors. Each is a list of flat buffers, in which entries are aligned to 256 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Arena {
     /// Trainable parameters. Gradients and optimizer state have the same layout.
@@ -88,9 +91,9 @@ pub enum Arena {
     Gradients,
     /// Gradients summed over the batches of one update.
     Accumulated,
-    /// The optimizer's state, one arena a moment.
+    /// The optimizer's state. Each moment has an arena of its own.
     Optimizer(usize),
-    /// Data set, epoch order, ring of losses: not part of the model.
+    /// Data set, epoch orders, ring of losses. They do not belong to the model.
     Data,
 }
 
@@ -99,7 +102,7 @@ pub enum Arena {
 pub enum Target {
     /// A value of the graph.
     Value(Value),
-    /// Elements `start .. start + len` of a value that may lie in windows: rows of a large parameter.
+    /// Elements `start .. start + len` of a value that may lie in several windows: rows of a large parameter.
     Range {
         /// The value.
         value: Value,
@@ -115,9 +118,9 @@ pub enum Target {
         /// Which of its buffers.
         window: usize,
     },
-    /// Space that lives as long as the node: index into [`KernelCx::scratch`].
+    /// Workspace that lives as long as the node: the number that [`KernelCx::scratch`] gave it.
     Scratch(usize),
-    /// Space that several nodes share, from the first to the last of them: see [`KernelCx::share`].
+    /// Workspace that several nodes share, from the first to the last of them: see [`KernelCx::share`].
     Shared(usize),
 }
 
@@ -132,14 +135,15 @@ pub struct Operand {
     pub target: Target,
 }
 
-/// How many workgroups of `group` invocations a kernel needs: one for every `chunk` of `per_sample · N + fixed` items, `times` over.
+/// How many workgroups of `group` invocations a kernel needs. There are
+/// `per_sample · N + fixed` items. Each `chunk` of them takes `times` workgroups.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Grid {
-    /// Items a sample.
+    /// Items of each sample.
     pub per_sample: u64,
-    /// Items besides.
+    /// Items that do not depend on N.
     pub fixed: u64,
-    /// Items of one workgroup: one an invocation, but for [`Grid::tiles`].
+    /// Items of one chunk. One workgroup has as many items as invocations, except with [`Grid::tiles`].
     pub chunk: u64,
     /// Workgroups that share a chunk.
     pub times: u64,
@@ -153,24 +157,26 @@ impl Grid {
         Grid { per_sample: items as u64, fixed: 0, chunk: 64, times: 1, group: 64 }
     }
 
-    /// `items` invocations whatever N is.
+    /// `items` invocations, whatever N is.
     pub fn fixed(items: usize) -> Grid {
         Grid { per_sample: 0, fixed: items as u64, chunk: 64, times: 1, group: 64 }
     }
 
-    /// Another size of the workgroups.
+    /// The same with another size of workgroups.
     pub fn group(mut self, size: u32) -> Grid {
         self.group = size;
         self.chunk = u64::from(size);
         self
     }
 
-    /// `times` workgroups of `size` invocations for every `chunk` of `rows` rows a sample: tiles of a matrix.
+    /// For tiles of a matrix with `rows` rows a sample: each `chunk`
+    /// of rows takes `times` workgroups of `size` invocations.
     pub fn tiles(rows: usize, chunk: usize, times: usize, size: u32) -> Grid {
         Grid { per_sample: rows as u64, fixed: 0, chunk: chunk as u64, times: times as u64, group: size }
     }
 
-    /// One invocation of every 64 leads: `groups` whole workgroups of 64 whatever N is, for kernels that reduce.
+    /// `groups` workgroups of 64 invocations, whatever N is, for kernels
+    /// that reduce. In each the first invocation finishes the sum.
     pub fn groups(groups: usize) -> Grid {
         Grid::fixed(groups * 64)
     }
@@ -198,7 +204,7 @@ impl Grid {
     }
 }
 
-/// One dispatch as data: shader, entry point, constants, operands by name, grid.
+/// One dispatch as data: shader, entry point, constants, operands by name, and grid.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Kernel {
     /// Stem of the WGSL file in `shaders/`.
@@ -207,14 +213,14 @@ pub struct Kernel {
     pub entry: &'static str,
     /// Compile-time constants: each sets an `override` of the WGSL.
     pub constants: Vec<(&'static str, f64)>,
-    /// Operands; `step` is always there and not listed.
+    /// Operands. `step` is always bound and not listed.
     pub operands: Vec<Operand>,
     /// Size of the grid.
     pub grid: Grid,
 }
 
 impl Kernel {
-    /// A kernel with one invocation until [`Kernel::grid`] says more.
+    /// A kernel with one invocation, unless [`Kernel::grid`] says otherwise.
     pub fn new(shader: &'static str, entry: &'static str) -> Kernel {
         Kernel { shader, entry, constants: Vec::new(), operands: Vec::new(), grid: Grid::fixed(1) }
     }
@@ -229,7 +235,7 @@ impl Kernel {
         self.operand(name, Access::Read, target)
     }
 
-    /// Binds an operand that is written whole.
+    /// Binds an operand of which every element is written.
     pub fn write(self, name: &'static str, target: Target) -> Kernel {
         self.operand(name, Access::Write, target)
     }
@@ -255,7 +261,7 @@ impl Kernel {
         self
     }
 
-    /// Sets how many numbers an element of the WGSL's type `F` has, 1 or 4 (`shaders/lib/lanes.wgsl`).
+    /// Sets how many f32 an `F` of the WGSL has, 1 or 4 (`shaders/lib/lanes.wgsl`).
     pub fn lanes(self, lanes: usize) -> Kernel {
         self.set("L", lanes)
     }
@@ -267,18 +273,18 @@ impl Kernel {
     }
 }
 
-/// What several nodes compute alike, once for all of them.
+/// Work that several nodes have in common. It is done once for all of them.
 #[derive(Clone, Debug)]
 pub struct Shared {
-    /// How, without its output.
+    /// The kernel, without its output.
     pub kernel: Kernel,
-    /// 32-bit elements.
+    /// 32-bit elements of the output.
     pub len: usize,
-    /// The first and the last node.
+    /// The first and the last node that read the output.
     pub nodes: [usize; 2],
 }
 
-/// What [`super::Op::kernels`] sees and fills.
+/// What [`super::Op::kernels`] reads, and fills with dispatches.
 pub struct KernelCx<'a> {
     /// Types of the inputs.
     pub inputs: Vec<&'a TensorType>,
@@ -286,11 +292,11 @@ pub struct KernelCx<'a> {
     pub outputs: Vec<&'a TensorType>,
     /// The adapter.
     pub caps: &'a Caps,
-    /// The planned batch, N's maximum.
+    /// The planned batch: the largest N.
     pub batch: usize,
     /// The node's salt for random numbers.
     pub salt: u32,
-    /// Windows of the flat arenas: elements of each of the Weights arena's buffers.
+    /// Elements of each buffer (window) of the Weights arena.
     pub windows: &'a [usize],
     pub(crate) input_values: &'a [Value],
     pub(crate) output_values: Vec<Value>,
@@ -327,8 +333,8 @@ impl KernelCx<'_> {
         Target::Scratch(self.scratch.len() - 1)
     }
 
-    /// What `kernel` writes to its operand `output`: `len` 32-bit elements that depend on values of the graph alone. Another node that
-    /// asks for the same gets what the first one computed.
+    /// What `kernel` writes to its operand `output`: `len` 32-bit elements, which depend only on values of the graph.
+    /// If another node asks for the same, it gets what the first one computed.
     pub fn share(&mut self, kernel: Kernel, output: &'static str, len: usize) -> Target {
         if let Some(i) = self.shared.iter().position(|s| s.kernel == kernel) {
             self.shared[i].nodes[1] = self.node;
@@ -345,14 +351,14 @@ impl KernelCx<'_> {
         self.kernels.push(kernel);
     }
 
-    /// The row ranges in which a tensor `[rows, row]` is bound: one unless it is over the binding limit.
+    /// The ranges of rows in which a tensor `[rows, row]` is bound. One range, unless it exceeds the binding limit.
     pub fn row_windows(&self, rows: usize, row: usize) -> Vec<std::ops::Range<usize>> {
         row_windows(rows, row, self.caps.max_binding)
     }
 }
 
-/// The row ranges in which a tensor of `rows` rows of `row` 32-bit elements is stored and bound: one unless it is over the binding
-/// limit; else windows of equal row counts that start on 256-byte boundaries.
+/// The ranges of rows in which a tensor of `rows` rows of `row` 32-bit elements is stored and bound. One range, unless
+/// it exceeds the binding limit; else windows with equal numbers of rows, which start on 256-byte boundaries.
 pub fn row_windows(rows: usize, row: usize, max_binding: u64) -> Vec<std::ops::Range<usize>> {
     let limit = (max_binding / 4) as usize;
     if rows * row <= limit {

@@ -1,7 +1,8 @@
-//! Nodes, the op contract and the builder that inserts nodes: one file, since an op inserts the nodes of its gradient, and nodes hold ops.
+//! Nodes, the contract of ops, and the builder that inserts nodes.
+//! They share a file because ops insert nodes, and nodes hold ops.
 //!
-//! One trait serves forward ops, gradients, losses, metrics and optimizer updates alike. Shapes are inferred when a node is inserted, so that an
-//! invalid graph cannot exist.
+//! One trait serves forward ops, gradients, losses, metrics and optimizer updates alike. Shapes are inferred when a
+//! node is inserted, so an invalid graph cannot exist.
 
 use super::{Fill, KernelCx, RefCx, Segment, ShapeError, Value};
 use crate::tensor::TensorType;
@@ -10,16 +11,17 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// An operation. `inputs` and `outputs` follow the op's own documented order.
+/// An operation. `inputs` and `outputs` have the order that the op documents.
 pub trait Op: Any + Debug + Send + Sync {
-    /// The op's name: the JSON word, the Rust stem and the WGSL stem where one exists.
+    /// The op's name: the JSON word, and the stem of its Rust and WGSL files where they exist.
     fn name(&self) -> &'static str;
 
-    /// Types of the outputs, or why the inputs do not fit.
+    /// Types of the outputs; or why the inputs do not fit.
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError>;
 
-    /// Inserts the nodes that compute the gradient by each input (None: not differentiable by it, or zero), given the
-    /// gradients by each output (None: zero). Autodiff calls this before fusing, and prunes what nobody needs. By default no input has one.
+    /// Inserts the nodes that compute the gradient of each input, from the gradient of each output. For an output, None
+    /// means zero; for an input, that it is zero or that the op is not differentiable with respect to it. By default no
+    /// input has a gradient. Autodiff calls this before fusion, and prunes what nobody reads.
     fn gradient(
         &self,
         b: &mut Builder,
@@ -34,49 +36,51 @@ pub trait Op: Any + Debug + Send + Sync {
     /// Pushes the dispatches that compute all outputs. Empty for an alias.
     fn kernels(&self, cx: &mut KernelCx);
 
-    /// Elements `indices` of output `output`, in f64. An op that assigns counts the new values of [`Op::assigns`] on from its outputs.
+    /// Elements `indices` of output `output`, in f64. If the op assigns,
+    /// the new values of [`Op::assigns`] count as further outputs.
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64>;
 
-    /// For sums of products: the same sums over magnitudes, `Σ|terms|`, by which the rounding error of the sum is judged
-    /// (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 4.2). None: judge by the output's own scale.
+    /// For sums of products: the same sums over magnitudes, `Σ|terms|`. The rounding error
+    /// of a sum is judged by them (Higham, Accuracy and Stability of Numerical Algorithms,
+    /// 2002, section 4.2). None: the error is judged by the output's own scale.
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         let _ = (cx, output, indices);
         None
     }
 
-    /// Twice the multiply-adds of one sample; 0 for what does not count as work.
+    /// FLOPs of one sample: twice the multiply-adds. 0 for what is not counted as work.
     fn flops(&self, inputs: &[&TensorType], outputs: &[&TensorType]) -> u64 {
         let _ = (inputs, outputs);
         0
     }
 
-    /// The input of which the only output is another view (same elements, same order).
+    /// If the only output is a view of an input, with the same elements in the same order: that input.
     fn alias(&self) -> Option<usize> {
         None
     }
 
-    /// Positions of the inputs that the op overwrites in place (an `Assign`): persistent tensors only.
+    /// Positions of the inputs that the op overwrites in place. They must be persistent tensors.
     fn assigns(&self) -> &'static [usize] {
         &[]
     }
 
-    /// Fusion: the op that computes `next(self(inputs))` at once, where `next` is the only user of this op's first output and reads
-    /// it as its input `position`. The fused op's inputs are this op's, then `next`'s others in their order; its outputs are `next`'s, then
-    /// this op's further ones.
+    /// Fusion: the op that computes `next(self(inputs))` at once. `next` is the only reader of this op's first output,
+    /// and reads it as its input `position`. The fused op's inputs are those of this op, then the others of `next` in
+    /// their order. Its outputs are those of `next`, then this op's further ones.
     fn absorb(&self, next: &dyn Op, position: usize) -> Option<Arc<dyn Op>> {
         let _ = (next, position);
         None
     }
 
-    /// Fusion of two that read the same: the op that computes this op's outputs and behind them those of `other`, whose only input
-    /// is this op's first.
+    /// Fusion of two ops that read the same tensor: the op that computes this op's outputs, and behind them those of
+    /// `other`. The only input of `other` is this op's first.
     fn join(&self, other: &dyn Op) -> Option<Arc<dyn Op>> {
         let _ = other;
         None
     }
 }
 
-/// How [`Op::absorb`] and [`Op::join`] see what the other op is.
+/// Lets [`Op::absorb`] and [`Op::join`] find out which op the other one is.
 impl dyn Op {
     /// This op as a `T`, if it is one.
     pub fn downcast_ref<T: Op>(&self) -> Option<&T> {
@@ -93,20 +97,20 @@ impl dyn Op {
 /// What a node is.
 #[derive(Clone, Debug)]
 pub enum NodeKind {
-    /// Fed by the host before each step.
+    /// A tensor that the host feeds before each step.
     Input,
     /// A persistent tensor that training changes, unless it is frozen.
     Parameter {
-        /// The value it starts from.
+        /// The distribution of its first values.
         fill: Fill,
         /// Whether the optimizer updates it.
         trainable: bool,
     },
     /// A persistent tensor that is no parameter: running statistics, the data set, the ring of losses.
     State {
-        /// The value it starts from.
+        /// Its first value.
         fill: f32,
-        /// Whether it belongs to the model (is saved with the weights).
+        /// Whether it belongs to the model, so that it is saved with the weights.
         saved: bool,
     },
     /// An operation.
@@ -116,7 +120,8 @@ pub enum NodeKind {
 /// One node.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Unique name: a parameter's is its name in files (`conv2d_1.weight`), an op's its layer's, with a suffix behind `/`.
+    /// Unique name. A parameter has its name in files (`conv2d_1.weight`),
+    /// an op its layer's name, with a suffix after `/`.
     pub name: String,
     /// What it is.
     pub kind: NodeKind,
@@ -147,14 +152,14 @@ pub struct LayerInfo {
     pub name: String,
     /// Its `op` in the spec.
     pub op: String,
-    /// Its output, after the activation; None once fusing has swallowed it.
+    /// The layer's output, after the activation. None if fusion has made it disappear.
     pub output: Option<Value>,
 }
 
-/// A gradient: of which parameter or input, and the value.
+/// The gradient of the loss with respect to a parameter or an input.
 #[derive(Clone, Debug)]
 pub struct Gradient {
-    /// The node differentiated by: a parameter or an input.
+    /// The parameter or input, as a node.
     pub of: usize,
     /// The gradient, of the same type as the node's output.
     pub value: Value,
@@ -163,15 +168,15 @@ pub struct Gradient {
 /// A static graph in topological order.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    /// All nodes; inputs always come before their users.
+    /// All nodes. A node's inputs come before it.
     pub nodes: Vec<Node>,
     /// The layers in file order.
     pub layers: Vec<LayerInfo>,
-    /// The scalar that training lowers.
+    /// The scalar loss, which training minimises.
     pub loss: Option<Value>,
     /// Gradients of the loss, once autodiff has run.
     pub gradients: Vec<Gradient>,
-    /// Values the host wants to read after a step, by name. They are never overwritten within the step.
+    /// Values that the host wants to read after a step, by name. They are not overwritten within the step.
     pub keep: Vec<(String, Value)>,
 }
 
@@ -186,7 +191,7 @@ impl Graph {
         self.nodes.iter().position(|n| n.name == name)
     }
 
-    /// For every node: how often each output is used, by (consumer node, input position).
+    /// For each node and each of its outputs: its readers, as (node, input position).
     pub fn uses(&self) -> Vec<Vec<Vec<(usize, usize)>>> {
         let mut uses: Vec<Vec<Vec<_>>> = self.nodes.iter().map(|n| vec![Vec::new(); n.outputs.len()]).collect();
         for (i, node) in self.nodes.iter().enumerate() {
@@ -205,7 +210,7 @@ impl Graph {
         })
     }
 
-    /// Every value that must survive the step: kept ones, the loss and the gradients.
+    /// All values that must survive the step: kept values, the loss and the gradients.
     pub fn roots(&self) -> Vec<Value> {
         let gradients = self.gradients.iter().map(|g| g.value);
         self.keep.iter().map(|k| k.1).chain(self.loss).chain(gradients).collect()
@@ -217,17 +222,17 @@ impl Graph {
 pub struct Builder {
     /// The graph so far.
     pub graph: Graph,
-    /// Prefix of the names of nodes inserted now.
+    /// Prefix of the names of nodes that are inserted from now on.
     pub scope: String,
-    /// The layer that nodes inserted now belong to.
+    /// The layer that nodes belong to which are inserted from now on.
     pub layer: Option<usize>,
-    /// The segment that nodes inserted now run in.
+    /// The segment in which nodes run which are inserted from now on.
     pub segment: Option<Segment>,
     names: HashSet<String>,
 }
 
 impl Builder {
-    /// Goes on with a graph.
+    /// Continues a graph.
     pub fn over(graph: Graph) -> Builder {
         let names = graph.nodes.iter().map(|n| n.name.clone()).collect();
         Builder { graph, names, ..Builder::default() }
@@ -251,7 +256,7 @@ impl Builder {
     }
 
     fn source(&mut self, name: &str, kind: NodeKind, ty: TensorType) -> Value {
-        // The set of names is asked first: a search through all nodes for every new parameter would take long.
+        // The set of names is asked first, because a search through all nodes for every new parameter would take long.
         if let Some(node) = self.names.contains(name).then(|| self.graph.find(name)).flatten() {
             let same = self.graph.nodes[node].outputs == [ty];
             assert!(same, "two tensors of different types are called {name}");
@@ -265,26 +270,26 @@ impl Builder {
         self.source(name, NodeKind::Input, ty)
     }
 
-    /// A parameter; the same one when the name is there already (sharing).
+    /// A parameter. If the name exists already, it is the same parameter (sharing).
     pub fn parameter(&mut self, name: &str, dims: &[usize], fill: Fill, trainable: bool) -> Value {
         self.source(name, NodeKind::Parameter { fill, trainable }, TensorType::f32(dims))
     }
 
-    /// A persistent tensor that is no parameter. `saved` when it belongs to the model.
+    /// A persistent tensor that is no parameter. `saved` says whether it belongs to the model.
     pub fn state(&mut self, name: &str, ty: TensorType, fill: f32, saved: bool) -> Value {
         self.source(name, NodeKind::State { fill, saved }, ty)
     }
 
-    /// Inserts an op, named after the scope and itself, and infers its shapes.
+    /// Inserts an op and infers its shapes. It is named after the scope and itself.
     pub fn op(&mut self, op: impl Op, inputs: &[Value]) -> Result<Vec<Value>, ShapeError> {
         self.insert(Arc::new(op), inputs)
     }
 
-    /// Inserts a shared op.
+    /// The same for an op that is shared already.
     pub fn insert(&mut self, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Vec<Value>, ShapeError> {
         let types: Vec<&TensorType> = inputs.iter().map(|&v| self.graph.ty(v)).collect();
         let outputs = op.shape(&types)?;
-        // Parameters are judged here, where their size can be laid at a layer's door.
+        // The size of parameters is checked here, where it is known which layer they belong to.
         if let Some(ty) = types.into_iter().chain(&outputs).find(|ty| oversize(&ty.dims)) {
             let what = format!("{} would have a tensor {ty}, over 2^31 elements", op.name());
             return Err(ShapeError::new(what, "use a smaller layer or input"));
@@ -298,7 +303,7 @@ impl Builder {
         Ok((0..count).map(|out| Value { node, out }).collect())
     }
 
-    /// Inserts an op whose inputs fit because the caller derived them: gradients. Panics otherwise.
+    /// Inserts an op whose inputs fit because the caller derived them, as for gradients. Panics if they do not fit.
     pub fn must(&mut self, op: impl Op, inputs: &[Value]) -> Vec<Value> {
         let name = op.name();
         match self.op(op, inputs) {
@@ -307,7 +312,7 @@ impl Builder {
         }
     }
 
-    /// [`Builder::must`] for an op of one output.
+    /// [`Builder::must`] for an op with one output.
     pub fn one(&mut self, op: impl Op, inputs: &[Value]) -> Value {
         self.must(op, inputs)[0]
     }

@@ -1,8 +1,8 @@
-//! What the f64 reference of an op sees, and why inputs do not fit an op.
+//! What the f64 reference of an op sees; and the error that inputs do not fit an op.
 
 use super::Step;
 
-/// Why inputs do not fit an op. The layer's name and place are added by whoever knows them.
+/// Why inputs do not fit an op. The layer's name and place are added where they are known.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ShapeError {
     /// What does not fit, with the shapes.
@@ -18,7 +18,7 @@ impl ShapeError {
     }
 }
 
-/// A tensor of the reference walk, integers included, in C order.
+/// A tensor of the reference walk, in C order. Integers are held as f64, too.
 #[derive(Clone, Debug, Default)]
 pub struct RefTensor {
     /// All dimensions, N included.
@@ -28,7 +28,7 @@ pub struct RefTensor {
 }
 
 impl RefTensor {
-    /// A tensor. Panics when the count does not match.
+    /// A tensor. Panics if the number of elements does not fit the shape.
     pub fn new(shape: Vec<usize>, data: Vec<f64>) -> RefTensor {
         assert_eq!(shape.iter().product::<usize>(), data.len(), "elements do not match shape {shape:?}");
         RefTensor { shape, data }
@@ -43,12 +43,12 @@ pub struct RefCx<'a> {
     pub n: usize,
     /// The step's values.
     pub step: &'a Step,
-    /// The node's salt for random numbers, the same as [`KernelCx::salt`].
+    /// The node's salt for random numbers, the same as [`super::KernelCx::salt`].
     pub salt: u32,
 }
 
 impl RefCx<'_> {
-    /// This context with every input replaced by its magnitudes, for [`Op::magnitude`] of sums of products.
+    /// This context with the magnitudes of every input, for [`super::Op::magnitude`] of sums of products.
     pub fn abs<T>(&self, f: impl FnOnce(&RefCx) -> T) -> T {
         let of = |t: &RefTensor| RefTensor { shape: t.shape.clone(), data: t.data.iter().map(|x| x.abs()).collect() };
         let inputs: Vec<RefTensor> = self.inputs.iter().map(of).collect();

@@ -1,4 +1,4 @@
-//! The values that change from step to step: the only ones that are not constants of the shaders.
+//! The values that change from step to step. All other values are constants of the shaders.
 
 /// Slots of the ring of losses and metrics.
 pub const RING: usize = 64;
@@ -8,15 +8,15 @@ pub const RING: usize = 64;
 pub struct Step {
     /// Samples in this batch, at most the planned batch.
     pub n: u32,
-    /// Number of the optimizer step, from 0. Random numbers are keyed by it.
+    /// Number of the optimizer step, from 0. It is part of the key of random numbers.
     pub step: u32,
     /// The run's seed.
     pub seed: u32,
-    /// Slot of the ring that this batch writes.
+    /// The slot of the ring that this batch writes.
     pub slot: u32,
     /// Position of the batch's first sample in the epoch's order.
     pub offset: u32,
-    /// 1 / samples that share this update.
+    /// 1 / (samples that share this update).
     pub inv_n: f32,
     /// Learning rate.
     pub lr: f32,
@@ -24,12 +24,12 @@ pub struct Step {
     pub correction1: f32,
     /// Optimizer's second correction, such as 1 / (1 - beta2^t).
     pub correction2: f32,
-    /// 0 for the first batch of an update, 1 where gradients are added to what is there.
+    /// 0 for the first batch of an update, 1 where gradients are added to those of earlier batches.
     pub accumulate: u32,
 }
 
 impl Step {
-    /// A step of `n` samples with neutral values.
+    /// A step of `n` samples; its other values have no effect.
     pub fn of(n: usize) -> Step {
         Step {
             n: n as u32,

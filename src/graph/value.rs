@@ -1,18 +1,18 @@
-//! What names a value of the graph, and when a node runs.
+//! How a value of the graph is named, and when a node runs.
 
 /// One output of one node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Value {
-    /// Index into [`Graph::nodes`].
+    /// Index into [`super::Graph::nodes`].
     pub node: usize,
     /// Which of the node's outputs.
     pub out: usize,
 }
 
-/// When a node runs within a step. The gaps between segments are where gradients are accumulated or exchanged.
+/// When a node runs within a step. Between segments gradients are accumulated or exchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Segment {
-    /// From the inputs to the loss, running statistics included.
+    /// From the inputs to the loss, including running statistics.
     Forward,
     /// From the loss to the gradients of parameters and inputs.
     Backward,

@@ -2,8 +2,8 @@
 
 use super::{Graph, NodeKind, RefCx, RefTensor, Step, name_salt};
 
-/// Computes every node in order. `source` gives the tensors of inputs, parameters and states by node index.
-/// Returns the outputs of all nodes. Assignments are not applied: each is its node's own output, if it has one.
+/// Computes all nodes in order and returns their outputs. `source` gives the tensors of inputs, parameters and states,
+/// by node index. Assignments are not applied: each is its node's own output, if it has one.
 pub fn walk(graph: &Graph, step: &Step, mut source: impl FnMut(usize) -> RefTensor) -> Vec<Vec<RefTensor>> {
     let mut all: Vec<Vec<RefTensor>> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {

@@ -49,7 +49,7 @@ spec_struct! {
     }
 }
 
-/// One name or a list of names; never empty.
+/// One name or a list of names. Never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Names(pub Vec<String>);
 
@@ -79,7 +79,7 @@ impl Field for Names {
     }
 }
 
-/// A random change of training images. There is none yet, so that a list of them is empty.
+/// A random change of training images. None exists yet, so a list of them is empty.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Augment {}
 

@@ -13,32 +13,32 @@ pub enum InputShape {
         height: usize,
         /// Columns.
         width: usize,
-        /// Values a pixel.
+        /// Values of one pixel.
         channels: usize,
     },
     /// A list of numbers.
     Features(usize),
 }
 
-/// What the network takes, a sample.
+/// What the network takes as one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputSpec {
     /// Its dimensions.
     pub shape: InputShape,
-    /// How values from 0 to 1 are shifted and scaled; `None` leaves them.
+    /// How values from 0 to 1 are shifted and scaled. `None` leaves them as they are.
     pub normalize: Option<Normalize>,
 }
 
-/// Shift and scale per channel: (x - mean) / std, on values from 0 to 1.
+/// Shift and scale of each channel: (x - mean) / std, on values from 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Normalize {
     /// Mean and standard deviation of the training set.
     Auto,
-    /// Given numbers, one a channel.
+    /// Given numbers, one for each channel.
     Values {
         /// Means.
         mean: Vec<f64>,
-        /// Standard deviations, each above 0 as a 32-bit float too.
+        /// Standard deviations. Each is above 0, also as a 32-bit float.
         std: Vec<f64>,
     },
 }
@@ -94,12 +94,13 @@ impl InputSpec {
         }
     }
 
-    /// Whether the gather of a batch cannot normalise it, which has constants for so many channels only.
+    /// Whether there are too many channels for the gather of a batch
+    /// to normalise: it has constants for a few channels only.
     pub fn many_channels(&self) -> bool {
         self.channels() > Gather::CHANNELS
     }
 
-    /// Factor and summand of each channel: x · scale + shift is (x - mean) / std. `None` where nothing is given.
+    /// Scale and shift of each channel: x · scale + shift is (x - mean) / std. `None` if nothing is given.
     pub fn scale_and_shift(&self) -> Option<(Vec<f32>, Vec<f32>)> {
         let Some(Normalize::Values { mean, std }) = &self.normalize else { return None };
         let scale = std.iter().map(|s| (1.0 / s) as f32).collect();
@@ -124,7 +125,7 @@ impl Field for InputSpec {
             let FeatureInput { features, normalize } = SpecStruct::read(node, &[], report)?;
             InputSpec { shape: InputShape::Features(features.get()), normalize }
         } else {
-            // `features` is no key of an image; it is listed so that a misspelt one is recognised.
+            // `features` is no key of an image. It is listed so that a misspelt `features` is recognised.
             let ImageInput { height, width, channels, normalize } = SpecStruct::read(node, &["features"], report)?;
             let (height, width, channels) = (height.get(), width.get(), channels.get());
             InputSpec { shape: InputShape::Image { height, width, channels }, normalize }

@@ -1,11 +1,11 @@
-//! Models that are fitted by storing samples: what their spec may say, and what training settles in it.
+//! Models that are fitted by storing samples: what their spec may say, and what training writes into it.
 
 use super::{LayerNode, LossNode, Model, TrainSpec};
 use crate::ops::layer::knn::{Choices, KnnKeys, Metric};
 use crate::spec::{Count, Diagnostics, Node};
 
 impl Model {
-    /// Writes down what was chosen: `k` neighbours, the metric, and how many samples are stored.
+    /// Writes into the spec what was chosen: `k` neighbours, the metric, and how many samples are stored.
     pub fn settle_knn(&mut self, k: usize, metric: Metric, samples: usize) {
         let Some((_, keys)) = self.knn() else { return };
         let (k, metric) = (Choices(vec![Count(k)]), Choices(vec![metric]));
@@ -15,7 +15,7 @@ impl Model {
     }
 }
 
-/// Reports what a model with a layer `knn` cannot have: layers that would have to learn, a loss, an optimizer.
+/// Reports what a model with a layer `knn` cannot have: layers that must learn, a loss, an optimizer.
 pub(super) fn check(
     root: &Node,
     layers: &[LayerNode],

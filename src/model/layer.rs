@@ -13,19 +13,19 @@ pub struct LayerNode {
     pub name: String,
     /// Its op's word.
     pub op: &'static str,
-    /// Whether the spec gave the name; else it is `OP_i`.
+    /// Whether the spec gave the name. Otherwise it is `OP_i`.
     pub named: bool,
-    /// Names of the layers whose outputs it takes; `input` is the model's input. Never empty.
+    /// Names of the layers whose outputs it takes. `input` is the model's input. Never empty.
     pub from: Vec<String>,
     /// What it does.
     pub layer: Box<dyn Layer>,
-    /// Applied to its output.
+    /// The activation that is applied to its output.
     pub activation: Option<Activation>,
     /// Whether its parameters are trained.
     pub trainable: bool,
-    /// What its parameters start from, other than by default.
+    /// How its parameters get their first values, if not by default.
     pub init: Option<Init>,
-    /// Where the spec says so; for a layer that sugar adds, the sugar's place.
+    /// Its place in the spec. For a layer that sugar adds, the place of the sugar.
     pub place: Place,
 }
 
@@ -45,7 +45,7 @@ spec_struct! {
     }
 }
 
-/// A `from` key: one name or a list, each with its place.
+/// The key `from`: one name or a list of names, each with its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Inputs(pub(super) Vec<(String, Place)>);
 
@@ -94,7 +94,7 @@ impl LayerNode {
     }
 }
 
-/// One name as a string, several as a list.
+/// One name becomes a string, several become a list.
 pub(super) fn one_or_list(mut items: Vec<Json>) -> Json {
     if items.len() == 1 { items.remove(0) } else { Json::Array(items) }
 }

@@ -1,4 +1,5 @@
-//! From a text to a [`Model`]: variables and sugar replaced, every section read, all mistakes reported together.
+//! From a text to a [`Model`]: variables and sugar are replaced,
+//! every section is read, and all mistakes are reported together.
 
 use super::expand::{self, Blocks, Expanded, Substitution};
 use super::loss::{LossKeys, LossNode};
@@ -9,8 +10,8 @@ use crate::ops::registry;
 use crate::spec::{self, Content, Diagnostics, Node, Source, SpecStruct, check_keys, read_key};
 use std::sync::Arc;
 
-/// Reads a spec. `overrides` are pairs of a path and a value, as in `--set train.optimizer.lr=0.01`: each replaces or
-/// adds one value before anything is read. All mistakes of the file are reported together as [`crate::Error::Spec`].
+/// Reads a spec. `overrides` are pairs of a path and a value, as in `--set train.optimizer.lr=0.01`. Each replaces or
+/// adds one value before anything is read. All mistakes of the file are reported together, as [`crate::Error::Spec`].
 pub fn load(source: Source, overrides: &[(String, String)]) -> Result<Model> {
     let mut report = Diagnostics::new(&source);
     let Some(mut root) = spec::parse_with(&source, &mut report) else {

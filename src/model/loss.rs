@@ -11,11 +11,11 @@ pub struct LossNode {
     pub op: &'static str,
     /// The layer whose output it judges.
     pub of: String,
-    /// Its factor in the sum.
+    /// Its factor in the weighted sum.
     pub weight: f64,
     /// What it computes.
     pub loss: Box<dyn Loss>,
-    /// Where the spec says so.
+    /// Its place in the spec.
     pub place: Place,
 }
 

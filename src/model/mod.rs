@@ -1,6 +1,8 @@
-//! The typed spec: from the text of a JSON file to a model, with sugar expanded, names resolved and every default filled in.
+//! The typed spec. The text of a JSON file becomes a model with
+//! sugar expanded, names resolved and every default filled in.
 //!
-//! [`load`] reads a file. What `repeat`, `residual`, `parallel` and `use` stand for is in `expand/`, a file a word.
+//! [`load`] reads a file. `expand/` has what `repeat`, `residual`,
+//! `parallel` and `use` stand for, one file for each word.
 
 mod data;
 mod expand;
@@ -42,13 +44,13 @@ pub struct Model {
     pub source: Arc<Source>,
     /// `$schema`, as written.
     pub schema: Option<String>,
-    /// The model's name; by default the file's stem.
+    /// The model's name. By default the file's name without its ending.
     pub name: String,
     /// What a sample is.
     pub input: InputSpec,
-    /// The layers in file order, each after those that it uses. Never empty.
+    /// The layers in file order. Each comes after the layers that it uses. Never empty.
     pub layers: Vec<LayerNode>,
-    /// The weighted losses; empty when the spec has none.
+    /// The weighted losses. Empty if the spec has none.
     pub loss: Vec<LossNode>,
     /// The data set.
     pub data: Option<DataSpec>,
@@ -61,33 +63,35 @@ const SECTIONS: [&str; 10] =
     ["$schema", "version", "name", "input", "vars", "blocks", "layers", "loss", "data", "train"];
 
 impl Model {
-    /// The layer that stores samples, and its keys.
+    /// The layer `knn`, which stores samples, and its keys. None if the model has none.
     pub fn knn(&self) -> Option<(&LayerNode, &KnnKeys)> {
         let last = self.layers.last()?;
         last.layer.downcast_ref::<KnnKeys>().map(|keys| (last, keys))
     }
 
-    /// The type of a batch of inputs: f32, but for stored images that nothing normalises, whose bytes are compared as they are.
+    /// The type of a batch of inputs: f32. Only images that are
+    /// stored without being normalised are compared as bytes, u8.
     pub fn input_type(&self) -> TensorType {
         let csv = self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv);
         let bytes = self.knn().is_some() && self.input.normalize.is_none() && !csv;
         TensorType::batch(&self.input.dims()).with(if bytes { DType::U8 } else { DType::F32 })
     }
 
-    /// Whether the samples are rows of a table: numbers as they are, not bytes of images.
+    /// Whether the samples are rows of a table. Those are plain numbers, not bytes of images.
     pub fn tabular(&self) -> bool {
         self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv)
     }
 
-    /// Whether the targets are classes. They are where neighbours vote, and where a loss takes nothing else. Where a loss takes either,
-    /// they are unless a table has several targets.
+    /// Whether the targets are classes. They are for `knn`, and where a loss takes only classes. Where a loss takes
+    /// either, they are classes unless a table has several targets.
     pub fn classifies(&self) -> bool {
         let targets = self.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |target| target.0.len());
         let class = |term: &LossNode| term.loss.target_is_class() || (term.loss.target_may_be_class() && targets == 1);
         self.knn().is_some() || self.loss.iter().any(class)
     }
 
-    /// The layer whose scores say how good the model is: the last one where a loss judges it, else that of the first loss.
+    /// The layer whose scores say how good the model is: the last
+    /// one, if a loss judges it; else that of the first loss.
     pub fn judged(&self) -> &str {
         let last = self.layers.last().map_or("input", |l| l.name.as_str());
         match self.loss.first() {
@@ -96,7 +100,7 @@ impl Model {
         }
     }
 
-    /// Fails where the spec has no loss, for what needs one.
+    /// Fails, for something that needs a loss, if the spec has none.
     ///
     /// # Errors
     /// The missing section, or a model that is not fitted by gradients.
@@ -119,8 +123,8 @@ impl Model {
         Error::Spec(vec![Diagnostic { file, line, column, path, message: message.into(), hint: hint.into() }])
     }
 
-    /// The whole spec as plain JSON, sugar expanded and defaults filled in. Reading it gives the same model; a section
-    /// that was missing stays missing.
+    /// The whole spec as plain JSON, with sugar expanded and defaults filled in.
+    /// Reading it gives the same model. A section that was missing stays missing.
     pub fn to_json(&self) -> Json {
         let layers: Vec<Json> = self.layers.iter().map(LayerNode::to_json).collect();
         let losses: Vec<Json> = self.loss.iter().map(LossNode::to_json).collect();

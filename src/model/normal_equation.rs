@@ -10,7 +10,7 @@ impl OptimizerSpec {
         self.optimizer.update(crate::graph::Arena::Gradients, 0.0).is_none()
     }
 
-    /// Fails where there are no updates, for what follows them.
+    /// Fails, for something that needs updates, if there are none.
     ///
     /// # Errors
     /// An optimizer that solves for all parameters at once.
@@ -23,7 +23,7 @@ impl OptimizerSpec {
     }
 }
 
-/// Reports what `normal_equation` has no solution for: anything but one dense layer whose output mse judges.
+/// Reports what `normal_equation` cannot solve: anything but one dense layer whose output is judged by mse.
 pub(super) fn check(
     root: &Node,
     layers: &[LayerNode],

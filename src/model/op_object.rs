@@ -1,11 +1,11 @@
-//! Objects whose key `op` chooses the other keys: how they are read, written and described.
+//! Objects whose key `op` decides which other keys they have: how they are read, written and described.
 
 use crate::ops::Entry;
 use crate::spec::{self, Content, Diagnostics, Key, KeyDef, Node, object_schema};
 use serde_json::{Map, Value as Json, json};
 
-/// The entry that an object's `op`, or a bare word, names; and the object (`{ "op": word }` for a bare word).
-/// `what` names the kind of op in messages.
+/// The entry that an object's `op` or a bare word names, and the object. For a bare word the object is
+/// `{ "op": word }`. `what` names the kind of op in messages.
 pub(super) fn entry_of<'r, T: ?Sized>(
     node: &Node,
     what: &str,
@@ -35,7 +35,7 @@ pub(super) fn op_object(node: &Node, what: &str, report: &mut Diagnostics) -> Op
     None
 }
 
-/// The position in `words` of the `op` of what [`op_object`] returned.
+/// The position in `words` of the `op` of an object that [`op_object`] returned.
 pub(super) fn find_op(object: &Node, what: &str, words: &[&str], report: &mut Diagnostics) -> Option<usize> {
     let op = object.get("op")?;
     let Content::String(word) = &op.kind else { return None };
@@ -59,7 +59,7 @@ pub(super) fn only(object: &Node, keys: &[&str]) -> Node {
     }
 }
 
-/// Keys as an object whose `op` comes first.
+/// Keys as an object in which `op` comes first.
 pub(super) fn with_op(op: &str, keys: Map<String, Json>) -> Json {
     let mut object = Map::new();
     object.insert("op".into(), json!(op));
@@ -70,13 +70,14 @@ pub(super) fn with_op(op: &str, keys: Map<String, Json>) -> Json {
 /// A word, its meaning and its keys without `op`.
 pub(super) type Variant = (&'static str, String, Vec<KeyDef>);
 
-/// A bare word, or an object whose `op` chooses the keys.
+/// The schema of a bare word, or of an object whose `op` decides the keys.
 pub(super) fn word_or_object(variants: Vec<Variant>) -> Json {
     let words: Vec<&str> = variants.iter().map(|v| v.0).collect();
     json!({ "anyOf": [{ "enum": words }, one_of_ops(variants)] })
 }
 
-/// An object whose `op` chooses the keys. One condition an op, because editors complete those better than alternatives.
+/// The schema of an object whose `op` decides the keys. It has one
+/// condition for each op: editors complete those better than alternatives.
 pub(super) fn one_of_ops(variants: Vec<Variant>) -> Json {
     let words: Vec<&str> = variants.iter().map(|v| v.0).collect();
     let condition = |(word, doc, keys): Variant| {

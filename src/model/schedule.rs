@@ -80,7 +80,8 @@ impl Anneal {
 }
 
 impl OneCycleSchedule {
-    /// The share of the optimizer's rate at `step` of `total` steps. As in PyTorch the first phase ends one step before `pct_start` of the run.
+    /// The rate at `step` of `total` steps, as a share of the optimizer's rate. As
+    /// in PyTorch, the first phase ends one step before `pct_start` of the run.
     fn level(&self, step: u64, total: u64) -> f64 {
         let (step, last) = (step as f64, total as f64 - 1.0);
         let peak = self.pct_start.get() * total as f64 - 1.0;
@@ -111,8 +112,9 @@ pub enum Schedule {
 const SCHEDULES: [&str; 5] = ["constant", "step", "cosine", "exponential", "one_cycle"];
 
 impl Schedule {
-    /// What the learning rate is multiplied by at `step` (from 0) of `total_steps`. Over the warm-up it rises linearly
-    /// from 1 / warmup_steps to 1 times what the schedule says; the cosine runs over the steps after it. One cycle has a rise of its own.
+    /// The factor of the learning rate at `step` (from 0) of `total_steps`. In the
+    /// warm-up it rises linearly, from 1 / warmup_steps to what the schedule says. The
+    /// cosine runs over the steps after the warm-up. One cycle has a rise of its own.
     pub fn factor(&self, step: u64, steps_per_epoch: u64, total_steps: u64) -> f64 {
         let warmup = match self {
             Schedule::Constant(s) => s.warmup_steps,

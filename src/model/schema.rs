@@ -1,4 +1,5 @@
-//! JSON Schema of a spec, from the same types that read it, so that an editor completes what the reader accepts.
+//! The JSON Schema of a spec. It comes from the same types that
+//! read the spec, so an editor completes what the reader accepts.
 
 use super::expand::SUGAR;
 use super::layer::LayerKeys;
@@ -54,12 +55,13 @@ pub fn schema() -> Json {
     all
 }
 
-/// Lets a variable stand for every value inside: keys' values and items of lists, but not `op`, which chooses the keys.
+/// Allows a variable in the place of every value inside: of values of
+/// keys and items of lists, but not of `op`, which decides the keys.
 fn allow_variables(schema: &mut Json) {
     match schema {
         Json::Array(items) => items.iter_mut().for_each(allow_variables),
         Json::Object(members) => {
-            // The condition of `if` looks at `op` only.
+            // The condition of an `if` looks only at `op`.
             members.iter_mut().filter(|(key, _)| *key != "if").for_each(|(_, value)| allow_variables(value));
             let object = members.get("type").is_some_and(|ty| ty == "object");
             if let Some(Json::Object(keys)) = members.get_mut("properties").filter(|_| object) {
@@ -73,7 +75,7 @@ fn allow_variables(schema: &mut Json) {
     }
 }
 
-/// The schema, or a variable; what describes the value stays outside.
+/// The schema, or a variable. The description of the value stays outside.
 fn or_variable(schema: &mut Json) {
     let variable = json!({ "$ref": "#/$defs/variable" });
     let any_string = |s: &Json| s.get("type").is_some_and(|ty| ty == "string") && s.get("pattern").is_none();
@@ -107,7 +109,7 @@ fn loss() -> Json {
 fn layer_variants() -> Vec<Variant> {
     let mut common = LayerKeys::keys();
     for key in &mut common {
-        // These two are long and would stand at every op.
+        // These two keys are long, and would be repeated for every op.
         if ["activation", "init"].contains(&key.name) {
             key.schema = json!({ "anyOf": [{ "$ref": format!("#/$defs/{}", key.name) }, { "type": "null" }] });
         }

@@ -1,4 +1,4 @@
-//! Keys that no struct declares, described for the schema.
+//! Keys that no struct declares, with their descriptions for the schema.
 
 use crate::spec::KeyDef;
 use serde_json::{Value as Json, json};
@@ -13,7 +13,7 @@ pub(super) fn named(common: &[KeyDef], name: &str) -> KeyDef {
     common.iter().find(|key| key.name == name).cloned().expect("a key of every layer")
 }
 
-/// An object that names values of one kind.
+/// An object that gives names to values of one kind.
 pub(super) fn named_values(value: Json) -> Json {
     json!({ "type": "object", "additionalProperties": value })
 }

@@ -1,17 +1,17 @@
-//! `--set path=value`: replaces one value of the tree before it is read.
+//! `--set path=value`: replaces one value of the tree before the tree is read.
 
 use crate::error::{Error, Result};
 use crate::spec::{Content, Key, Node, Place, Source, list, nearest, parse};
 
-/// A step of a path.
+/// One step of a path.
 #[derive(Debug)]
 enum Step {
     Key(String),
     Index(usize),
 }
 
-/// Puts `value` (JSON, else taken as a string) at `path`. The object that holds it may be missing when nothing of a
-/// like name is there: it may be a section that consists of defaults.
+/// Puts `value` at `path`. `value` is JSON; what is no JSON is a string. The object that is to hold it may be missing,
+/// if no key has a similar name: it may be a section of defaults only.
 pub(super) fn apply(root: &mut Node, path: &str, value: &str) -> Result<()> {
     let steps = steps(path)?;
     let mut at = root;
@@ -64,7 +64,7 @@ fn member<'a>(at: &'a mut Node, key: &str, path: &str, walked: &str, last: bool)
     Ok(&mut members[index].1)
 }
 
-/// The key that a bare word at a path stands for: `"adam"` is `{ "op": "adam" }`.
+/// The key that a bare word at a path is the value of: `"adam"` is `{ "op": "adam" }`.
 fn word_key(path: &str) -> Option<&'static str> {
     match path.rsplit('.').next()?.split('[').next()? {
         "optimizer" | "schedule" | "loss" => Some("op"),
@@ -89,7 +89,7 @@ fn item<'a>(at: &'a mut Node, index: usize, path: &str, walked: &str) -> Result<
     })
 }
 
-/// Splits `layers[0].filters`.
+/// Splits a path such as `layers[0].filters`.
 fn steps(path: &str) -> Result<Vec<Step>> {
     let bad = || {
         let forms = ["train.optimizer.lr", "layers[0].filters"];
@@ -111,7 +111,7 @@ fn steps(path: &str) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// The tree moved to the flag's place: it has no line, and its paths begin with the flag's.
+/// The tree with the flag as its place: values have no line, and their paths begin with the flag's path.
 fn placed(node: Node, place: &Place) -> Node {
     let child = |path: &str| {
         let joint = if path.is_empty() || path.starts_with('[') { "" } else { "." };

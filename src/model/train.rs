@@ -34,7 +34,7 @@ spec_struct! {
 }
 
 impl Default for TrainSpec {
-    /// What a section `train` without any key means.
+    /// What a section `train` without any keys means.
     fn default() -> TrainSpec {
         let source = crate::spec::Source { file: Default::default(), text: String::new() };
         let node = Node::from_json(&json!({}), &Default::default());

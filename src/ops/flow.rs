@@ -1,5 +1,5 @@
-//! What is known of the shapes of outputs before the graph is built: enough to choose what stands beside a `residual`. Each layer says its own
-//! rule ([`crate::ops::Layer::flow`]).
+//! What is known of the shapes of outputs before the graph is built. It is enough to choose what stands beside a
+//! `residual`. Each layer says its own rule ([`crate::ops::Layer::flow`]).
 
 use crate::spec::Pair;
 
@@ -14,15 +14,15 @@ pub enum Flow {
     Image {
         /// Channels.
         channels: usize,
-        /// By how much rows and columns are smaller than those of its origin.
+        /// By what factor rows and columns are fewer than those of `origin`.
         stride: [usize; 2],
-        /// The model's input, or the layer that gave the image another form.
+        /// The layer whose image this one comes from, or None for the model's input.
         origin: Option<usize>,
     },
 }
 
 impl Flow {
-    /// Of a tensor of these dimensions, counted from the layer `origin`, or from the model's input.
+    /// Of a tensor of these dimensions that layer `origin` makes, or the model's input if it is None.
     pub fn shaped(dims: &[usize], origin: Option<usize>) -> Flow {
         match *dims {
             [features] => Flow::Vector(features),
@@ -31,7 +31,7 @@ impl Flow {
         }
     }
 
-    /// The last dimension.
+    /// The last dimension, where known.
     pub fn channels(self) -> Option<usize> {
         match self {
             Flow::Unknown => None,
@@ -39,13 +39,14 @@ impl Flow {
         }
     }
 
-    /// An image with `channels`, of whose rows and columns every `stride`th is left.
+    /// An image with `channels` channels, of whose rows and columns every `by`-th is left.
     pub fn turned(self, channels: usize, by: Pair) -> Option<Flow> {
         let Flow::Image { stride: [h, w], origin, .. } = self else { return None };
         Some(Flow::Image { channels, stride: [h.checked_mul(by.h)?, w.checked_mul(by.w)?], origin })
     }
 
-    /// An image with `by` times the rows and columns: counted from the layer `index` where it has more than its origin.
+    /// An image with `by` times the rows and columns. If it then has
+    /// more of them than its origin, layer `index` becomes the origin.
     pub fn enlarged(self, channels: usize, by: Pair, index: usize) -> Option<Flow> {
         let Flow::Image { stride: [h, w], origin, .. } = self else { return None };
         let whole = h.is_multiple_of(by.h) && w.is_multiple_of(by.w);
@@ -53,7 +54,7 @@ impl Flow {
         Some(Flow::Image { channels, stride, origin })
     }
 
-    /// The same with other channels.
+    /// The same with another number of channels.
     pub fn with_channels(self, channels: usize) -> Option<Flow> {
         match self {
             Flow::Unknown => None,
@@ -62,7 +63,8 @@ impl Flow {
         }
     }
 
-    /// With another added: of an image and a vector an image, of 1 channel and several as many.
+    /// What comes out where `other` is added with broadcasting. Image
+    /// and vector give an image; 1 channel and several give several.
     pub fn spread(self, other: Flow) -> Option<Flow> {
         let (a, b) = (self.channels()?, other.channels()?);
         let channels = if a == 1 { b } else { a };
@@ -76,7 +78,8 @@ impl Flow {
         most.with_channels(channels).filter(|_| fits && (b == channels || b == 1))
     }
 
-    /// Channels of `end`, and the rows and columns of `self` that one of `end` stands for: what a projection needs. None for a vector, which has no rows.
+    /// What a projection from `self` to `end` needs: the channels of `end`,
+    /// and the strides from `self` to `end`. A vector has no strides.
     pub fn project(self, end: Flow) -> Option<(usize, Option<[usize; 2]>)> {
         match (self, end) {
             (Flow::Vector(_), Flow::Vector(to)) => Some((to, None)),

@@ -1,11 +1,12 @@
-//! Operations: one file a family, with its JSON keys, shape, gradient, kernels and f64 reference. The lists in `ops!`, one a room, are the only ones.
+//! Operations. A file holds one family: its JSON keys, shapes, gradients, kernels and f64 references. The lists in
+//! `ops!`, one for each room, are the only lists of ops.
 //!
 //! - [`layer`]: what a spec writes in `layers`, and what belongs to it
 //! - [`loss`]: what a spec writes in `loss`
 //! - [`optimizer`]: what a spec writes in `train.optimizer`, accumulation and clipping of gradients
 //! - [`plumbing`]: ops that no spec names: batches, the bias, the mean of a loss, what training records
 //! - [`matmul`]: the three matrix products of a convolution or a dense layer, and the rule that picks their kernels
-//! - [`registry`]: the traits of words and the registry; [`window`], [`tile`]: what several families share
+//! - [`mod@registry`]: the traits of words, and the registry; [`window`], [`tile`]: what several families share
 
 pub mod flow;
 pub mod matmul;
@@ -19,7 +20,7 @@ pub use registry::{Arity, CloneLayer, Entry, Layer, LayerCx, Loss, Optimizer, Re
 
 use std::sync::{Mutex, OnceLock};
 
-/// The list of a room: declares its files, one an op family, and registers what they hold.
+/// The list of one room: declares its files, and registers what they hold. A file holds one family of ops.
 macro_rules! ops {
     ($($module:ident),* $(,)?) => {
         $(pub mod $module;)*
@@ -38,18 +39,18 @@ pub mod plumbing;
 static EXTENSIONS: Mutex<Vec<fn(&mut Registry)>> = Mutex::new(Vec::new());
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
-/// Adds words, ops and shaders of another crate to the registry, behind the project's own. Call it before anything reads a spec, as
-/// `examples/learned_swish` does.
+/// Adds words, ops and shaders of another crate to the registry, after Pumice's
+/// own. Call it before anything reads a spec, as `examples/learned_swish` does.
 ///
 /// # Panics
-/// Where the registry has been read already: then some specs would know the words and others not.
+/// If the registry has been read already: some specs would then know the words, and others not.
 pub fn extend(register: fn(&mut Registry)) {
     let mut extensions = EXTENSIONS.lock().expect("no registration panics");
     assert!(REGISTRY.get().is_none(), "call pumice::ops::extend before anything reads a spec");
     extensions.push(register);
 }
 
-/// The registry, made once.
+/// The registry. It is made once.
 pub fn registry() -> &'static Registry {
     REGISTRY.get_or_init(|| {
         let mut registry = Registry::default();

@@ -1,4 +1,5 @@
-//! Random numbers from counters, as `shaders/lib/random.wgsl` draws them: no state, so that nothing of them needs saving.
+//! Random numbers from a counter, as `shaders/lib/random.wgsl`
+//! draws them. They have no state, so there is none to save.
 
 use crate::graph::Step;
 
@@ -17,7 +18,7 @@ fn pcg4d(key: [u32; 4]) -> [u32; 4] {
     v
 }
 
-/// The random word of element `i` of the batch, for the node of this salt in this step.
+/// The random word of element `i` of the batch, for the node with this salt in this step.
 pub fn word(step: &Step, salt: u32, i: usize) -> u32 {
     let key = step.seed.wrapping_add(step.offset.wrapping_mul(747_796_405));
     pcg4d([(i / 4) as u32, salt, step.step, key])[i % 4]

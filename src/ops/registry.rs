@@ -16,31 +16,32 @@ pub enum Arity {
     Many,
 }
 
-/// What building a layer sees.
+/// What a layer sees while it is built.
 pub struct LayerCx<'a> {
     /// The graph under construction.
     pub b: &'a mut Builder,
     /// The layer's name, the prefix of its parameters' names.
     pub name: String,
-    /// Training mode: batch statistics, random masks. Otherwise the inference form.
+    /// Training mode: batch statistics, random masks. Otherwise the layer takes its form for inference.
     pub training: bool,
-    /// Random ops are random; otherwise they take their inference form.
+    /// Whether random ops are random. Otherwise they take their form for inference.
     pub random: bool,
     /// Whether the layer's parameters are trained.
     pub trainable: bool,
     /// The layer's `init` key.
     pub init: Option<Init>,
-    /// The class count, where known.
+    /// The number of classes, where known.
     pub classes: Option<usize>,
 }
 
 impl LayerCx<'_> {
-    /// The parameter `NAME.suffix`, starting from `fill`.
+    /// The parameter `NAME.suffix`, with the first value `fill`.
     pub fn parameter(&mut self, suffix: &str, dims: &[usize], fill: Fill) -> Value {
         self.b.parameter(&format!("{}.{suffix}", self.name), dims, fill, self.trainable)
     }
 
-    /// The weight and bias of a dense or convolution layer: the `init` key's distribution (the bias then starts at 0), else PyTorch's default.
+    /// The weight and bias of a dense or convolution layer. With an `init` key they
+    /// have its distribution, and the bias starts at 0; else PyTorch's default.
     pub fn weight_and_bias(
         &mut self,
         dims: &[usize],
@@ -55,13 +56,13 @@ impl LayerCx<'_> {
         (w, bias.then(|| self.parameter("bias", &dims[..1], offset)))
     }
 
-    /// The state `NAME.suffix` of the model.
+    /// The state `NAME.suffix` of the model: a tensor that is kept but not trained.
     pub fn state(&mut self, suffix: &str, dims: &[usize], fill: f32) -> Value {
         self.b.state(&format!("{}.{suffix}", self.name), crate::tensor::TensorType::f32(dims), fill, true)
     }
 }
 
-/// A word of the spec with its keys: what every struct of [`spec_struct!`](crate::spec_struct) is.
+/// A word of the spec with its keys. Every struct that [`spec_struct!`](crate::spec_struct) declares is one.
 pub trait Word: Debug + Send + Sync {
     /// All keys with their values.
     fn keys_written(&self) -> Map<String, Json>;
@@ -73,7 +74,7 @@ impl<T: SpecStruct + Debug + Send + Sync> Word for T {
     }
 }
 
-/// A layer that can be copied: every one that is [`Clone`].
+/// A layer that can be copied. Every layer that is [`Clone`] is one.
 pub trait CloneLayer {
     /// A copy.
     fn clone_box(&self) -> Box<dyn Layer>;
@@ -87,9 +88,10 @@ impl<T: Layer + Clone + 'static> CloneLayer for T {
 
 /// A layer of the spec: a plain struct of its keys that knows how to build its nodes.
 pub trait Layer: Any + Word + CloneLayer {
-    /// Inserts the layer's nodes, without the common `activation`, and returns its output.
+    /// Inserts the layer's nodes and returns its output. The key
+    /// `activation`, which all layers have, is applied elsewhere.
     fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError>;
-    /// All keys with their values, those that follow from others too.
+    /// All keys with their values, also those that follow from other keys.
     fn write(&self) -> Map<String, Json> {
         self.keys_written()
     }
@@ -97,15 +99,15 @@ pub trait Layer: Any + Word + CloneLayer {
     fn arity(&self) -> Arity {
         Arity::One
     }
-    /// What is known of its output, it being layer number `index`, from what is known of its inputs. None: nothing, so that a `residual` around it
-    /// needs a `shortcut`.
+    /// What is known of the layer's output, from what is known of its inputs. The layer has number `index`. None means
+    /// nothing; then a `residual` around the layer needs a `shortcut`.
     fn flow(&self, from: &[Flow], index: usize) -> Option<Flow> {
         let _ = (from, index);
         None
     }
 }
 
-/// How a pass over the layers sees which one it is.
+/// Lets a pass over the layers find out which type of layer it sees.
 impl dyn Layer {
     /// This layer as a `T`, if it is one.
     pub fn downcast_ref<T: Layer>(&self) -> Option<&T> {
@@ -116,11 +118,12 @@ impl dyn Layer {
 
 /// A loss of the spec.
 pub trait Loss: Word {
-    /// Inserts the nodes that compute one loss a sample, `[N]`, from the output it judges and the target.
+    /// Inserts the nodes that compute one loss for each sample, `[N]`, from the output that is judged and the target.
     fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError>;
-    /// Whether the target is one class index a sample (i32 `[N]`) rather than values of the output's shape.
+    /// Whether the target is one class index for each sample (i32 `[N]`), and not values of the output's shape.
     fn target_is_class(&self) -> bool;
-    /// Whether the target may be a class index: always, or 0 and 1 for an output `[N, 1]`.
+    /// Whether the target may be a class index. It may if it always is
+    /// one, or if the output is `[N, 1]` and the classes are 0 and 1.
     fn target_may_be_class(&self) -> bool {
         self.target_is_class()
     }
@@ -132,10 +135,10 @@ pub trait Loss: Word {
 
 /// An optimizer of the spec.
 pub trait Optimizer: Word {
-    /// Moments it keeps a parameter, by name: each is an arena of the parameters' layout.
+    /// The names of the moments that it keeps for each parameter. Each moment is an arena with the parameters' layout.
     fn moments(&self) -> Vec<&'static str>;
-    /// The op that updates all windows, with gradients from `gradients` to which `l1` · sign(parameter) is added. None where the parameters are
-    /// solved for at once, not updated step by step.
+    /// The op that updates all windows. It takes gradients from `gradients` and adds `l1` · sign(parameter). None if
+    /// the parameters are solved for at once, and not updated step by step.
     fn update(&self, gradients: crate::graph::Arena, l1: f64) -> Option<std::sync::Arc<dyn Op>>;
     /// The learning rate before the schedule.
     fn lr(&self) -> f64;
@@ -144,8 +147,8 @@ pub trait Optimizer: Word {
         let _ = t;
         (1.0, 1.0)
     }
-    /// One number's update in f64: the new parameter from `p`, its gradient and its moments, which are updated too. `t` counts
-    /// updates from 1; `lr` is the scheduled rate.
+    /// The update of one number, in f64. `p` is the parameter, `g` its gradient; `moments` are updated too. `t` counts
+    /// updates from 1, `lr` is the scheduled rate. Returns the new parameter.
     fn reference(&self, p: f64, g: f64, moments: &mut [f64], t: u64, lr: f64) -> f64;
     /// All keys with their values.
     fn write(&self) -> Map<String, Json> {
@@ -161,7 +164,7 @@ pub struct Entry<T: ?Sized> {
     pub doc: &'static str,
     /// Its keys.
     pub keys: fn() -> Vec<KeyDef>,
-    /// Reads it from an object; the names in the list are keys that others read.
+    /// Reads the word from an object. The list has the names of keys that other code reads.
     pub read: fn(&Node, &[&str], &mut Diagnostics) -> Option<Box<T>>,
 }
 
@@ -174,13 +177,13 @@ pub struct Registry {
     pub losses: Vec<Entry<dyn Loss>>,
     /// Optimizers.
     pub optimizers: Vec<Entry<dyn Optimizer>>,
-    /// Names of all ops, gradients included; a test demands case rows for each of the project's own.
+    /// Names of all ops, including gradients. A test demands that the case table covers all of Pumice's own.
     pub ops: Vec<&'static str>,
-    /// WGSL files of other crates, by their stem: the project's own are in `shaders/`.
+    /// WGSL files of other crates, by their stem. Pumice's own are in `shaders/`.
     pub shaders: Vec<(&'static str, &'static str)>,
 }
 
-/// Adds a word. Two of one name would hide each other.
+/// Adds a word. Panics if the name is taken, because one word would hide the other.
 fn add<T: ?Sized>(words: &mut Vec<Entry<T>>, entry: Entry<T>) {
     assert!(words.iter().all(|word| word.name != entry.name), "`{}` is registered twice", entry.name);
     words.push(entry);
@@ -190,7 +193,7 @@ impl Registry {
     /// Adds a layer word.
     ///
     /// # Panics
-    /// Where the word is there already; so do the next two.
+    /// If the word exists already. The same holds for `loss` and `optimizer`.
     pub fn layer<T: SpecStruct + Layer>(&mut self, name: &'static str, doc: &'static str) {
         let read = |node: &Node, extra: &[&str], report: &mut Diagnostics| {
             T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Layer>)
@@ -219,7 +222,8 @@ impl Registry {
         self.ops.extend(names);
     }
 
-    /// Adds a WGSL file, under the stem by which [`crate::graph::Kernel::new`] asks for it. It may import what lies in `shaders/lib/`.
+    /// Adds a WGSL file under a stem, by which [`crate::graph::Kernel::new`]
+    /// finds it. It may import files of `shaders/lib/`.
     pub fn shader(&mut self, stem: &'static str, text: &'static str) {
         self.shaders.push((stem, text));
     }

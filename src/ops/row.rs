@@ -1,8 +1,9 @@
-//! References that work row by row, over the last dimension.
+//! References that work row by row, where a row runs along the last dimension.
 
 use std::ops::Range;
 
-/// `one` of every element of `indices` and what `of_row` says of its row of `c`, asked once a row.
+/// For each element of `indices`: `one` of the element and of what `of_row`
+/// returns for its row of `c` elements. `of_row` is called once a row.
 pub fn by_row<T: Copy>(
     c: usize,
     indices: &[usize],

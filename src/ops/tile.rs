@@ -2,11 +2,12 @@
 
 use crate::graph::{Caps, Family, Grid};
 
-/// Loop iterations that a kernel allows itself: Mesa before 25.0 ends all loops of an invocation silently after 65,535.
+/// Loop iterations that a kernel allows itself. On software adapters, Mesa
+/// before 25.0 ends all loops of an invocation silently after 65,535.
 const MAX_ITERATIONS: usize = 60_000;
 
-/// A tile of at most `most[0]` rows and `most[1]` columns for `rows` x `columns` outputs, each split evenly. Larger tiles reuse what
-/// they load more often; smaller ones leave enough invocations to keep the adapter busy.
+/// A tile for `rows` x `columns` outputs, with at most `most[0]` rows and `most[1]` columns. Tiles split both evenly.
+/// Larger tiles use what they load more often. Smaller ones leave enough invocations to keep the adapter busy.
 pub fn tile(rows: usize, columns: usize, most: [usize; 2], caps: &Caps) -> [usize; 2] {
     let wanted = if caps.family == Family::Software { 64 } else { 4096 };
     let [mut a, mut b] = most;
@@ -16,31 +17,33 @@ pub fn tile(rows: usize, columns: usize, most: [usize; 2], caps: &Caps) -> [usiz
     [even(rows, a), even(columns, b)]
 }
 
-/// How many numbers an invocation moves at once ([`crate::graph::Kernel::lanes`]): four where `count`, the elements of a sample or the channels of a
-/// position, is a multiple of four.
+/// How many elements an invocation moves at once ([`crate::graph::Kernel::lanes`]): 4 where `count` is a multiple of
+/// four, else 1. `count` is the elements of a sample, or the channels of a position.
 pub fn lanes_of(count: usize) -> usize {
     if count.is_multiple_of(4) { 4 } else { 1 }
 }
 
-/// The size of equal parts of at most `most` of `n`.
+/// The size of a part if `n` is split into equal parts of at most `most`.
 pub fn even(n: usize, most: usize) -> usize {
     n.div_ceil(n.div_ceil(most))
 }
 
-/// How many steps of an inner loop to unroll so that `outer` times a loop of `inner` steps stays within the limit of iterations.
+/// How many steps of an inner loop to unroll. With that, `outer`
+/// rounds of `inner` steps stay within the limit of iterations.
 pub fn chunk(outer: usize, inner: usize) -> usize {
     let budget = MAX_ITERATIONS.saturating_sub(3 * outer).max(1);
     (outer * inner).div_ceil(budget).max(1)
 }
 
-/// Into how many parts a reduction over `len` is split when `outputs` invocations compute one part.
+/// How many parts a reduction of `len` terms is split into, if one part keeps `outputs` invocations busy.
 pub fn parts(len: usize, outputs: usize, caps: &Caps) -> usize {
     let wanted: usize = if caps.family == Family::Software { 512 } else { 8192 };
     let busy = wanted.div_ceil(outputs).min(len.div_ceil(32));
     busy.max(len.div_ceil(MAX_ITERATIONS / 2))
 }
 
-/// The grid with workgroups small enough that a batch of `n` makes several of them for each core of a software adapter.
+/// The grid with a workgroup size such that, on a software
+/// adapter, a batch of `n` makes several workgroups for each core.
 pub fn grouped(grid: Grid, n: usize, caps: &Caps) -> Grid {
     let items = grid.per_sample * n as u64 + grid.fixed;
     grid.group(if caps.family == Family::Software && items < 4096 { 8 } else { 64 })

@@ -5,15 +5,16 @@ use crate::spec::{Content, Diagnostics, Field, Node, Pair};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
 
-/// Largest extent of a window and largest padding, so that positions fit the shaders' 32-bit integers.
+/// Largest extent of a window, and largest padding. Positions then fit the shaders' 32-bit integers.
 const MAX_CELLS: usize = 1 << 24;
 
 /// The `padding` key: "same", "valid", a number or `[h, w]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
-    /// As many windows as input / stride, rounded up; an odd cell goes after (TensorFlow's SAME).
+    /// As many windows as input / stride, rounded up. If the padding is
+    /// odd, the extra cell comes after the input (TensorFlow's SAME).
     Same,
-    /// None.
+    /// No padding.
     Valid,
     /// This many rows above and below, and columns left and right.
     Cells {
@@ -73,7 +74,7 @@ impl Field for Padding {
     }
 }
 
-/// Rows and columns of cells, which may be 0: a number or `[h, w]`.
+/// A number of rows and columns, which may be 0. In JSON: a number or `[h, w]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Cells {
     /// Rows.
@@ -110,7 +111,7 @@ impl Field for Cells {
 pub struct Axis {
     /// Cells of the input.
     pub input: usize,
-    /// Windows.
+    /// Number of windows.
     pub output: usize,
     /// Taps of a window.
     pub kernel: usize,
@@ -120,7 +121,7 @@ pub struct Axis {
     pub dilation: usize,
     /// Padding cells before the input.
     pub before: usize,
-    /// Padding cells after it.
+    /// Padding cells after the input.
     pub after: usize,
 }
 
@@ -128,8 +129,9 @@ impl Axis {
     /// One window over one cell.
     pub const POINT: Axis = Axis { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, before: 0, after: 0 };
 
-    /// Windows of `input`; `padding` None means "same". `ceil` rounds the count of windows up, as PyTorch's `ceil_mode`: the last one must
-    /// still start in the input or the padding before it. None when the window does not fit.
+    /// The windows over `input` cells. `padding` None means "same". `ceil` rounds the
+    /// number of windows up, as PyTorch's `ceil_mode` does; the last window must still
+    /// start in the input or in the padding before it. None if the window does not fit.
     pub fn new(
         input: usize,
         [kernel, stride, dilation]: [usize; 3],
@@ -143,7 +145,7 @@ impl Axis {
             let total = ((output - 1) * stride + extent).saturating_sub(input);
             return Some(Axis { output, before: total / 2, after: total - total / 2, ..axis });
         };
-        // A first window that does not fit is one that does not fit whole, too.
+        // With `ceil`, too, the first window must fit as a whole.
         let room = (input + 2 * pad + if ceil { stride - 1 } else { 0 }).checked_sub(extent)?;
         let mut output = room / stride + 1;
         if ceil && (output - 1) * stride >= input + pad {
@@ -152,7 +154,7 @@ impl Axis {
         Some(Axis { output, before: pad, after: pad, ..axis })
     }
 
-    /// Taps from one that meets an input cell to the next: the least count that moves the window by whole strides.
+    /// Taps that meet the same input cell are this many taps apart: the least number that moves by whole strides.
     pub fn tap_step(&self) -> usize {
         self.stride / gcd(self.stride, self.dilation)
     }
@@ -184,10 +186,10 @@ pub struct Window {
 }
 
 impl Window {
-    /// One window over one cell.
+    /// One window that is one cell.
     pub const POINT: Window = Window { h: Axis::POINT, w: Axis::POINT };
 
-    /// The windows of `size` over `x`, `[N, H, W, C]`. `op` is for the message.
+    /// The windows of `size` over `x`, `[N, H, W, C]`. `op` is the name for error messages.
     ///
     /// # Errors
     /// `x` is no picture, or the window is larger than the padded picture.
@@ -229,7 +231,7 @@ impl Window {
     }
 }
 
-/// `7 x 5`
+/// As in `7 x 5`.
 pub fn times(pair: Pair) -> String {
     format!("{} x {}", pair.h, pair.w)
 }
@@ -248,7 +250,7 @@ pub fn picture(op: &str, x: &TensorType) -> Result<[usize; 3], ShapeError> {
     }
 }
 
-/// Digits of a flat index of `[N, h, w, C]`.
+/// The position n, h, w, c of flat index `i` in `[N, h, w, c]`.
 pub fn position(i: usize, [h, w, c]: [usize; 3]) -> [usize; 4] {
     [i / (h * w * c), i / (w * c) % h, i / c % w, i % c]
 }

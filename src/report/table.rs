@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// On which side the cells of a column line up.
+/// The side on which the cells of a column are aligned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Align {
     /// Words.
@@ -11,7 +11,7 @@ pub enum Align {
     Right,
 }
 
-/// Rows of cells under a header. `Display` prints aligned columns, two spaces apart, each line with its newline.
+/// Rows of cells under a header. `Display` prints aligned columns, two spaces apart. Each line ends with a newline.
 #[derive(Clone, Debug)]
 pub struct Table {
     columns: Vec<(String, Align)>,
@@ -24,7 +24,7 @@ impl Table {
         Table { columns: columns.iter().map(|&(name, align)| (name.to_string(), align)).collect(), rows: Vec::new() }
     }
 
-    /// Adds a row. Panics when the number of cells is not that of the columns: a programmer's mistake.
+    /// Adds a row. Panics if it has not as many cells as there are columns, which is a programmer's mistake.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl ToString>) {
         let cells: Vec<String> = cells.into_iter().map(|cell| cell.to_string()).collect();
         assert_eq!(cells.len(), self.columns.len(), "cells of a row");
@@ -51,11 +51,11 @@ impl fmt::Display for Table {
     }
 }
 
-/// The most classes whose confusion matrix still fits a terminal.
+/// Most classes whose confusion matrix still fits a terminal.
 pub const MAX_CONFUSION: usize = 20;
 
-/// A confusion matrix, `counts[true][predicted]`: a row a true class, a column a predicted one, zeros as dots. `None` for
-/// more than [`MAX_CONFUSION`] classes.
+/// A confusion matrix, `counts[true][predicted]`: each row is a true class, each column a predicted one. Zeros are
+/// dots. `None` for more than [`MAX_CONFUSION`] classes.
 pub fn confusion(counts: &[Vec<u64>], classes: &[String]) -> Option<String> {
     assert_eq!(counts.len(), classes.len(), "a name a class");
     if counts.len() > MAX_CONFUSION {

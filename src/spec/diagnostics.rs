@@ -5,7 +5,7 @@ use super::source::Source;
 use crate::error::{Diagnostic, Error, Result};
 use std::path::PathBuf;
 
-/// More mistakes than this are not kept: nobody reads them, and a hostile file could hold millions.
+/// Further mistakes are not kept. Nobody reads them, and a hostile file could have millions.
 const MAX_DIAGNOSTICS: usize = 1000;
 
 /// The mistakes found so far.
@@ -26,7 +26,7 @@ impl Diagnostics {
         self.error_at(&at.place(), message, hint);
     }
 
-    /// A mistake at a place; a place without a line is a `--set` flag.
+    /// A mistake at a place. A place without a line is a `--set` flag.
     pub fn error_at(&mut self, at: &Place, message: impl Into<String>, hint: impl Into<String>) {
         if self.list.len() >= MAX_DIAGNOSTICS {
             return;
@@ -45,7 +45,7 @@ impl Diagnostics {
         self.error(at, format!("expected {what}, found {}", at.type_name()), hint);
     }
 
-    /// The position in `words` of a string; reports a wrong type or an unknown word.
+    /// The position of a string in `words`. Reports a wrong type or an unknown word.
     pub fn word(&mut self, at: &Node, words: &[&str]) -> Option<usize> {
         let Content::String(s) = &at.kind else {
             self.expected(at, &format!("one of {}", quoted(words, "\"")));
@@ -58,7 +58,7 @@ impl Diagnostics {
         found
     }
 
-    /// A key that must be there and is not.
+    /// A required key that is missing.
     pub fn missing(&mut self, object: &Node, key: &str) {
         self.error(object, format!("missing key `{key}`"), format!("add `\"{key}\": …`"));
     }
@@ -73,7 +73,7 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
-    /// `value`, or [`Error::Spec`] with all mistakes in file order, each once.
+    /// `value`, or [`Error::Spec`] with all mistakes in file order; each mistake is listed once.
     pub fn finish<T>(mut self, value: T) -> Result<T> {
         if self.list.is_empty() {
             return Ok(value);
@@ -84,9 +84,9 @@ impl Diagnostics {
     }
 }
 
-/// The candidate nearest to `word`, when one is near enough to be meant.
+/// The candidate nearest to `word`, if it is near enough.
 pub fn nearest<S: AsRef<str>>(word: &str, candidates: &[S]) -> Option<String> {
-    // A distance costs the product of the lengths: long words, which only a hostile file has, are left alone.
+    // A comparison costs the product of the lengths. So long words are left out; only a hostile file has such.
     let short = |s: &&str| s.len() <= 64;
     let lower = Some(word).filter(short)?.to_lowercase();
     let distance = |c: &str| strsim::osa_distance(&lower, &c.to_lowercase());

@@ -6,13 +6,13 @@ use serde_json::{Value as Json, json};
 
 /// A type that is read from and written to the spec.
 pub trait Field: Sized {
-    /// Reads a value; `None` after reporting what is wrong with it.
+    /// Reads a value. `None` after reporting what is wrong with it.
     fn read(node: &Node, report: &mut Diagnostics) -> Option<Self>;
-    /// The JSON that reads back as `self`; null means that the key is left out.
+    /// The JSON that `read` would turn into `self`. Null means that the key is left out.
     fn write(&self) -> Json;
     /// JSON Schema of the values that `read` accepts.
     fn schema() -> Json;
-    /// The value when the key is absent and has no default; `None` makes the key a required one.
+    /// The value if the key is absent and has no default. `None` makes the key a required one.
     fn absent() -> Option<Self> {
         None
     }

@@ -14,9 +14,9 @@ pub struct KeyDef {
     pub doc: String,
     /// JSON Schema of its values.
     pub schema: Json,
-    /// The value when the key is absent, if it has one.
+    /// The value if the key is absent; None if it has no default.
     pub default: Option<Json>,
-    /// Whether it must be there.
+    /// Whether the key is required.
     pub required: bool,
 }
 
@@ -24,9 +24,9 @@ pub struct KeyDef {
 pub trait SpecStruct: Sized {
     /// Its keys in the order of writing.
     fn keys() -> Vec<KeyDef>;
-    /// Reads it from an object; reports keys that are neither its own nor in `extra`, missing keys and wrong values.
+    /// Reads it from an object. Reports keys that are neither its own nor in `extra`, missing keys and wrong values.
     fn read(object: &Node, extra: &[&str], report: &mut Diagnostics) -> Option<Self>;
-    /// All keys with their values; a key whose value is null is left out.
+    /// All keys with their values. A key whose value is null is left out.
     fn write(&self) -> Map<String, Json>;
 }
 
@@ -42,17 +42,17 @@ pub fn read_key<T: Field>(object: &Node, key: &str, default: Option<T>, report: 
     value
 }
 
-/// An object of these keys, without those whose value is null.
+/// An object with these keys, without those whose value is null.
 pub fn write_keys(members: Vec<(&str, Json)>) -> Map<String, Json> {
     members.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.to_string(), value)).collect()
 }
 
-/// Doc comment lines as one text.
+/// The lines of a doc comment as one text.
 pub fn doc(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<&str>>().join(" ").trim().to_string()
 }
 
-/// JSON Schema of an object of these keys and no others.
+/// JSON Schema of an object with these keys and no others.
 pub fn object_schema(keys: &[KeyDef]) -> Json {
     let property = |key: &KeyDef| {
         let mut schema = key.schema.as_object().cloned().unwrap_or_else(|| {

@@ -1,5 +1,5 @@
-//! The two macros that declare the spec's types: one declaration gives the struct, its reader with diagnostics, its
-//! writer and its schema, so that they cannot drift apart.
+//! The two macros that declare the types of the spec. One declaration gives the struct, its reader with diagnostics,
+//! its writer and its schema, so these cannot differ.
 
 /// Declares a struct whose fields are JSON keys. Doc comments become the schema's descriptions. A field with `= value`
 /// has that default, an `Option` may be absent, any other key is required.

@@ -1,5 +1,5 @@
-//! JSON with comments → a tree that knows where each value stands → typed structs; every mistake becomes a
-//! diagnostic with line, column, JSON path and a hint. No op is known here by name.
+//! JSON with comments → a tree that knows where each value stands → typed structs. Every mistake becomes a diagnostic
+//! with line, column, JSON path and a hint. No op is known here by name.
 
 mod diagnostics;
 mod field;

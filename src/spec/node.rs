@@ -54,7 +54,7 @@ pub struct Node {
     pub path: String,
 }
 
-/// Paths are cut here: a message stays readable, and a hostile file cannot make them fill the memory.
+/// Paths are cut at this length. So messages stay readable, and a hostile file cannot fill the memory with them.
 const MAX_PATH: usize = 200;
 
 /// The path of `parent`'s value under `key`.
@@ -85,7 +85,7 @@ fn cut(mut path: String, segment: &str) -> String {
 }
 
 impl Node {
-    /// The value under `key`, when this is an object that has it.
+    /// The value under `key`, if this is an object that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
             Content::Object(members) => members.iter().find(|(k, _)| k.name == key).map(|(_, v)| v),
@@ -133,7 +133,7 @@ impl Node {
         }
     }
 
-    /// A tree of plain JSON, all of it at one line and column, with `path` as its root's path.
+    /// A tree of plain JSON. All of it has the line and column of `place`, and `place.path` is the path of its root.
     /// Numbers must be finite, as those of `serde_json` are.
     pub fn from_json(value: &Json, place: &Place) -> Node {
         let child = |v: &Json, path: String| Node::from_json(v, &Place { path, ..place.clone() });

@@ -5,21 +5,21 @@ use super::field::Field;
 use super::node::{Content, Node};
 use serde_json::{Value as Json, json};
 
-/// Largest [`Count`] and largest entry of a [`Pair`]: far above any real size, and small enough that a product of
-/// three fits 72 bits, so that shapes are checked with ordinary checked arithmetic.
+/// Largest [`Count`], and largest entry of a [`Pair`]. It is far above any real size, and small enough that a product
+/// of three fits 72 bits, so that shapes can be checked with ordinary checked arithmetic.
 const MAX_COUNT: u64 = 1 << 24;
-/// Largest `usize` of a spec.
+/// Largest `usize` that a spec may hold.
 const MAX_USIZE: u64 = (1 << 31) - 1;
-/// Largest `u64` of a spec: whole numbers up to here survive JSON's 64-bit floats.
+/// Largest `u64` that a spec may hold: JSON's 64-bit floats hold whole numbers exactly up to here.
 const MAX_U64: u64 = (1 << 53) - 1;
 
-/// A JSON number that prints without `.0` when it is whole.
+/// A JSON number. A whole number prints without `.0`.
 pub fn number(x: f64) -> Json {
     let whole = x == x.trunc() && x.abs() <= MAX_U64 as f64;
     if whole { json!(x as i64) } else { json!(x) }
 }
 
-/// A number as a message shows it, without hundreds of digits.
+/// A number as messages show it, without hundreds of digits.
 fn shown(x: f64) -> String {
     if x != 0.0 && !(1e-6..1e16).contains(&x.abs()) { format!("{x:e}") } else { format!("{x}") }
 }
@@ -46,7 +46,7 @@ fn whole(node: &Node, report: &mut Diagnostics, low: u64, high: u64) -> Option<u
     Some(x as u64)
 }
 
-/// Reads a number that is finite as a 32-bit float and that `fits`; `what` names the range.
+/// Reads a number that is finite as a 32-bit float and for which `fits` holds. `what` names the range in messages.
 fn real(node: &Node, report: &mut Diagnostics, what: &str, fits: fn(f64) -> bool) -> Option<f64> {
     let Content::Number(x) = node.kind else {
         report.expected(node, what);

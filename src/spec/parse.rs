@@ -10,20 +10,21 @@ use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use std::collections::HashMap;
 
-/// Objects and lists inside one another, at most.
+/// How deep objects and lists may be nested.
 pub const MAX_DEPTH: usize = 64;
 
-/// Values in a file, at most: a spec of 10,000 layers has a third of this.
+/// Most values in a file. A spec of 10,000 layers has a third of this.
 const MAX_VALUES: usize = 1_000_000;
 
-/// The tree of a text: JSON, comments and trailing commas allowed. Errors carry line and column.
+/// The tree of a text: JSON, with comments and trailing commas allowed. Errors carry line and column.
 pub fn parse(source: &Source) -> Result<Node> {
     let mut report = Diagnostics::new(source);
     let node = parse_with(source, &mut report);
     Ok(report.finish(node)?.expect("a tree, since there was no mistake"))
 }
 
-/// As [`parse`], but mistakes go to `report`; `None` when the text is no JSON, or too deep or too long. Of a key that appears twice, the tree has the first.
+/// As [`parse`], but mistakes go to `report`. `None` if the text is no JSON, or
+/// too deep or too long. If a key appears twice, the tree has its first value.
 pub fn parse_with(source: &Source, report: &mut Diagnostics) -> Option<Node> {
     match parse_to_ast(&source.text, &CollectOptions::default(), &strict()) {
         Ok(parsed) => match parsed.value {
@@ -65,7 +66,7 @@ fn strict() -> ParseOptions {
     }
 }
 
-/// A syntax error in our words, and what to do.
+/// A syntax error in Pumice's own words, and what to do.
 fn explain(error: &ParseError) -> (String, String) {
     use ParseErrorKind as E;
     let hint = match error.kind() {
@@ -100,7 +101,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Line and column of a byte not before the last one asked for.
+    /// Line and column of a byte. The byte must not come before the one of the last call.
     fn position(&mut self, byte: usize) -> (usize, usize) {
         for c in self.text[self.byte..byte].chars() {
             if c == '\n' {
@@ -114,7 +115,7 @@ impl Reader<'_> {
         (self.line, self.column)
     }
 
-    /// `None` after reporting that a limit is passed.
+    /// `None` after reporting that a limit is exceeded.
     fn node(&mut self, value: &Value, path: String, depth: usize) -> Option<Node> {
         let (line, column) = self.position(value.start());
         let place = Place { line, column, path };
@@ -162,7 +163,7 @@ impl Reader<'_> {
     }
 }
 
-/// A number's value. One beyond the range of 64-bit floats becomes the largest there is, which no key accepts.
+/// A number's value. A number beyond the range of 64-bit floats becomes the largest one, which no key accepts.
 fn finite(text: &str) -> f64 {
     text.parse::<f64>().unwrap_or(f64::MAX).clamp(f64::MIN, f64::MAX)
 }

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// The largest spec file that is read, in bytes.
+/// Largest spec file that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// A spec's text and the name of its file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {
-    /// The file as the user named it; empty when the text came from elsewhere.
+    /// The file as the user named it; empty if the text came from elsewhere.
     pub file: PathBuf,
     /// The whole text.
     pub text: String,
@@ -29,7 +29,7 @@ impl Source {
         }
         let text = String::from_utf8(bytes)
             .map_err(|_| Error::file(path, "not UTF-8 text", "a spec is a JSON file: check the file name"))?;
-        // Some Windows editors begin a file with a byte order mark, which is no part of the text.
+        // Some Windows editors begin a file with a byte order mark. It does not belong to the text.
         let text = text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text);
         Ok(Source { file: path.to_path_buf(), text })
     }

@@ -1,5 +1,5 @@
-//! Classification: the confusion matrix and what is computed from it, decoding of scores.
-//! Source of the averages: scikit-learn's `precision_recall_fscore_support(average="macro", zero_division=0)`.
+//! Classification: the confusion matrix and what is computed from it, and the decoding of scores. The averages are
+//! those of scikit-learn's `precision_recall_fscore_support(average="macro", zero_division=0)`.
 
 use serde_json::{Value, json};
 
@@ -15,13 +15,13 @@ impl Confusion {
         Confusion { counts: vec![vec![0; classes]; classes] }
     }
 
-    /// Counts one sample. Panics for a class out of range: readers have checked the labels.
+    /// Counts one sample. Panics if a class is out of range; readers have checked the labels.
     pub fn add(&mut self, truth: usize, predicted: usize) {
         self.counts[truth][predicted] += 1;
     }
 
-    /// Counts a batch: `labels` `[n]`, `scores` `[n, classes]` (logits or probabilities), the largest score wins; for two classes also
-    /// `[n, 1]`, see [`decide`].
+    /// Counts a batch: `labels` `[n]`, `scores` `[n, classes]` (logits or probabilities), of which the largest wins.
+    /// For two classes scores may be `[n, 1]`, see [`decide`].
     pub fn add_scores(&mut self, labels: &[i32], scores: &[f32]) {
         let classes = self.classes();
         let units = if classes == 2 && scores.len() == labels.len() { 1 } else { classes };
@@ -46,7 +46,7 @@ impl Confusion {
         self.counts.iter().flatten().sum()
     }
 
-    /// The share of samples whose class was predicted; 0 without samples.
+    /// The share of samples that were predicted right; 0 without samples.
     pub fn accuracy(&self) -> f64 {
         let right: u64 = (0..self.classes()).map(|c| self.counts[c][c]).sum();
         ratio(right, self.samples())
@@ -67,7 +67,8 @@ impl Confusion {
         self.macro_average(|right, actual, predicted| ratio(2 * right, actual + predicted))
     }
 
-    /// The mean of `score(right, actual, predicted)` over the classes that occur in truth or prediction; 0 without any.
+    /// The mean of `score(right, actual, predicted)` over the
+    /// classes that occur as truth or as prediction; 0 if none does.
     fn macro_average(&self, score: impl Fn(u64, u64, u64) -> f64) -> f64 {
         let classes = 0..self.classes();
         let margins = classes.map(|c| {
@@ -99,12 +100,12 @@ pub struct ClassifyEvaluation {
     pub recall: f64,
     /// Macro-averaged F1.
     pub f1: f64,
-    /// The counts behind them.
+    /// The counts that these numbers come from.
     pub confusion: Confusion,
 }
 
 impl ClassifyEvaluation {
-    /// Everything that follows from the confusion matrix, beside the mean `loss`.
+    /// Everything that follows from the confusion matrix, and the mean `loss`.
     pub fn new(loss: f64, confusion: Confusion) -> ClassifyEvaluation {
         ClassifyEvaluation {
             samples: confusion.samples(),
@@ -126,28 +127,30 @@ impl ClassifyEvaluation {
     }
 }
 
-/// The index of the largest score; of equal ones the first. NaN never wins over a number. 0 for an empty slice.
+/// The index of the largest score. Among equal scores the first. NaN never wins over a number. 0 for an empty slice.
 pub fn argmax(scores: &[f32]) -> usize {
     let beats = |score: f32, best: f32| score > best || (best.is_nan() && !score.is_nan());
     (0..scores.len()).fold(0, |best, i| if beats(scores[i], scores[best]) { i } else { best })
 }
 
-/// How many classes so many scores tell apart: a single one says whether it is class 1 or 0.
+/// How many classes so many scores tell apart. A single score tells two apart, 0 and 1.
 pub fn told_apart(scores: usize) -> usize {
     if scores == 1 { 2 } else { scores }
 }
 
-/// The class that scores speak for: that of the largest; of a single one, a logit, class 1 where it is above 0.
+/// The class that scores stand for: that of the largest score. A single
+/// score is a logit, which stands for class 1 where it is above 0.
 pub fn decide(scores: &[f32]) -> usize {
     if let [logit] = scores { usize::from(*logit > 0.0) } else { argmax(scores) }
 }
 
-/// The probabilities that logits stand for: their softmax; of a single one, σ, those of classes 0 and 1.
+/// The probabilities that logits stand for: their softmax. For
+/// a single logit: the probabilities of classes 0 and 1, by σ.
 pub fn probabilities(logits: &[f32]) -> Vec<f64> {
     if let [logit] = logits { softmax(&[0.0, *logit]) } else { softmax(logits) }
 }
 
-/// The `k` largest scores as (class, score), largest first; equal ones by class.
+/// The `k` largest scores as (class, score), largest first. Equal scores are in the order of their classes.
 pub fn top(scores: &[f64], k: usize) -> Vec<(usize, f64)> {
     let mut ranked: Vec<(usize, f64)> = scores.iter().copied().enumerate().collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -167,8 +170,8 @@ pub fn softmax(logits: &[f32]) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    /// Truth 0 0 0 1 1 2 2 2 2, predicted 0 0 1 1 1 2 0 3 2 among five classes: class 3 occurs only as a prediction,
-    /// class 4 not at all.
+    /// Truth 0 0 0 1 1 2 2 2 2, predicted 0 0 1 1 1 2 0 3 2, among five
+    /// classes. Class 3 occurs only as a prediction, class 4 not at all.
     fn example() -> Confusion {
         let mut confusion = Confusion::new(5);
         for (truth, predicted) in [(0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (2, 2), (2, 0), (2, 3), (2, 2)] {
@@ -180,7 +183,7 @@ mod tests {
     #[test]
     fn averages_are_those_of_scikit_learn() {
         let evaluation = ClassifyEvaluation::new(0.5, example());
-        // By hand. Precision 2/3, 2/3, 1, 0; recall 2/3, 1, 1/2, 0; F1 2/3, 4/5, 2/3, 0.
+        // Computed by hand: precision 2/3, 2/3, 1, 0; recall 2/3, 1, 1/2, 0; F1 2/3, 4/5, 2/3, 0.
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
         near(evaluation.accuracy, 6.0 / 9.0);
         near(evaluation.precision, (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 4.0);

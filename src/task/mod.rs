@@ -10,9 +10,9 @@ use serde_json::Value;
 /// How good a model is on some samples.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Evaluation {
-    /// Of classes.
+    /// A model that predicts classes.
     Classify(ClassifyEvaluation),
-    /// Of values.
+    /// A model that predicts values.
     Regress(RegressEvaluation),
 }
 
@@ -49,7 +49,7 @@ impl Evaluation {
         }
     }
 
-    /// The object that `eval --json` prints. What is not finite becomes null.
+    /// The object that `eval --json` prints. Numbers that are not finite become null.
     pub fn to_json(&self) -> Value {
         match self {
             Evaluation::Classify(evaluation) => evaluation.to_json(),

@@ -1,5 +1,5 @@
-//! Regression: errors of predicted values, accumulated in f64.
-//! Source of R²: scikit-learn's `r2_score` (uniform average over the outputs).
+//! Regression: errors of predicted values, summed in f64. R² is that
+//! of scikit-learn's `r2_score` (uniform average over the outputs).
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub struct RegressEvaluation {
     /// Mean loss.
     pub loss: f64,
-    /// Their errors.
+    /// The errors of the values.
     pub errors: Regression,
 }
 
@@ -20,7 +20,8 @@ pub struct Regression {
     columns: Vec<Column>,
 }
 
-/// One output: Σ (prediction − target)², and the mean of and Σ of squares around the targets' mean by Welford's method.
+/// One output: Σ (prediction − target)²; and by Welford's method the
+/// mean of the targets, and the sum of their squared distances from it.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
 struct Column {
     residual: f64,
@@ -29,7 +30,7 @@ struct Column {
 }
 
 impl Regression {
-    /// No samples yet; `outputs` values a sample.
+    /// No samples yet. Each sample has `outputs` values.
     pub fn new(outputs: usize) -> Regression {
         Regression { samples: 0, absolute: 0.0, columns: vec![Column::default(); outputs] }
     }
@@ -67,8 +68,8 @@ impl Regression {
         self.columns.iter().map(|c| c.residual).sum::<f64>() / self.values()
     }
 
-    /// Coefficient of determination, 1 − residual / spread, averaged over the outputs. An output whose targets are all
-    /// equal counts 1 when it is predicted without error, else 0. NaN with fewer than two samples.
+    /// The coefficient of determination, 1 − residual / spread, averaged over the outputs. An output whose targets are
+    /// all equal counts as 1 if it is predicted without error, else as 0. NaN with fewer than two samples.
     pub fn r2(&self) -> f64 {
         if self.samples < 2 {
             return f64::NAN;
@@ -81,12 +82,12 @@ impl Regression {
         self.columns.iter().map(score).sum::<f64>() / self.columns.len() as f64
     }
 
-    /// The object that `eval --json` prints, beside the mean `loss`. What is not finite becomes null.
+    /// The object that `eval --json` prints, with the mean `loss`. Numbers that are not finite become null.
     pub fn to_json(&self, loss: f64) -> Value {
         json!({ "samples": self.samples, "loss": loss, "mae": self.mae(), "mse": self.mse(), "r2": self.r2() })
     }
 
-    /// Number of values, at least 1 so that nothing is divided by zero.
+    /// Number of values, but at least 1, so that nothing is divided by zero.
     fn values(&self) -> f64 {
         (self.samples * self.columns.len() as u64).max(1) as f64
     }

@@ -1,11 +1,11 @@
-//! What a trainer tells whoever watches it, and what they may answer.
+//! What a trainer tells its watcher, and what the watcher may answer.
 
 use serde_json::{Value as Json, json};
 
 /// Something that happened in training.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Event {
-    /// The programs are bound; training begins or goes on.
+    /// The programs are bound; training begins or continues.
     Start {
         /// The adapter.
         adapter: String,
@@ -17,27 +17,27 @@ pub enum Event {
         bytes: u64,
         /// Bytes of the data set, its orders and the ring of losses.
         data_bytes: u64,
-        /// Step from which training goes on.
+        /// The step from which training continues.
         step: u64,
-        /// Steps that the whole run has.
+        /// Steps of the whole run.
         steps: u64,
-        /// Pipelines compiled, and seconds that took.
+        /// How many pipelines were compiled, and how many seconds that took.
         compiled: (usize, f64),
     },
-    /// An update was submitted. The loss is the newest that has been read back.
+    /// An update was submitted. The loss is the newest one that has been read back.
     Step {
         /// Updates so far.
         step: u64,
         /// The epoch, from 1.
         epoch: u64,
-        /// Mean loss over what has been read back of this epoch.
+        /// Mean loss of this epoch, over what has been read back.
         loss: Option<f64>,
-        /// Share of right answers likewise.
+        /// Share of right answers of this epoch, over what has been read back.
         accuracy: Option<f64>,
-        /// Samples of this epoch submitted so far.
+        /// Samples of this epoch that were submitted so far.
         seen: usize,
     },
-    /// An epoch ended: the line of `metrics.jsonl`.
+    /// An epoch ended. Holds the line of `metrics.jsonl`.
     Epoch(Json),
     /// A checkpoint was written.
     Checkpoint {
@@ -48,7 +48,8 @@ pub enum Event {
     End {
         /// Updates in all.
         step: u64,
-        /// `finished`, `stopped` (asked to), `steps` (the number asked for) or `early_stopping`.
+        /// `finished`, `stopped` (the watcher asked for it), `steps`
+        /// (the number of `--steps` was reached) or `early_stopping`.
         reason: &'static str,
     },
 }

@@ -15,7 +15,8 @@ use crate::task::{Evaluation, Tally};
 use crate::tensor::{DType, Data, HostTensor};
 use std::path::Path;
 
-/// Runs a bound evaluation program over positions of the data set: every sample once, the last batch short.
+/// Runs a bound evaluation program over positions of the data set.
+/// Every sample is evaluated once; the last batch may be short.
 ///
 /// # Errors
 /// What the adapter reports.
@@ -31,7 +32,7 @@ pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positio
         false => Tally::Regress(Regression::new(units)),
     };
     let mut total = 0.0;
-    // One batch is computed while the one before is read.
+    // One batch is computed while the results of the one before are read.
     let mut pending: Option<(usize, usize, Pending, Pending)> = None;
     let starts = (0..positions.len()).step_by(batch).map(Some).chain([None]);
     for start in starts {
@@ -72,7 +73,8 @@ pub struct Inference {
     input: InputSpec,
 }
 
-/// Samples as a model's input takes them: bytes of images as they are, or scaled to 0…1 and normalised; features, which are normalised already.
+/// Samples as a model's input takes them. Bytes of images stay bytes, or
+/// are scaled to 0…1 and normalised; features are normalised already.
 pub(in crate::train) fn input_data(input: &InputSpec, dtype: DType, images: &HostTensor) -> Data {
     let Data::U8(bytes) = &images.data else { return images.data.clone() };
     if dtype == DType::U8 {
@@ -91,10 +93,11 @@ pub(in crate::train) fn input_data(input: &InputSpec, dtype: DType, images: &Hos
 }
 
 impl Inference {
-    /// Binds a model that takes its input from the host, or from a problem's resident data, and loads its weights.
+    /// Binds a model that takes its input from the host, or from a
+    /// problem's data on the adapter, and loads its weights.
     ///
     /// # Errors
-    /// Weights of another model, or what the adapter reports.
+    /// Weights of another model; or what the adapter reports.
     pub fn new(
         mut session: Session,
         model: &Model,
@@ -119,7 +122,7 @@ impl Inference {
         Ok(Inference { session, bound, layout, input: model.input.clone() })
     }
 
-    /// Persistent tensors of the model.
+    /// The layout of the model's persistent tensors.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -132,7 +135,8 @@ impl Inference {
         evaluate(&mut self.session, &self.bound, problem, positions)
     }
 
-    /// The last layer's outputs for u8 images `[n, h, w, c]` or f32 features `[n, features]`, n at most the planned batch.
+    /// The last layer's outputs for u8 images `[n, h, w, c]` or f32
+    /// features `[n, features]`. n is at most the planned batch.
     ///
     /// # Errors
     /// What the adapter reports.
@@ -140,7 +144,7 @@ impl Inference {
         self.output(images, "output")
     }
 
-    /// Of a layer `knn`: which stored samples are nearest, u32 `[n, k]`, for images as [`Inference::predict`] takes them.
+    /// For a layer `knn`: the nearest stored samples, u32 `[n, k]`, for images as in [`Inference::predict`].
     ///
     /// # Errors
     /// What the adapter reports.
@@ -153,7 +157,7 @@ impl Inference {
         self.bound.program().batch
     }
 
-    /// The session, for another model.
+    /// Gives the session back, for another model.
     pub fn into_session(self) -> Session {
         self.session
     }

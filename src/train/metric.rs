@@ -15,7 +15,7 @@ pub(super) fn score(metric: Metric, evaluation: &Evaluation) -> f64 {
     }
 }
 
-/// Fails for an early stopping by a metric that the problem does not have.
+/// Fails if early stopping asks for a metric that the problem does not have.
 pub(super) fn check(train: &TrainSpec, classes: bool) -> Result<()> {
     let Some(metric) = train.early_stopping.as_ref().map(|s| s.metric) else { return Ok(()) };
     let fits = metric == Metric::ValLoss || (metric == Metric::ValAccuracy) == classes;

@@ -1,4 +1,4 @@
-//! Parameters and statistics between a session and files.
+//! Moving parameters and statistics between a session and files.
 
 use crate::compile::layout::{Entry, Layout};
 use crate::data::tensors::Tensors;
@@ -8,9 +8,9 @@ use crate::graph::Arena;
 use crate::tensor::{DType, Data};
 use std::path::Path;
 
-/// Writes the first values of all parameters and statistics; each depends on the seed and its name alone.
+/// Writes the first values of all parameters and statistics. Each depends only on the seed and its name.
 pub fn initialise(session: &Session, layout: &Layout, seed: u64) {
-    // Stored samples and their labels have other types, and come from files.
+    // Stored samples and their labels have other types. They come from files.
     for (name, entry) in saved(layout).filter(|(_, e)| e.ty.dtype == DType::F32) {
         session.write_tensor(name, None, &Data::F32(entry.fill.values(entry.ty.items(), seed, name)));
     }
@@ -29,7 +29,7 @@ pub fn read(session: &mut Session, layout: &Layout) -> Result<Tensors> {
     saved(layout).map(|(name, _)| Ok((name.clone(), session.read_tensor(name, None)?))).collect()
 }
 
-/// Reads one moment of the optimizer for every trainable parameter.
+/// Reads one of the optimizer's moments for every trainable parameter.
 ///
 /// # Errors
 /// What the adapter reports.
@@ -38,11 +38,11 @@ pub fn read_moment(session: &mut Session, layout: &Layout, arena: Arena) -> Resu
     trained.map(|(name, _)| Ok((name.clone(), session.read_tensor(name, Some(arena))?))).collect()
 }
 
-/// Checks that tensors of a file are the model's, and writes them. With `partial`, names that are missing or of another
-/// shape keep what they start from. Returns the names that were not taken and those the model does not have.
+/// Checks that tensors of a file are the model's, and writes them. With `partial`, tensors that are missing or have
+/// another shape keep their first values. Returns the names of those, and of tensors that the model does not have.
 ///
 /// # Errors
-/// Missing names, other shapes or types, each named; names that the model does not have.
+/// Missing names, and other shapes or types, each named; names that the model does not have.
 pub fn load(session: &Session, layout: &Layout, file: &Path, tensors: &Tensors, partial: bool) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for (name, entry) in saved(layout) {

@@ -1,4 +1,4 @@
-//! One pass over samples in some order: how its batches reach the adapter.
+//! One pass over samples in some order, and how its batches reach the adapter.
 
 use super::Problem;
 use crate::data::store::Store;
@@ -9,26 +9,27 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// Batches that wait for their step at most: one is decoded while they do.
+/// Most batches that wait for their step. While they wait, one more is decoded.
 const WAITING: usize = 2;
 
-/// A pass. Where the whole data set lies on the adapter, a batch is a range of the order there. Else only one batch does: its samples are
-/// read by a thread of their own while the steps before compute, and written before their step, behind those steps, so that none waits.
+/// A pass. If the whole data set lies on the adapter, a batch is a range of the order there. Otherwise only one batch
+/// lies there: a thread of its own reads samples while earlier steps compute, and they are written just before their
+/// step, after those steps. So no step waits.
 pub struct Pass {
     positions: Arc<[u32]>,
     streamed: bool,
     ahead: Option<Ahead>,
 }
 
-/// Batches read ahead of their steps.
+/// Batches that are read before their steps need them.
 struct Ahead {
-    /// Where in the pass the next one starts.
+    /// Where in the pass the next batch starts.
     next: usize,
     batches: Receiver<Result<Data>>,
 }
 
 impl Ahead {
-    /// Reads batches of `n` from `start` on, until the end of the pass or of the receiver.
+    /// Reads batches of `n` from `start` on, until the pass ends or the receiver is gone.
     fn start(store: Arc<Store>, positions: Arc<[u32]>, start: usize, n: usize) -> Ahead {
         let (sender, batches) = sync_channel(WAITING);
         thread::spawn(move || {
@@ -45,7 +46,7 @@ impl Ahead {
 }
 
 impl Pass {
-    /// Begins a pass over `positions` of the problem, whose programs gather by the order `data/ORDER`.
+    /// Begins a pass over `positions` of the problem. Its programs gather by the order `data/ORDER`.
     pub fn begin(session: &Session, problem: &Problem, order: &str, positions: Vec<u32>) -> Pass {
         let streamed = !problem.resident(session);
         let name = format!("data/{order}");
@@ -56,13 +57,13 @@ impl Pass {
         Pass { positions: positions.into(), streamed, ahead: None }
     }
 
-    /// Positions of the samples `start..start + n` of the pass.
+    /// The positions of samples `start..start + n` of the pass.
     pub fn positions(&self, start: usize, n: usize) -> &[u32] {
         &self.positions[start..start + n]
     }
 
-    /// Sees to it that the step that is submitted next finds the samples `start..start + n` of the pass: batches follow each other, each of as
-    /// many samples but the last. Returns the step's offset in the order.
+    /// Makes sure that the step which is submitted next finds the samples `start..start + n` of the pass. Batches
+    /// follow each other; all but the last have the same number of samples. Returns the step's offset in the order.
     ///
     /// # Errors
     /// A picture that has changed since it was opened.

@@ -13,21 +13,22 @@ use crate::tensor::{DType, Data, HostTensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of samples that lie on the adapter at most; a larger data set is sent batch by batch, which costs little.
+/// Most bytes of samples that lie on the adapter. A larger data set is sent batch by batch, which costs little.
 const RESIDENT: u64 = 1 << 30;
 
-/// Pictures that are measured at once: what is decoded of a large set lies in memory.
+/// Pictures that are measured at once. Of a large set, so many are decoded in memory.
 const CHUNK: usize = 256;
 
-/// The data set of a model: all samples in one list, and who uses which.
+/// The data set of a model: all samples in one list, and which of them serve for what.
 pub struct Problem {
-    /// How many samples there are: the training set, then the test set.
+    /// Number of samples: those of the training set, then those of the test set.
     pub count: usize,
-    /// All of them: images u8 `[count, h, w, c]`, or features f32 `[count, features]`, normalised once mean and deviation are known.
+    /// All samples: images u8 `[count, h, w, c]`, or features f32
+    /// `[count, features]`, normalised once mean and deviation are known.
     pub samples: Arc<Store>,
-    /// Their classes; empty where targets are values.
+    /// The classes of the samples; empty where targets are values.
     pub labels: Vec<i32>,
-    /// Their values `[count, targets]`, flattened; empty where targets are classes.
+    /// The values of the samples, `[count, targets]`, flattened; empty where targets are classes.
     pub values: Vec<f32>,
     /// Class names.
     pub classes: Vec<String>,
@@ -35,32 +36,32 @@ pub struct Problem {
     pub features: Vec<String>,
     /// Positions that are trained on.
     pub train: Vec<u32>,
-    /// Positions held back of the training set.
+    /// Positions that are held back from the training set for validation.
     pub validation: Vec<u32>,
     /// Positions of the test set.
     pub test: Vec<u32>,
-    /// What is wrong with each file that was left out.
+    /// For each file that was left out: what is wrong with it.
     pub skipped: Vec<String>,
 }
 
 /// Which data is opened, and how.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Opening<'a> {
-    /// The folder of `--data`, instead of the spec's own.
+    /// The folder of `--data`, which replaces the spec's own.
     pub folder: Option<&'a Path>,
     /// What [`classes`] returned.
     pub classes: Option<usize>,
-    /// Only one split; by default the training set, and the test set where there is one.
+    /// Only this split. By default the training set, and the test set if there is one.
     pub only: Option<Split>,
-    /// Chooses what is held back for validation.
+    /// The seed that chooses what is held back for validation.
     pub seed: u64,
     /// Stop at a broken file instead of skipping it.
     pub strict: bool,
-    /// Who is told how far the opening of a folder of pictures has come.
+    /// Is told how far the opening of a folder of pictures has come.
     pub progress: Option<data::Progress>,
 }
 
-/// Where a model's data is: the folder of `--data`, else the spec's `path`, relative to the spec's own folder.
+/// Where a model's data is: the folder of `--data`; else the spec's `path`, relative to the folder of the spec.
 pub fn folder(data: &DataSpec, spec: &Path, given: Option<&Path>) -> Option<PathBuf> {
     let own = data.path.as_ref().map(|p| spec.parent().unwrap_or(Path::new("")).join(p));
     given.map(Path::to_path_buf).or(own)
@@ -77,7 +78,8 @@ fn format_of(data: &DataSpec) -> Format {
     }
 }
 
-/// The class count of a model, where a layer says `"classes"`: from `data.classes`, else counted in the training set.
+/// The number of classes of a model, if a layer says `"classes"`:
+/// from `data.classes`, else counted in the training set.
 ///
 /// # Errors
 /// A data section that is missing or cannot be read.
@@ -100,8 +102,8 @@ pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
     data::count_classes(format_of(data), folder.as_deref()).map(Some)
 }
 
-/// How many classes the scores tell apart: labels are below it. The smallest count where several losses judge; a single score of a loss
-/// that takes values or classes stands for two.
+/// How many classes the scores can tell apart; labels must be below that. If several losses judge, the smallest number.
+/// A single score of a loss that takes values or classes stands for two classes.
 fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host, classes };
     let graph = build::build(model, &options)?;
@@ -121,10 +123,10 @@ fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     Ok(least)
 }
 
-/// The share of a table's rows that is the test set, where the spec does not say.
+/// The share of a table's rows that is the test set, if the spec does not say.
 const TEST: f64 = 0.2;
 
-/// Which columns of a table are what; `None` for other kinds of data.
+/// What the columns of a table are for. `None` for other kinds of data.
 ///
 /// # Errors
 /// A table without a target.
@@ -158,8 +160,8 @@ impl Problem {
     /// Reads the data of a model.
     ///
     /// # Errors
-    /// Layers whose shapes do not fit, a missing section, a file that is missing or broken, images that do not fit the model's input,
-    /// labels that it has no output for.
+    /// Layers whose shapes do not fit; a section that is missing; a file that is missing or broken; images that do not
+    /// fit the model's input; labels for which the model has no output.
     pub fn open(model: &Model, opening: Opening) -> Result<Problem> {
         let hint = "add a section `data`, such as { \"kind\": \"bundled\" }";
         let spec = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
@@ -254,12 +256,13 @@ impl Problem {
         Ok((start..self.count as u32).collect())
     }
 
-    /// The samples, to change them: before a pass shares them.
+    /// The samples, to be changed. Only possible before a pass shares them.
     fn store(&mut self) -> &mut Store {
         Arc::get_mut(&mut self.samples).expect("samples do not change while they are read")
     }
 
-    /// What the programs hold of the data set: all of it where that fits one binding of the adapter and [`RESIDENT`], else a batch.
+    /// How many samples the programs hold: the whole data set if it
+    /// fits one binding of the adapter and [`RESIDENT`], else a batch.
     pub fn samples(&self, batch: usize, caps: &Caps) -> Samples {
         let most = caps.max_binding.min(caps.max_buffer).min(RESIDENT);
         let bytes = (self.samples.elements() * self.samples.dtype().size()) as u64;
@@ -278,7 +281,8 @@ impl Problem {
         self.samples.read(positions)
     }
 
-    /// The programs' tensors of some samples by name: what [`Problem::samples_of`] returned, and their labels or values.
+    /// The programs' tensors of some samples, by name: `samples`, which
+    /// [`Problem::samples_of`] returned, and their labels or values.
     pub fn tensors(&self, positions: &[u32], samples: Data) -> [(&'static str, Data); 2] {
         let targets = match self.values.is_empty() {
             true => ("data/labels", Data::I32(self.labels_of(positions))),
@@ -292,7 +296,7 @@ impl Problem {
         session.elements(self.tensor()) == self.samples.elements()
     }
 
-    /// Whether samples are decoded from their files whenever they are read.
+    /// Whether samples stay in their files and are decoded each time they are read.
     pub fn in_files(&self) -> bool {
         matches!(*self.samples, Store::Files { .. })
     }
@@ -312,8 +316,9 @@ impl Problem {
         picked(&self.values, self.count, positions)
     }
 
-    /// Replaces `"normalize": "auto"`, which is the default of a table, by the mean and standard deviation of the training samples: per channel on
-    /// 0…1 values, or per feature of a table as the file has them, whose features are then normalised.
+    /// Replaces `"normalize": "auto"`, the default of a table, by the mean and standard
+    /// deviation of the training samples. For images they are per channel, on values 0…1. For a
+    /// table they are per feature, on the numbers of the file; its features are then normalised.
     ///
     /// # Errors
     /// A picture that has changed since it was opened.
@@ -343,14 +348,14 @@ impl Problem {
             sum / total.max(1) as f64
         };
         let mean: Vec<f64> = counts.iter().map(|c| moment(c, &|x| x)).collect();
-        // A channel that never changes is only shifted.
+        // A channel that never changes is shifted but not scaled.
         let deviation = |(c, m): (&[u64; 256], &f64)| moment(c, &|x| (x - m) * (x - m)).sqrt();
         let std = counts.iter().zip(&mean).map(deviation).map(|s| if s > 1e-12 { s } else { 1.0 }).collect();
         model.input.normalize = Some(Normalize::Values { mean, std });
         Ok(())
     }
 
-    /// Normalises the features of a table by the spec's mean and standard deviation, where it has them.
+    /// Normalises the features of a table with the spec's mean and standard deviation, if it has them.
     fn normalise(&mut self, model: &Model) {
         if let (Store::Memory(table), Some(Normalize::Values { mean, std })) = (self.store(), &model.input.normalize)
             && let Data::F32(features) = &mut table.data
@@ -359,7 +364,7 @@ impl Problem {
         }
     }
 
-    /// Mean and standard deviation of each feature over the training samples, in f64 and two passes.
+    /// Mean and standard deviation of each feature over the training samples, in f64, in two passes.
     fn measure_features(&self, features: &[f32]) -> Normalize {
         let width = self.features.len();
         let rows = || self.train.iter().map(|&p| &features[p as usize * width..][..width]);
@@ -367,13 +372,13 @@ impl Problem {
         let mean_of = |f: &dyn Fn(f64) -> f64, c: usize| rows().map(|row| f(f64::from(row[c]))).sum::<f64>() / count;
         let mean: Vec<f64> = (0..width).map(|c| mean_of(&|x| x, c)).collect();
         let deviation = |c: usize| mean_of(&|x| (x - mean[c]).powi(2), c).sqrt();
-        // A column that never changes is only shifted.
+        // A column that never changes is shifted but not scaled.
         let least = |c: usize| 1e-12_f64.max(mean[c].abs() * 1e-12);
         let std = (0..width).map(|c| if deviation(c) > least(c) { deviation(c) } else { 1.0 }).collect();
         Normalize::Values { mean, std }
     }
 
-    /// Writes down in the spec what names the data has: of its classes where they are its own, and of its features.
+    /// Writes into the spec which names the data has: of its features, and of its classes if they come from the data.
     pub fn write_names(&self, model: &mut Model) {
         let own = self.classes.iter().enumerate().any(|(class, name)| *name != class.to_string());
         if let Some(data) = model.data.as_mut().filter(|data| own && data.class_names.is_none()) {
@@ -384,7 +389,7 @@ impl Problem {
         }
     }
 
-    /// Puts the samples and their targets on the adapter, where programs that gather them are bound and hold them all.
+    /// Writes the samples and their targets to the adapter, if the bound programs gather from the whole data set.
     ///
     /// # Errors
     /// A picture that has changed since it was opened.
@@ -405,7 +410,7 @@ impl Problem {
     }
 }
 
-/// Features f32 `[n, features]` of a table's file as a network takes them: normalised where the spec says how.
+/// Features f32 `[n, features]` of a table's file, as a network takes them: normalised if the spec says how.
 pub fn features(table: HostTensor, input: &InputSpec) -> HostTensor {
     match (&table.data, &input.normalize) {
         (Data::F32(features), Some(Normalize::Values { mean, std })) => {

@@ -1,5 +1,5 @@
-//! A run folder: everything that one training leaves behind and that `--resume`, `eval` and `predict` need. Each file
-//! is replaced as a whole, so a kill at any moment leaves a folder from which training goes on.
+//! A run folder: everything that one training leaves behind, and that `--resume`, `eval` and `predict` need. Each file
+//! is replaced as a whole. So after a kill at any moment, training can continue from the folder.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -22,7 +22,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Makes the folder, and those above it. A folder that holds anything already is a usage error: no run is ever
+    /// Makes the folder, and those above it. If the folder holds anything, that is a usage error: no run is ever
     /// overwritten. Write the spec next: it is what makes the folder a run.
     pub fn create(dir: &Path) -> Result<Run> {
         Run::check_new(dir)?;
@@ -33,7 +33,8 @@ impl Run {
         Ok(Run { dir: dir.to_path_buf() })
     }
 
-    /// Makes the first folder `STEM-1`, `STEM-2`, … that is not there yet, also when other programs do the same.
+    /// Makes the first folder of `STEM-1`, `STEM-2`, … that does not
+    /// exist yet, even if other programs do the same at the same time.
     pub fn create_numbered(stem: &Path) -> Result<Run> {
         let numbered = |n: u64| {
             let mut name = stem.file_name().unwrap_or_default().to_os_string();
@@ -49,7 +50,7 @@ impl Run {
         unreachable!("numbers do not end")
     }
 
-    /// Makes a folder and those above it; a usage error when someone else has just made it.
+    /// Makes a folder and those above it. It is a usage error if someone else has just made it.
     fn make(dir: &Path) -> Result<()> {
         let above = dir.parent().unwrap_or(Path::new(""));
         fs::create_dir_all(above).and_then(|()| fs::create_dir(dir)).map_err(|e| match e.kind() {
@@ -60,7 +61,7 @@ impl Run {
         })
     }
 
-    /// Fails where [`Run::create`] would refuse a folder, and changes nothing.
+    /// Fails where [`Run::create`] would refuse a folder, but changes nothing.
     pub fn check_new(dir: &Path) -> Result<()> {
         if dir.join(SPEC).is_file() {
             let what = format!("{} holds a run already", dir.display());
@@ -83,7 +84,7 @@ impl Run {
         Ok(())
     }
 
-    /// Opens an existing run, to read it or to go on with it.
+    /// Opens an existing run, to read it or to continue it.
     pub fn open(dir: &Path) -> Result<Run> {
         if !dir.is_dir() {
             let what = if dir.exists() { "not a folder" } else { "no such folder" };
@@ -104,7 +105,7 @@ impl Run {
         &self.dir
     }
 
-    /// The path of the spec, as errors name it.
+    /// The path of the spec, for error messages.
     pub fn spec_path(&self) -> PathBuf {
         self.dir.join(SPEC)
     }
@@ -126,14 +127,14 @@ impl Run {
         text.map_err(|_| Error::file(path, "not UTF-8 text", "restore the file that `pumice train` wrote"))
     }
 
-    /// Adds one object, an epoch, as a line.
+    /// Adds one object, which stands for an epoch, as a line.
     pub fn append_metrics(&self, epoch: &Value) -> Result<()> {
         let mut epochs = self.read_metrics()?;
         epochs.push(epoch.clone());
         self.write_metrics(&epochs)
     }
 
-    /// Drops the epochs that ended after `step`: those that a resumed run will train again.
+    /// Removes the epochs that ended after `step`: a resumed run will train them again.
     pub fn truncate_metrics(&self, step: u64) -> Result<()> {
         let mut epochs = self.read_metrics()?;
         let before = epochs.len();
@@ -162,12 +163,12 @@ impl Run {
         file::replace(&self.dir.join(METRICS), text.as_bytes())
     }
 
-    /// Writes the weights to evaluate and predict with.
+    /// Writes the weights that `eval` and `predict` use.
     pub fn write_weights(&self, weights: &Tensors) -> Result<()> {
         tensors::write_tensors(&self.weights_path(), weights)
     }
 
-    /// Reads the weights; an error that says so when training has not written any yet.
+    /// Reads the weights. If training has not written any yet, the error says so.
     pub fn read_weights(&self) -> Result<Tensors> {
         let path = self.weights_path();
         if !path.is_file() {

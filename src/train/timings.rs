@@ -5,9 +5,9 @@ use crate::gpu::{Bound, Clock, Session, Span};
 use crate::graph::{Segment, Step};
 use std::time::Instant;
 
-/// Updates that run before: the first ones wait for caches and the driver.
+/// So many updates run before the timed ones: the first ones wait for caches and the driver.
 const WARM_UP: u64 = 2;
-/// Updates that are timed.
+/// So many updates are timed.
 const UPDATES: u64 = 5;
 
 /// A kernel of the timed program.
@@ -41,7 +41,7 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// Timings of a program's next updates, but the first few.
+    /// Times a program's next updates, after a warm-up.
     pub fn new(session: &Session, bound: &Bound) -> Timings {
         let program = bound.program();
         let kernels = program.dispatches.iter().map(|d| {
@@ -51,7 +51,8 @@ impl Timings {
         Timings { clock: session.clock(), kernels: kernels.collect(), batches: Vec::new(), updates: 0, begin: None }
     }
 
-    /// Runs a batch of an update as [`Session::run`] does, and measures it when its turn has come.
+    /// Runs a batch of an update as [`Session::run`] does. Measures
+    /// it, unless the warm-up is not over or enough was measured.
     ///
     /// # Errors
     /// What the adapter reports.
@@ -69,17 +70,17 @@ impl Timings {
         Ok(())
     }
 
-    /// What the times were taken with.
+    /// The clock that the times were taken with.
     pub fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// The program's dispatches in order; [`Span::dispatch`] counts them.
+    /// The program's dispatches in order. [`Span::dispatch`] is an index into them.
     pub fn kernels(&self) -> &[TimedKernel] {
         &self.kernels
     }
 
-    /// Batches that were measured: none where the run ended before its third update.
+    /// The batches that were measured. None if the run ended before its third update.
     pub fn batches(&self) -> &[TimedBatch] {
         &self.batches
     }

@@ -19,7 +19,7 @@ use serde_json::json;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Batches between two reads of the ring: half of it is written while the other half is read.
+/// Batches between two reads of the ring. One half of the ring is written while the other half is read.
 const BLOCK: usize = RING / 2;
 
 /// A batch whose loss is in the ring and was not read yet.
@@ -38,9 +38,9 @@ pub struct Trainer {
     problem: Problem,
     train: TrainSpec,
     progress: Progress,
-    /// Parameters that no checkpoint holds yet and that the seed does not give.
+    /// Whether parameters were loaded from a file, and no checkpoint holds them yet.
     loaded: bool,
-    /// Batches ever submitted by this process: they choose the slots of the ring.
+    /// All batches that this process has submitted. Their number chooses the slot of the ring.
     submitted: usize,
     unread: VecDeque<Submitted>,
     reading: Option<(Pending, Vec<Submitted>)>,
@@ -51,8 +51,8 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Compiles and binds the programs, starts the parameters from the seed and puts the data set on the adapter. Writes nothing:
-    /// make the run folder afterwards.
+    /// Compiles and binds the programs, gives the parameters their first values from the seed, and puts the data set on
+    /// the adapter. Writes nothing: make the run folder afterwards.
     ///
     /// # Errors
     /// A spec without a loss, shapes that do not fit, too little memory, or what the adapter reports.
@@ -97,7 +97,7 @@ impl Trainer {
         })
     }
 
-    /// Starts from weights of a file instead. Returns what was not taken, with `partial`.
+    /// Starts from the weights of a file instead. With `partial`, returns what was not taken.
     ///
     /// # Errors
     /// Weights of another model.
@@ -107,7 +107,7 @@ impl Trainer {
         Ok(left)
     }
 
-    /// Goes on from the newest checkpoint of a run folder; from the beginning when it has none yet.
+    /// Continues from the newest checkpoint of a run folder; from the beginning if it has none yet.
     ///
     /// # Errors
     /// A checkpoint that is damaged or of another model.
@@ -126,7 +126,7 @@ impl Trainer {
         &mut self.session
     }
 
-    /// Measures some of the steps to come, node by node. The numbers they compute stay the same.
+    /// Measures some of the steps to come, node by node. They compute the same numbers as without.
     pub fn start_timings(&mut self) {
         self.timings = Some(Timings::new(&self.session, &self.step));
     }
@@ -154,8 +154,8 @@ impl Trainer {
         self.batches_per_epoch().div_ceil(self.train.accumulate.0) as u64
     }
 
-    /// Trains until the epochs, the steps or the watcher end it; writes a checkpoint into the run folder at the end of every epoch and
-    /// of the run. Returns the reason of [`Event::End`].
+    /// Trains until the epochs, the steps or the watcher end it. Writes a checkpoint into the run folder at the end of
+    /// every epoch and of the run. Returns the reason of [`Event::End`].
     ///
     /// # Errors
     /// A loss that is not finite, a full disk, or what the adapter reports.
@@ -169,7 +169,7 @@ impl Trainer {
         let total = epochs * self.updates_per_epoch();
         watch(&self.start_event(total));
         if self.loaded {
-            // A kill before the first epoch's end must not lose them.
+            // Loaded weights must not be lost if the program is killed before the first epoch ends.
             self.checkpoint(run, watch)?;
         }
         let reason = loop {
@@ -229,7 +229,7 @@ impl Trainer {
         self.pass = Some(Pass::begin(&self.session, &self.problem, "order", order));
     }
 
-    /// Runs updates to the end of the epoch, or says why it stopped before.
+    /// Runs updates to the end of the epoch. Returns why it stopped, if it stopped earlier.
     fn epoch(
         &mut self,
         steps: Option<u64>,
@@ -258,7 +258,8 @@ impl Trainer {
         Ok(None)
     }
 
-    /// Runs updates from one epoch into the next without validation or checkpoints, and waits for the last: what a benchmark measures.
+    /// Runs updates, across epochs, without validation or checkpoints,
+    /// and waits for the last one. Benchmarks measure this.
     pub(crate) fn rehearse(&mut self, updates: usize) -> Result<()> {
         for _ in 0..updates {
             if self.progress.batches >= self.batches_per_epoch() {
@@ -289,7 +290,7 @@ impl Trainer {
             let offset = pass.ready(&self.session, &self.problem, index * batch, n)?;
             let step = Step {
                 n: n as u32,
-                // Random numbers differ between the batches of one update.
+                // So that the batches of one update have different random numbers.
                 step: (self.progress.epoch * self.batches_per_epoch() as u64 + index as u64) as u32,
                 seed: self.train.seed as u32,
                 slot: slot as u32,
@@ -317,7 +318,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Takes the losses asked for one block ago, and asks for those of the newest block.
+    /// Takes the losses of the block before, and asks for those of the newest block.
     fn read_ring(&mut self) -> Result<()> {
         self.take_ring()?;
         let range = self.session.tensor_range("data/ring");
@@ -341,7 +342,7 @@ impl Trainer {
                     "lower train.optimizer.lr or set train.clip_norm; the checkpoints written before are good",
                 ));
             }
-            // A batch's entry is its share of the mean over the samples of its update.
+            // A batch's entry in the ring is its share of the mean over all samples of its update.
             self.progress.loss_sum += loss * b.group as f64;
             self.progress.correct += f64::from(ring[2 * b.slot + 1]);
             self.progress.seen += b.n;
@@ -391,7 +392,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Whether a validation found this epoch's parameters the best so far; counts the epochs since, for early stopping.
+    /// Whether validation found this epoch's parameters the best so far.
+    /// Also counts the epochs since the best one, for early stopping.
     fn judge(&mut self, validation: Option<&Evaluation>) -> bool {
         let Some(evaluation) = validation else { return false };
         let stopping = self.train.early_stopping.as_ref();
@@ -418,8 +420,9 @@ impl Trainer {
         Ok(())
     }
 
-    /// Evaluates the run's `weights.safetensors` (the best so far) on the test set, else on what was held back, else on the training
-    /// set. Returns which set that was. The trainer's own parameters are replaced: training ends with this.
+    /// Evaluates the run's `weights.safetensors` (the best so far) on the test set; without
+    /// one on the validation samples; without those on the training set. Returns which set
+    /// that was. It replaces the trainer's parameters, so training ends with this.
     ///
     /// # Errors
     /// What the adapter or the disk reports.

@@ -7,7 +7,7 @@ use pumice::gpu::device::Limits;
 use pumice::graph::{Caps, Family};
 use std::io::Write;
 
-/// Adds the hashes of a row's values to the file that `PUMICE_BITS` names, for `.ci/same-bits.sh`.
+/// Adds the hashes of a row's values to the file that `PUMICE_BITS` names. `.ci/same-bits.sh` reads it.
 fn record(row: &str, found: &verify::Verified) {
     let Some(path) = std::env::var_os("PUMICE_BITS") else { return };
     let line = |n: &verify::Checked| format!("{row} {} {:016x}\n", n.name, n.bits);

@@ -1,8 +1,8 @@
-//! Corners of the program that a hostile or clumsy user finds.
+//! Corners of the program that a hostile or careless user finds.
 
 use super::*;
 
-/// The network with a loss that judges the layer before the last one, which has so many units.
+/// The network with a loss on the layer before the last one, which has `units` units.
 pub fn with_scores(units: usize) -> String {
     let dense = r#"{ "op": "dense", "units": "classes" }"#;
     let scores = format!(r#"{{ "op": "dense", "units": {units}, "name": "scores" }}"#);

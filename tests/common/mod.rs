@@ -1,11 +1,12 @@
-//! What several test files share: the adapter, or a word that there is none. Tests that need it lie in modules named `gpu`.
+//! What several test files share: the adapter, or a message that
+//! there is none. Tests that need it lie in modules named `gpu`.
 
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Device, Session};
 use pumice::graph::Caps;
 
-/// A session on the adapter of `PUMICE_DEVICE`, planned for with what `change` makes of its limits; None, with a printed SKIPPED, where there
-/// is none.
+/// A session on the adapter of `PUMICE_DEVICE`. `change` alters the limits that plans are made for. None, with a
+/// printed SKIPPED, if there is no adapter.
 ///
 /// With `REQUIRE_GPU=1` a missing adapter is a failure.
 pub fn session(limits: Limits, change: impl FnOnce(&mut Caps)) -> Option<Session> {

@@ -64,7 +64,7 @@ fn graphs(model: &Model) -> [Graph; 2] {
 fn folded_equals_unfolded() {
     let model = model::load(Source { file: "test".into(), text: SPEC.into() }, &[]).unwrap_or_else(|e| panic!("{e}"));
     let [plain, folded] = graphs(&model);
-    // Those behind another batch norm and behind a dense layer stay.
+    // Batch norms after another batch norm or after a dense layer are not folded.
     assert_eq!([count(&plain, "batch_norm_inference"), count(&folded, "batch_norm_inference")], [7, 2]);
     for family in [Family::Software, Family::Gpu] {
         let Some(mut session) = common::session(Limits::Raised, |caps| caps.family = family) else { return };

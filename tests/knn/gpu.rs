@@ -22,7 +22,7 @@ fn digits(input: &str, layers: &str, data: &str) -> Model {
     model::load(Source { file: "test".into(), text }, &[]).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Classes of the first test digits.
+/// The predicted classes of the first test digits.
 fn classes(session: Session, model: &mut Model, count: usize) -> (Session, Vec<i64>) {
     let problem =
         Problem::open(model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
@@ -45,7 +45,7 @@ fn digits_get_the_classes_of_scikit_learn() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     let rows: Vec<serde_json::Value> = serde_json::from_str(SKLEARN).expect("a sound fixture");
     assert_eq!(rows.len(), 6);
-    // Floats that are no multiples of each other's rounding: 1 / 255 and a shift.
+    // 1 / 255 and a shift make floats whose rounding matters.
     let normalised = r#", "normalize": { "mean": [0.1307], "std": [0.3081] }"#;
     for (input, row) in rows.iter().map(|row| ("", row)).chain(rows[4..].iter().map(|row| (normalised, row))) {
         let layers =

@@ -1,16 +1,18 @@
-//! Which file names which: paths in `use` lists and in the code, followed through modules and re-exports to the file that defines the item.
+//! Which file names which. Paths in `use` lists and in the code are followed,
+//! through modules and re-exports, to the file that defines the item.
 //!
-//! Not seen are methods called on a value, with one exception: a file that calls, on `self`, a method which another file adds to a type of its own.
+//! Methods called on a value are not seen, with one exception: a file calls
+//! a method on `self`, and another file adds that method to the type.
 
 use super::tokens::{group_end, is_name, tokens};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Arrows from file to file, with the names that make them.
+/// Arrows from file to file, with the names that cause them.
 pub type Arrows = BTreeMap<(String, String), BTreeSet<String>>;
 
 /// A name that `use` brings into a file.
 struct Import {
-    /// What it is called there; `*` for everything of a module.
+    /// What it is called in the file; `*` for everything of a module.
     name: String,
     path: Vec<String>,
     public: bool,
@@ -19,15 +21,15 @@ struct Import {
 /// A source file.
 struct Source {
     file: String,
-    /// The tokens without its `use` declarations.
+    /// The tokens of the file without its `use` declarations.
     code: Vec<String>,
     /// The modules in its folder.
     children: BTreeSet<String>,
     /// Types, traits and macros that it defines.
     types: BTreeSet<String>,
-    /// Functions and constants that it defines, methods apart.
+    /// Functions and constants that it defines, without methods.
     values: BTreeSet<String>,
-    /// All functions, methods too.
+    /// All functions, including methods.
     functions: BTreeSet<String>,
     imports: Vec<Import>,
 }
@@ -41,7 +43,7 @@ enum Found {
 /// The crate: its files by the path of the module.
 pub struct Crate {
     modules: HashMap<Vec<String>, Source>,
-    /// Macros that are exported to the root, and their files.
+    /// Macros that are exported to the root of the crate, and their files.
     exported: HashMap<String, String>,
 }
 
@@ -67,7 +69,7 @@ impl Crate {
             }
             all.modules.insert(module_path(file), source);
         }
-        // By the files, since macros may declare modules.
+        // Modules are found by their files, because macros may declare modules.
         let paths: Vec<Vec<String>> = all.modules.keys().filter(|path| !path.is_empty()).cloned().collect();
         for path in paths {
             let (name, parent) = path.split_last().expect("it is not empty");
@@ -106,7 +108,7 @@ impl Crate {
         arrows
     }
 
-    /// Arrows from the file of a type to one that adds methods to it, where the former calls them on `self`.
+    /// Arrows from the file of a type to a file that adds methods to the type, if the first file calls them on `self`.
     fn add_methods(&self, arrows: &mut Arrows) {
         for (path, source) in &self.modules {
             for (of, methods) in source.inherent_methods() {
@@ -130,7 +132,7 @@ impl Crate {
         }
     }
 
-    /// What a path in module `at` names. The first name is `crate`, `self`, `super` or something that the module knows.
+    /// What a path in module `at` names. Its first name is `crate`, `self`, `super` or something that the module knows.
     fn find(&self, at: &[String], path: &[String], depth: usize) -> Option<Found> {
         let mut module = at.to_vec();
         let mut rest = path;
@@ -160,7 +162,7 @@ impl Crate {
             match found {
                 Some(Found::Module(path)) => module = path,
                 Some(item) => return Some(item),
-                // A first name that nobody knows is another crate's.
+                // A first name that nobody knows belongs to another crate.
                 None if relative && i == 0 => return None,
                 // Made by a macro.
                 None => return Some(Found::Item(source.file.clone())),
@@ -169,7 +171,7 @@ impl Crate {
         Some(Found::Module(module))
     }
 
-    /// What a name means in a module by one of its imports.
+    /// What a name means in a module, if one of its imports brings it in.
     fn imported(&self, module: &[String], source: &Source, name: &str, depth: usize) -> Option<Found> {
         if depth > 16 {
             return None;
@@ -220,7 +222,8 @@ impl Source {
         source
     }
 
-    /// Notes what the token `word`, with the two after it, defines. `outside` of all braces functions are no methods.
+    /// Notes what the token `word` defines, together with the two tokens
+    /// after it. Functions `outside` of all braces are no methods.
     fn define(&mut self, word: &str, name: &str, after: &str, outside: bool) {
         match word {
             "macro_rules" if name == "!" => drop(self.types.insert(after.to_string())),
@@ -278,18 +281,19 @@ impl Source {
         }
     }
 
-    /// Whether the module itself has an item or an import of this name.
+    /// Whether the module itself has an item or an import with this name.
     fn has(&self, name: &str) -> bool {
         self.types.contains(name) || self.values.contains(name) || self.imports.iter().any(|import| import.name == name)
     }
 
-    /// Whether an import is an arrow. In a file that declares modules a re-export is none, unless the file uses it.
+    /// Whether an import is an arrow. In a file that declares modules, a re-export is no arrow unless the file uses it.
     fn needs(&self, import: &Import) -> bool {
         let facade = import.public && !self.children.is_empty();
         import.name != "*" && (!facade || self.uses(&import.name))
     }
 
-    /// Whether the code uses a name: a type anywhere, a function where it is called. Fields and methods may be called the same.
+    /// Whether the code uses a name: a type anywhere, a function
+    /// where it is called. Fields and methods may have the same name.
     fn uses(&self, name: &str) -> bool {
         let of_type = name.starts_with(char::is_uppercase);
         (0..self.code.len()).filter(|&i| self.code[i] == name).any(|i| {
@@ -322,7 +326,8 @@ impl Source {
         list
     }
 
-    /// Paths that the file's own macros make of its modules: `$module::register` with `ops! { conv2d, … }` is `conv2d::register`.
+    /// Paths that the file's own macros make from its modules:
+    /// `$module::register` with `ops! { conv2d, … }` is `conv2d::register`.
     fn macro_paths(&self) -> Vec<Vec<String>> {
         let mut list = Vec::new();
         for i in (0..self.code.len()).filter(|&i| self.code[i] == "macro_rules" && i + 3 < self.code.len()) {
@@ -371,7 +376,7 @@ impl Source {
     }
 }
 
-/// The parts between the commas outside of braces.
+/// The parts between commas, where commas inside braces do not count.
 fn split(list: &[String]) -> Vec<&[String]> {
     let mut parts = Vec::new();
     let (mut start, mut depth) = (0, 0);

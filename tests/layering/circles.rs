@@ -1,9 +1,10 @@
-//! Circles in a graph of files: strongly connected components, by Tarjan's algorithm ("Depth-first search and linear graph algorithms", 1972).
+//! Circles in a graph of files: strongly connected components, by Tarjan's
+//! algorithm ("Depth-first search and linear graph algorithms", 1972).
 
 use super::arrows::Arrows;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The sets of files, each of two or more, in which every file leads to every other.
+/// The sets of files, each of two or more, in which every file leads to every other file.
 pub fn circles(arrows: &Arrows) -> Vec<BTreeSet<String>> {
     let mut next: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (from, to) in arrows.keys() {
@@ -20,7 +21,7 @@ pub fn circles(arrows: &Arrows) -> Vec<BTreeSet<String>> {
     search.found
 }
 
-/// A circle with the names that tie its files, for a message.
+/// A circle, with the names that connect its files, for a message.
 pub fn describe(circle: &BTreeSet<String>, arrows: &Arrows) -> String {
     let inside = arrows.iter().filter(|((from, to), _)| circle.contains(from) && circle.contains(to));
     let line = |((from, to), names): (&(String, String), &BTreeSet<String>)| {
@@ -32,9 +33,9 @@ pub fn describe(circle: &BTreeSet<String>, arrows: &Arrows) -> String {
 
 struct Search<'a> {
     next: &'a BTreeMap<&'a str, Vec<&'a str>>,
-    /// When a file was reached.
+    /// In which order files were reached.
     index: BTreeMap<&'a str, usize>,
-    /// The earliest file on the stack that it leads to.
+    /// The earliest file on the stack that a file leads to.
     low: BTreeMap<&'a str, usize>,
     stack: Vec<&'a str>,
     found: Vec<BTreeSet<String>>,

@@ -1,6 +1,6 @@
 //! A source text as tokens: names, `::` and single characters. Comments, strings, numbers and lifetimes are left out.
 
-/// The tokens of a text, without what is compiled for tests only.
+/// The tokens of a text, without items that are compiled for tests only.
 pub fn tokens(text: &str) -> Vec<String> {
     without_tests(all_tokens(text))
 }
@@ -52,7 +52,7 @@ fn line_end(chars: &[char], start: usize) -> usize {
     start + chars[start..].iter().take_while(|c| **c != '\n').count()
 }
 
-/// Behind a comment `/* … */`, which may hold others.
+/// The position after a comment `/* … */`, which may contain others.
 fn comment_end(chars: &[char], start: usize) -> usize {
     let (mut i, mut depth) = (start, 0);
     while i + 1 < chars.len() {
@@ -72,7 +72,7 @@ fn comment_end(chars: &[char], start: usize) -> usize {
     chars.len()
 }
 
-/// Behind a string that begins at `start`.
+/// The position after a string that begins at `start`.
 fn string_end(chars: &[char], start: usize) -> usize {
     let mut i = start + 1;
     while i < chars.len() && chars[i] != '"' {
@@ -81,7 +81,7 @@ fn string_end(chars: &[char], start: usize) -> usize {
     i + 1
 }
 
-/// Behind a character or a lifetime.
+/// The position after a character or a lifetime.
 fn quote_end(chars: &[char], start: usize) -> usize {
     match (chars.get(start + 1), chars.get(start + 2)) {
         (Some('\\'), _) => {
@@ -93,7 +93,7 @@ fn quote_end(chars: &[char], start: usize) -> usize {
     }
 }
 
-/// Behind a string with the prefix `start..end`: `r"…"`, `r#"…"#`, `b"…"`.
+/// The position after a string with the prefix `start..end`: `r"…"`, `r#"…"#`, `b"…"`.
 fn raw_string_end(chars: &[char], start: usize, end: usize) -> Option<usize> {
     let prefix: String = chars[start..end].iter().collect();
     let marks = chars[end..].iter().take_while(|c| **c == '#').count();
@@ -128,7 +128,7 @@ fn without_tests(list: Vec<String>) -> Vec<String> {
     kept
 }
 
-/// Behind the item that begins at `start`: its `;`, or its `}`.
+/// The position after the item that begins at `start`: after its `;` or its `}`.
 fn item_end(list: &[String], start: usize) -> usize {
     let is_use = list[start] == "use";
     let mut i = start;
@@ -142,7 +142,7 @@ fn item_end(list: &[String], start: usize) -> usize {
     i
 }
 
-/// Behind the group that opens at `start`.
+/// The position after the group that opens at `start`.
 pub fn group_end(list: &[String], start: usize) -> usize {
     let mut depth = 0;
     for (i, token) in list.iter().enumerate().skip(start) {

@@ -6,7 +6,7 @@ use pumice::gpu::device::Limits;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-/// Resident bytes of a process, where the system tells by a file.
+/// Resident bytes of a process, if the system tells it in a file.
 fn resident(pid: u32) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     Some(text.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4096)
@@ -52,6 +52,6 @@ fn resident_memory_is_flat_from_step_10_to_step_2000() {
     println!("resident bytes by step: {seen:?}");
     assert_eq!((first.0, last.0), (10, 2000));
     let most = seen.iter().map(|s| s.1).max().expect("not empty");
-    // The readers and writers of checkpoints at the epochs' ends may keep a megabyte or two.
+    // Reading and writing checkpoints at the end of an epoch may keep a megabyte or two.
     assert!(most < first.1 + (8 << 20), "resident memory grew from {} to {most} bytes", first.1);
 }

@@ -1,4 +1,5 @@
-//! The models in assets on the adapter: verified, trained for a few steps, and trained until they know the bundled digits.
+//! The models in assets on the adapter: they are verified, trained
+//! for a few steps, and trained until they know the bundled digits.
 
 use super::{PUBLISHED, load, models};
 use crate::common;
@@ -17,7 +18,7 @@ fn all() -> bool {
     std::env::var("PUMICE_TEST_ALL").is_ok_and(|v| v == "1")
 }
 
-/// Whether a model is for pictures of 224 x 224, which take a software adapter minutes.
+/// Whether a model is for pictures of 224 x 224, which take minutes on a software adapter.
 fn large(model: &Model) -> bool {
     model.input.dims()[0] == 224
 }
@@ -41,7 +42,7 @@ fn every_model_verifies() {
     }
 }
 
-/// Runs updates on a batch; the loss before them, and the parameters after.
+/// Runs updates on a batch. Returns the loss before each of them, and the parameters after the last.
 fn steps(
     session: &mut Session,
     (model, train, classes): &(Model, TrainSpec, Option<usize>),
@@ -58,7 +59,7 @@ fn steps(
     (loss, kept.collect())
 }
 
-/// Losses before and after five updates from the spec's first weights on a batch of noise.
+/// Losses before and after five updates on a batch of noise, from the spec's first weights.
 fn five_steps(session: &mut Session, spec: &(Model, TrainSpec, Option<usize>)) -> [f32; 2] {
     let (model, train, classes) = spec;
     let samples = Samples { count: 1, train: 1, eval: 1 };
@@ -77,7 +78,7 @@ fn five_steps(session: &mut Session, spec: &(Model, TrainSpec, Option<usize>)) -
     [before, steps(session, spec, &weights, &batch, 0).0]
 }
 
-/// On one batch the loss falls by a twentieth and more in five updates.
+/// On one batch, the loss falls by at least a twentieth in five updates.
 #[test]
 fn five_steps_lower_the_loss() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
@@ -114,7 +115,7 @@ fn accuracy(model: &str) -> f64 {
     report["accuracy"].as_f64().expect("a number")
 }
 
-/// The quick ones; all of them with `PUMICE_TEST_ALL=1` (`make test-all`).
+/// The quick models; all models with `PUMICE_TEST_ALL=1` (`make test-all`).
 #[test]
 fn models_learn_the_bundled_digits() {
     if common::session(Limits::Raised, |_| {}).is_none() {

@@ -7,8 +7,8 @@ use pumice::gpu::device::Limits;
 use serde_json::Value as Json;
 use std::path::Path;
 
-/// Coefficients and, last, the intercept of least squares, by Gaussian elimination of the normal equation in f64 (of centred columns, so that no
-/// digits are lost).
+/// Coefficients of least squares, and as last number the intercept, by Gaussian elimination of the normal equation in
+/// f64. Columns are centred, so that no digits are lost.
 fn closed_form(rows: &[Vec<f64>]) -> Vec<f64> {
     let (count, width) = (rows.len() as f64, rows[0].len() - 1);
     let mean: Vec<f64> = (0..=width).map(|c| rows.iter().map(|row| row[c]).sum::<f64>() / count).collect();
@@ -28,7 +28,7 @@ fn closed_form(rows: &[Vec<f64>]) -> Vec<f64> {
     found
 }
 
-/// Coefficients and intercept of a run's layer `linear`, in the table's own units.
+/// Coefficients and intercept of a run's layer `linear`, in the units of the table.
 fn coefficients(run: &Path) -> Vec<f64> {
     let weights: Tensors = read_tensors(&run.join("weights.safetensors")).expect("weights");
     let spec: Json = serde_json::from_slice(&std::fs::read(run.join("spec.json")).expect("a spec")).expect("JSON");
@@ -57,7 +57,7 @@ fn both_ways_lead_to_the_closed_form() {
     }
     let rows = rows();
     let wanted = closed_form(&rows);
-    // As scikit-learn's LinearRegression gives them for the raw table.
+    // Values of scikit-learn's LinearRegression for the raw table.
     assert!((wanted[2] - 5.60296).abs() < 1e-5 && (wanted[10] + 334.56714).abs() < 1e-4, "{wanted:?}");
     let dir = tempfile::tempdir().expect("a temporary folder");
     let equation = "train.optimizer=normal_equation";

@@ -12,10 +12,10 @@ use std::path::Path;
 /// Largest error of a tensor's elements, relative to its largest element.
 const TOLERANCE: f64 = 1e-4;
 
-/// Below this share of its layer's largest gradient, a gradient is zero but for rounding.
+/// Gradients below this share of their layer's largest gradient are zero but for rounding.
 const NOTHING: f64 = 1e-6;
 
-/// Updates that the fixtures hold.
+/// How many updates the fixtures hold.
 const STEPS: u64 = 3;
 
 /// What errors of a tensor are relative to: its largest element. The gradient of a bias before batch normalisation is
@@ -36,12 +36,12 @@ fn mistake(expected: &Tensors, found: &Tensors, name: &str) -> Option<String> {
     }
     let scale = scale(expected, name);
     let errors = wanted.as_f32().iter().zip(got.as_f32()).map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs());
-    // NaN is no less than anything, so it must be looked for: `max` would drop it.
+    // NaN must be looked for, because `max` would drop it.
     let worst = errors.fold(0.0, |most: f64, e| if e.is_nan() { f64::INFINITY } else { most.max(e) });
     (worst > TOLERANCE * scale).then(|| format!("errs by {worst:e} where {scale:e} is the scale"))
 }
 
-/// Traces one spec on a device of its own, and lists what differs from its fixture.
+/// Traces one spec on a device of its own. Lists what differs from its fixture.
 fn compare(spec: &Path) -> Option<Vec<String>> {
     let mut session = common::session(Limits::Raised, |_| {})?;
     let tensors = |kind: &str| {

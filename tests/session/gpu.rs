@@ -84,7 +84,7 @@ fn nothing_is_created_after_the_first_step_and_the_loss_falls() {
     assert!(losses[39] < 0.5 * losses[0], "the loss on one batch went from {} to {}", losses[0], losses[39]);
 }
 
-/// Loss, gradients and input gradient of one step of a graph.
+/// Loss, gradients and dx of the input, from one step of a graph.
 fn outcome(session: &mut Session, graph: &Graph, batch: usize, inputs: &[(&str, Data)]) -> Vec<(String, HostTensor)> {
     session.clear();
     let caps = session.device().caps().clone();
@@ -153,7 +153,7 @@ fn fused_equals_unfused() {
     assert!(fuse::fuse(Graph::default()).nodes.is_empty());
 }
 
-/// Verifies a small spec and fails with the nodes that are wrong.
+/// Verifies a small spec. Fails with the nodes that are wrong.
 fn must_verify(session: &mut Session, spec: &str, batch: usize) {
     let model = text(spec);
     let mut train = train_of(&model);
@@ -193,7 +193,7 @@ fn windows_of_units_suit_every_family_of_kernels() {
     for (family, limits) in kinds {
         let change = |caps: &mut Caps| (caps.family, caps.max_binding) = (family, 64 << 10);
         let Some(mut session) = common::session(limits, change) else { return };
-        // Windows of 128 and 4 units, of 128, 128 and 44, and of 27 and 13 where a row takes 2.4 kB.
+        // Windows of 128 and 4 units; of 128, 128 and 44; and of 27 and 13 where a row takes 2.4 kB.
         for (features, units) in [(100, 132), (100, 300), (601, 40)] {
             let spec = format!(
                 r#"{{"version": 1, "input": {{"features": {features}}}, "loss": "mse", "train": {{"optimizer": {{"op": "sgd"}}}},
@@ -207,7 +207,7 @@ fn windows_of_units_suit_every_family_of_kernels() {
 #[test]
 fn a_grid_over_65535_workgroups_is_folded() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
-    // 64 · 65,535 is 4.2 million elements; the layer has 4.3 million a sample.
+    // 64 · 65,535 is 4.2 million elements. The layer has 4.3 million a sample.
     let spec = r#"{"version": 1, "input": {"height": 1466, "width": 1467, "channels": 2}, "loss": "mse", "train": {},
         "layers": [{"op": "activation", "kind": "sigmoid"}]}"#;
     must_verify(&mut session, spec, 1);
@@ -219,7 +219,7 @@ fn a_broken_kernel_is_found() {
     let model = open(LENET);
     let mut train = train_of(&model);
     train.batch.0 = 3;
-    // Each breaks one constant of one family of kernels, as a wrong line of WGSL would.
+    // Each change breaks one constant of one family of kernels, as a wrong line of WGSL would.
     let breaks: [(&str, &str, &str, f64); 3] = [
         ("conv2d", "forward", "PAD_H", 1.0),
         ("conv2d", "grad_weight", "PAD_H", 1.0),
@@ -281,7 +281,7 @@ fn batches_are_gathered_and_losses_recorded() {
     problem.upload(&session, &model).expect("samples");
     let order: Vec<u32> = problem.train.iter().rev().copied().collect();
     session.write_tensor("data/order", None, &Data::U32(order.clone()));
-    // A short batch, from the middle of the order.
+    // A short batch from the middle of the order.
     let (n, offset, slot) = (7, 1003, 5);
     let step = Step { offset: offset as u32, slot, ..Step::of(n) };
     session.run(&bound, &ALL[..2], &step).expect("a step");
@@ -309,7 +309,7 @@ fn batches_are_gathered_and_losses_recorded() {
     assert_eq!((f64::from(entry[0]), entry[1]), (loss, hits.iter().sum::<f32>()));
 }
 
-/// One loss and a sum of several, with few scores and with so many that they are judged before.
+/// One loss and a sum of several losses; with few scores, and with so many that a dispatch of their own judges them.
 #[test]
 fn what_is_recorded_equals_its_reference() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
@@ -369,7 +369,7 @@ fn accumulated_batches_equal_one_large_batch() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     let model = open(LENET);
     let mut weights = Vec::new();
-    // 16 samples at once, and in batches of 6, 6 and 4.
+    // 16 samples at once; and the same in batches of 6, 6 and 4.
     for (batch, accumulate) in [(16, 1), (6, 3)] {
         session.clear();
         let problem =

@@ -9,8 +9,8 @@ use pumice::train::problem::Opening;
 use pumice::train::{Control, Problem, Run, Trainer};
 use std::path::{Path, PathBuf};
 
-/// The weights, the metrics and the final report of a short run on an adapter with bindings of at most `binding` bytes, and how much of
-/// the data set lay there.
+/// A short run on an adapter whose bindings have at most `binding` bytes. Returns the weights, the metrics, the final
+/// report, and how much of the data set lay on the adapter.
 fn train(spec: &str, folder: Option<&Path>, set: &[(&str, &str)], binding: u64) -> Option<(Vec<u8>, String, u64)> {
     let session = common::session(Limits::Raised, |caps| caps.max_binding = caps.max_binding.min(binding))?;
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/models").join(spec);

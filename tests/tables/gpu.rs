@@ -60,7 +60,7 @@ fn models_of_small_tables_learn() {
     }
 }
 
-/// A spec of a table of `assets/data`, in a folder of its own.
+/// Writes a spec of a table of `assets/data` into a folder of its own.
 fn spec(dir: &Path, table: &str, target: &str, features: usize, rest: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/data").join(table);
     let data = format!(r#""kind": "csv", "path": {path:?}, "target": "{target}""#);
@@ -72,7 +72,7 @@ fn spec(dir: &Path, table: &str, target: &str, features: usize, rest: &str) -> S
     file.display().to_string()
 }
 
-/// Trains a spec and evaluates the run; returns the report of the evaluation, which must be that of the training.
+/// Trains a spec and evaluates the run. Returns the report of the evaluation, which must equal that of the training.
 fn train_and_eval(spec: &str, run: &Path) -> serde_json::Value {
     let run = run.display().to_string();
     let trained = pumice(&["train", spec, "--json", "--out", &run]);
@@ -86,7 +86,7 @@ fn train_and_eval(spec: &str, run: &Path) -> serde_json::Value {
     again
 }
 
-/// The class of each row of a table that a run predicts.
+/// The class that a run predicts for each row of a table.
 fn predicted(run: &Path, table: &str) -> Vec<String> {
     let (run, table) = (run.display().to_string(), format!("assets/data/{table}"));
     let output = pumice(&["predict", &run, &table, "--json"]);
@@ -96,7 +96,7 @@ fn predicted(run: &Path, table: &str) -> Vec<String> {
     rows.iter().map(|row| row["classes"][0]["class"].as_str().expect("a name").to_string()).collect()
 }
 
-/// How many rows of a table a run gives the class of the last column.
+/// For how many rows of a table a run predicts the class of the last column.
 fn right(run: &Path, table: &str) -> usize {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/data").join(table));
     let truth = text.expect("a table");

@@ -8,14 +8,14 @@ use std::path::Path;
 /// The JSON of an earlier run.
 pub struct Earlier(Json);
 
-/// A time of the earlier run over that of this one: above 1, this one is faster.
+/// A time of the earlier run divided by that of this run. Above 1, this run is faster.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ratio {
     /// Case or workload.
     pub name: String,
     /// The key in `bench --json`.
     pub key: &'static str,
-    /// The earlier time, as the key says.
+    /// The time of the earlier run, in the unit of the key.
     pub old: f64,
     /// This run's.
     pub new: f64,
@@ -44,12 +44,13 @@ impl Earlier {
         Ok(Earlier(json))
     }
 
-    /// The name of its adapter.
+    /// The name of the earlier run's adapter.
     pub fn adapter(&self) -> &str {
         self.0["adapter"].as_str().unwrap_or("unknown")
     }
 
-    /// This run against the earlier one: roofs (how the machines differed), then everything that both have.
+    /// Compares this run with the earlier one: first the roofs, which show
+    /// how the machines differed, then everything that both runs have.
     pub fn ratios(&self, now: &Bench) -> Vec<Ratio> {
         let now = now.to_json();
         let mut list = Vec::new();

@@ -1,43 +1,43 @@
-//! How a time is taken: warm, in samples long enough for the clock, as a median with its spread.
+//! How a time is taken: after a warm-up, in samples long enough for the clock, as a median with its spread.
 
 use crate::error::Result;
 use std::time::{Duration, Instant};
 
-/// The least a sample lasts, so that the fixed cost of a submission and a wait, some 0.1 ms, does not count.
+/// Shortest sample. A submission and a wait cost some 0.1 ms, which then hardly counts.
 const SAMPLE: Duration = Duration::from_millis(20);
-/// How often kernels and steps are measured, all in turn: other programs slow the machine for seconds at a time, and figures of one run are
-/// compared with each other.
+/// How many rounds of measurements there are; each round measures every kernel and step. Other programs slow the
+/// machine for seconds at a time. Rounds spread that over all figures, which are compared with each other.
 pub const ROUNDS: usize = 3;
-/// Samples of a measurement, and the fewest once it has taken long.
+/// Samples of a measurement; and how many are enough once it has taken [`LONG`].
 const SAMPLES: usize = 5;
 const FEWEST: usize = 3;
-/// When a measurement has taken long.
+/// A measurement that takes longer than this has taken long.
 const LONG: Duration = Duration::from_secs(10);
-/// The most repetitions in one sample.
+/// Most repetitions in one sample.
 const MOST: usize = 4096;
 
 /// Seconds of one repetition.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Times {
-    /// Of all samples, the one in the middle.
+    /// The middle one of all samples.
     pub median: f64,
-    /// The shortest.
+    /// The shortest sample.
     pub least: f64,
-    /// The longest.
+    /// The longest sample.
     pub most: f64,
-    /// All of them, sorted.
+    /// All samples, sorted.
     sorted: Vec<f64>,
 }
 
 impl Times {
     fn of(mut list: Vec<f64>) -> Times {
         list.sort_by(f64::total_cmp);
-        // No clock is finer than a nanosecond, and rates divide by this.
+        // At least a nanosecond, the finest step of a clock: rates divide by this time.
         let at = |i: usize| list[i].max(1e-9);
         Times { median: at(list.len() / 2), least: at(0), most: at(list.len() - 1), sorted: list }
     }
 
-    /// With the samples of a later measurement of the same.
+    /// These samples together with those of a later measurement of the same thing.
     pub fn joined(self, later: Times) -> Times {
         Times::of([self.sorted, later.sorted].concat())
     }
@@ -47,7 +47,7 @@ impl Times {
         self.sorted.len()
     }
 
-    /// How the times are written in JSON, in milliseconds: the median under `key`, the others with a suffix.
+    /// Adds the times to a JSON object, in milliseconds: the median under `key`, the others with a suffix.
     pub fn add_to(&self, object: &mut serde_json::Value, key: &str) {
         for (suffix, seconds) in [("", self.median), ("_min", self.least), ("_max", self.most)] {
             object[format!("{key}{suffix}")] = serde_json::json!(seconds * 1e3);
@@ -55,7 +55,7 @@ impl Times {
     }
 }
 
-/// Measures what `run` does: it repeats its work as often as it is told and returns the time that took.
+/// Measures `run`, which repeats its work as often as it is told, and returns how long that took.
 ///
 /// # Errors
 /// Those of `run`.
@@ -69,7 +69,8 @@ pub fn measure(run: &mut dyn FnMut(usize) -> Result<Duration>) -> Result<Times> 
             break;
         }
         let wanted = SAMPLE.as_secs_f64() * 1.2 / took.as_secs_f64().max(1e-7);
-        // The first runs are slow: a factor of 16 at a time keeps a bad guess from a very long sample.
+        // The first runs are slow, so they say little. At most 16 times as
+        // many repetitions as before keep a sample from getting far too long.
         times = ((times as f64 * wanted).ceil() as usize).clamp(times + 1, 16 * times).min(MOST);
     }
     let mut list = Vec::with_capacity(SAMPLES);
@@ -79,7 +80,7 @@ pub fn measure(run: &mut dyn FnMut(usize) -> Result<Duration>) -> Result<Times> 
     Ok(Times::of(list))
 }
 
-/// [`measure`] in as many rounds, one after the other, until it has taken long.
+/// Does [`measure`] several rounds, one after the other, until it has taken long.
 ///
 /// # Errors
 /// Those of `run`.

@@ -21,7 +21,7 @@ use rows::Row;
 use serde_json::{Value as Json, json};
 use workload::Workload;
 
-/// Largest n of a `matmul_n` that is asked for by name.
+/// Largest n of a `matmul_n` that may be asked for by name.
 const MAX_MATMUL: usize = 16_384;
 
 /// What was measured.
@@ -33,7 +33,7 @@ pub struct Bench {
     pub family: String,
     /// The adapter's roofs, measured before all else.
     pub roof: Roof,
-    /// The same measured again after all else.
+    /// The roofs, measured again after all else.
     pub roof_at_end: Roof,
     /// Kernels.
     pub cases: Vec<CaseTime>,
@@ -62,11 +62,11 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Everything but the rows of the case table; with a filter, all of either kind of which it is part of the name. `matmul_N` is
-    /// there for every N.
+    /// Everything but the rows of the case table. With a filter: all cases,
+    /// rows included, whose name contains it. `matmul_N` exists for every N.
     ///
     /// # Errors
-    /// A filter that is part of no name.
+    /// No name contains the filter.
     pub fn new(filter: Option<&str>) -> Result<Selection> {
         let mut rows = vec![Row::matmul(512)?, Row::matmul(1024)?];
         for case in cases::bench_cases()? {
@@ -92,7 +92,7 @@ impl Selection {
         Ok(Selection { rows, workloads })
     }
 
-    /// A training step of a spec of the user's, on random images.
+    /// A training step of a user's spec, on random images.
     ///
     /// # Errors
     /// A spec without a loss.
@@ -100,8 +100,8 @@ impl Selection {
         Ok(Selection { rows: Vec::new(), workloads: vec![Workload::of(model)?] })
     }
 
-    /// Measures. `open` opens the device: once for the kernels and once for each workload, whose start-up is measured too. `show` is told
-    /// what comes next.
+    /// Measures. `open` opens the device: once for the kernels, and once for each workload, because its start-up is
+    /// measured too. `show` is told what comes next.
     ///
     /// # Errors
     /// What the adapter reports.
@@ -117,7 +117,7 @@ impl Selection {
         }
         for round in 1..ROUNDS {
             for (row, times) in self.rows.iter().zip(&mut cases) {
-                // What takes seconds meets quick and slow ones.
+                // A kernel that takes seconds meets quick and slow moments of the machine in one round.
                 if times.iter().all(|case| case.times.median < 1.0) {
                     show(&format!("{}, round {} of {ROUNDS}", row.name, round + 1));
                     times.iter_mut().zip(row.time(&mut session)?).for_each(|(case, later)| case.join(later));

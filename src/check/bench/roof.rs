@@ -1,5 +1,6 @@
-//! The adapter's roofs: multiply-adds in registers, and loads of a buffer that no cache holds (Williams, Waterman and Patterson,
-//! "Roofline: an insightful visual performance model", 2009). Several shapes of either kernel run; the best counts.
+//! The adapter's roofs: multiply-adds in registers, and loads from a buffer that is larger
+//! than all caches (Williams, Waterman and Patterson, "Roofline: an insightful visual
+//! performance model", 2009). Several variants of either kernel run. The best one counts.
 
 use super::measure::measure;
 use crate::compile::layout::Layout;
@@ -9,30 +10,31 @@ use crate::gpu::Session;
 use crate::graph::{Access, Caps, Grid, Segment, Step};
 use serde_json::{Value as Json, json};
 
-/// Bytes of the buffer that is loaded, where the adapter binds so many: more than the caches of today's processors hold.
+/// Bytes of the buffer that is loaded, unless the adapter binds
+/// less. It is larger than the caches of today's processors.
 const STREAM: u64 = 128 << 20;
-/// vec4 accumulators of the variants of `alu`.
+/// For each variant of `alu`: how many vec4 sums an invocation has.
 const ACCUMULATORS: [usize; 4] = [2, 3, 4, 8];
-/// vec4 loads an invocation of the variants of `load`.
+/// For each variant of `load`: how many vec4s an invocation loads.
 const LOADS: [usize; 3] = [4, 16, 64];
 const ITERATIONS: usize = 200;
-/// Multiply-adds of a chain in one iteration: the unrolled loop in the WGSL.
+/// Multiply-adds of one chain in one iteration: the loop that is unrolled in the WGSL.
 const UNROLLED: usize = 16;
 
-/// What the adapter can do at most.
+/// The most that the adapter can do.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Roof {
-    /// Multiply-adds in registers, 10⁹ floating-point operations a second.
+    /// Multiply-adds in registers, in GFLOP/s.
     pub alu_gflops: f64,
-    /// Loads from storage, 10⁹ bytes a second.
+    /// Loads from storage buffers, in 10⁹ bytes a second.
     pub load_gbps: f64,
-    /// vec4 accumulators an invocation with which the first was reached.
+    /// How many vec4 sums an invocation had when `alu_gflops` was reached.
     pub accumulators: usize,
     /// Bytes of the buffer that was loaded.
     pub load_bytes: u64,
 }
 
-/// Which roof binds a kernel.
+/// Which roof limits a kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Limit {
     /// Arithmetic.
@@ -52,14 +54,15 @@ impl Limit {
 }
 
 impl Roof {
-    /// The share of the roof that a kernel reaches which does so many operations with so many bytes in so many seconds, and which roof
-    /// that is: the one under which it could not be faster.
+    /// The share of its roof that a kernel reaches, and which roof that is: the one that keeps it from being faster.
+    /// The kernel does `flops` FLOPs on `bytes` bytes in `seconds`.
     pub fn share(&self, flops: f64, bytes: f64, seconds: f64) -> (f64, Limit) {
         let (alu, load) = (flops / (self.alu_gflops * 1e9), bytes / (self.load_gbps * 1e9));
         if alu >= load { (alu / seconds, Limit::Alu) } else { (load / seconds, Limit::Load) }
     }
 
-    /// Whether another measurement in the same run differs by more than a tenth: then something else used the machine meanwhile.
+    /// Whether another measurement in the same run differs by more
+    /// than a tenth. Then something else used the machine in between.
     pub fn drifted(&self, other: &Roof) -> bool {
         let far = |a: f64, b: f64| (a / b - 1.0).abs() > 0.1;
         far(other.alu_gflops, self.alu_gflops) || far(other.load_gbps, self.load_gbps)
@@ -73,14 +76,14 @@ impl Roof {
     }
 }
 
-/// Invocations of `alu`: hundreds of workgroups on a software adapter, as many as fill the largest GPU elsewhere.
+/// Invocations of `alu`: hundreds of workgroups on a software adapter, enough to fill the largest GPU elsewhere.
 fn chains(caps: &Caps) -> usize {
     if caps.software { 1 << 12 } else { 1 << 20 }
 }
 
-/// The program of both kernels: a dispatch for each of [`ACCUMULATORS`], then for each of [`LOADS`].
+/// The program of both kernels: one dispatch for each of [`ACCUMULATORS`], then one for each of [`LOADS`].
 pub fn program(caps: &Caps) -> Program {
-    // A multiple of what any variant loads at once.
+    // A multiple of what any variant loads in one go.
     let vectors = (STREAM.min(caps.max_binding).min(caps.max_buffer) / 16) as usize / 4096 * 4096;
     let chains = chains(caps);
     let slots = vec![chains as u64 * 16, vectors as u64 * 16, 16];
@@ -127,7 +130,7 @@ pub fn measure_roof(session: &mut Session) -> Result<Roof> {
     let mut seconds = Vec::new();
     for dispatch in 0..ACCUMULATORS.len() + LOADS.len() {
         let times = measure(&mut |times| session.time(&bound, &[dispatch], times, &Step::of(1)))?;
-        // The least, not the median: a roof is what the adapter can do where nothing disturbs it.
+        // The shortest sample, not the median: a roof is what the adapter can do when nothing disturbs it.
         seconds.push(times.least);
     }
     let (alu, load) = seconds.split_at(ACCUMULATORS.len());

@@ -23,15 +23,15 @@ use std::collections::BTreeMap;
 pub struct CaseTime {
     /// `ROW/LAYER/OP`.
     pub name: String,
-    /// Seconds of all its dispatches.
+    /// Seconds that all its dispatches take together.
     pub times: Times,
-    /// Floating-point operations: 2 × multiply-adds, 0 for ops that are not counted so.
+    /// FLOPs; 0 for ops whose FLOPs are not counted.
     pub flops: f64,
-    /// Bytes of its inputs, read once, and its outputs, written once.
+    /// Bytes of its inputs and outputs, each read or written once.
     pub bytes: f64,
-    /// How many dispatches it is.
+    /// Number of its dispatches.
     pub dispatches: usize,
-    /// Seconds that compiling all pipelines of its row took, but those that an earlier row has.
+    /// Seconds to compile the pipelines of its row, without those that an earlier row has compiled.
     pub row_compile: f64,
 }
 
@@ -41,12 +41,12 @@ impl CaseTime {
         self.times = self.times.clone().joined(later.times);
     }
 
-    /// 10⁹ floating-point operations a second.
+    /// FLOPs a second, in 10⁹.
     pub fn gflops(&self) -> f64 {
         self.flops / self.times.median / 1e9
     }
 
-    /// 10⁹ bytes a second.
+    /// Bytes a second, in 10⁹.
     pub fn gbps(&self) -> f64 {
         self.bytes / self.times.median / 1e9
     }
@@ -83,10 +83,10 @@ pub struct Row {
 }
 
 impl Row {
-    /// y = x · wᵀ with three matrices of n × n: a dense layer without bias, forward.
+    /// y = x · wᵀ with three matrices of n × n: the forward pass of a dense layer without bias.
     ///
     /// # Errors
-    /// None that a table in the program can cause.
+    /// None: the table is part of the program.
     pub fn matmul(n: usize) -> Result<Row> {
         let layers = json!([{ "op": "dense", "units": n, "bias": false }]);
         let spec = json!({ "version": 1, "input": { "features": n }, "layers": layers });
@@ -98,7 +98,7 @@ impl Row {
         Ok(Row { name, graph, batch: n, lr: 0.0, nodes })
     }
 
-    /// A training step of a row of a table, the gradient of its input included.
+    /// A training step of a row of a table, including dx of its input.
     ///
     /// # Errors
     /// A row whose layers do not fit.
@@ -125,7 +125,7 @@ impl Row {
         Ok(Row { name: case.name.clone(), graph, batch, lr, nodes })
     }
 
-    /// Keeps the cases of which `filter` is part of the name.
+    /// Keeps the cases whose name contains `filter`.
     pub fn retain(&mut self, filter: &str) {
         self.nodes.retain(|(_, name)| name.contains(filter));
     }
@@ -135,7 +135,8 @@ impl Row {
         self.nodes.is_empty()
     }
 
-    /// Times the nodes. A whole step runs before, every value in a buffer of its own, so that each node has its true inputs.
+    /// Times the nodes. Before that, a whole step runs with every value
+    /// in a buffer of its own, so that each node has its true inputs.
     ///
     /// # Errors
     /// Too little memory, or what the adapter reports.
@@ -183,7 +184,7 @@ impl Row {
         let types = values.iter().map(|&v| self.graph.ty(v)).chain(written);
         let bytes: usize = types.map(|ty| ty.bytes(self.batch)).sum();
         if node.inputs.is_empty() && node.outputs.is_empty() {
-            // Updates work on whole windows of the arenas.
+            // Updates work on whole windows of the arenas, so the bytes of what they bind count.
             return (flops, chosen.iter().map(|&i| bound_bytes(&program.dispatches[i])).sum());
         }
         (flops, bytes as f64)

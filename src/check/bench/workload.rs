@@ -1,4 +1,4 @@
-//! Whole networks: the very step that `train` runs, on random images, and inference of a batch.
+//! Whole networks on random images: the very step that `train` runs, and the inference of a batch.
 
 use super::measure::{Times, measure, measure_longer};
 use crate::check::verify;
@@ -23,7 +23,7 @@ pub const WORKLOADS: [(&str, &str); 3] = [
     ("W2", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/bench/w2_vgg_small.json"))),
     ("W3", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/bench/w3_vgg16_cifar.json"))),
 ];
-/// Batches of the random data set.
+/// So many batches are in the random data set.
 const BATCHES: usize = 16;
 
 /// The time of a workload.
@@ -33,28 +33,28 @@ pub struct WorkloadTime {
     pub name: String,
     /// Name of its spec.
     pub model: String,
-    /// Samples a step.
+    /// Samples of a step.
     pub batch: usize,
     /// Seconds of a training step: gather, forward, backward, update.
     pub step: Times,
     /// Seconds of the inference of a batch, without loss.
     pub forward: Times,
-    /// Three times the FLOPs of the forward pass of a batch.
+    /// Three times the FLOPs of the forward pass: dx and dw take as many as y each.
     pub flops_step: f64,
     /// Dispatches of a training step.
     pub dispatches: usize,
     /// Seconds from opening the device to the end of the first step.
     pub first_step: f64,
-    /// Seconds of it that opening the device took.
+    /// Of these seconds, how many opening the device took.
     pub device: f64,
-    /// Pipelines compiled until then, and the seconds of it that took.
+    /// Pipelines that were compiled until then, and how many of these seconds that took.
     pub compiled: (usize, f64),
     /// Bytes of all buffers for the model's tensors and programs.
     pub bytes: u64,
 }
 
 impl WorkloadTime {
-    /// 10⁹ floating-point operations a second, of a training step.
+    /// FLOPs a second of a training step, in 10⁹.
     pub fn gflops(&self) -> f64 {
         self.flops_step / self.step.median / 1e9
     }
@@ -98,7 +98,7 @@ pub struct Workload {
 /// All workloads.
 ///
 /// # Errors
-/// None that a spec in the program can cause.
+/// None: the specs are part of the program.
 pub fn all() -> Result<Vec<Workload>> {
     WORKLOADS.into_iter().map(|(name, text)| Workload::new(name, text)).collect()
 }
@@ -111,10 +111,10 @@ impl Workload {
         Ok(Workload { name: name.into(), model, train, classes: None })
     }
 
-    /// A training step of a spec of the user's.
+    /// A training step of a user's spec.
     ///
     /// # Errors
-    /// A spec without a loss, or classes that are to be counted in data that is not there.
+    /// A spec without a loss; or classes that must be counted in data which is not there.
     pub fn of(model: Model) -> Result<Workload> {
         model.need_loss()?;
         let train = model.train.clone().unwrap_or_default();
@@ -122,7 +122,7 @@ impl Workload {
         Ok(Workload { name: model.name.clone(), model, train, classes })
     }
 
-    /// Images and labels without meaning: as many operations as with any others.
+    /// Random images and labels. They take as many operations as any others.
     fn problem(&self) -> Problem {
         let count = BATCHES * self.train.batch.0;
         let size: usize = self.model.input.dims().iter().product();
@@ -145,7 +145,8 @@ impl Workload {
         }
     }
 
-    /// Measures on a fresh device, so that everything a first step waits for is part of it; the driver's own cache stays.
+    /// Measures on a fresh device, so that everything a first step
+    /// waits for is included. Only the driver's own cache stays.
     ///
     /// # Errors
     /// Too little memory, or what the adapter reports.
@@ -181,7 +182,7 @@ impl Workload {
         })
     }
 
-    /// Inference of a batch that lies on the adapter.
+    /// The inference of a batch that lies on the adapter.
     fn forward(&self, session: &mut Session) -> Result<Times> {
         session.clear();
         let caps = session.device().caps().clone();

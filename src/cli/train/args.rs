@@ -7,7 +7,7 @@ use crate::spec::Count;
 use crate::train::fit::knn;
 use std::path::PathBuf;
 
-/// Largest seed: whole numbers up to here survive JSON.
+/// Largest seed. JSON holds whole numbers exactly up to here.
 const MAX_SEED: u64 = (1 << 53) - 1;
 #[derive(clap::Args)]
 pub struct Args {
@@ -79,7 +79,7 @@ pub(super) fn load(args: &Args) -> Result<Model> {
     Ok(model)
 }
 
-/// Fails for flags of a training by steps; `what` has none.
+/// Fails for flags that only training in steps has. `what` names the kind of training that has none.
 pub(super) fn refuse(args: &Args, what: &str) -> Result<()> {
     let given = [
         ("--weights", args.weights.is_some()),

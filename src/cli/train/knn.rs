@@ -1,4 +1,4 @@
-//! `pumice train` of a model that stores its training set: the search over k and metric, the run folder, the report.
+//! `pumice train` for a model that stores its training set: the search over k and metric, the run folder, the report.
 
 use super::args::{Args, refuse};
 use super::start::{folder, open, settle};
@@ -15,11 +15,11 @@ use serde_json::json;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Chooses, stores and evaluates.
+/// Chooses k and metric, stores the samples and evaluates.
 pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     refuse(args, "a layer knn, which is fitted at once, without steps")?;
     let dir = folder(args, &model)?;
-    // As the user named it: errors say it so.
+    // The path as the user named it, for errors.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
     let classes = settle(&mut model, data.as_deref())?;
     let problem = open(args, &mut model, data.as_deref(), classes)?;

@@ -1,4 +1,5 @@
-//! `pumice train`: from a spec to a run folder, one file a way to fit. Nothing is written before spec, data and adapter are known to be good.
+//! `pumice train`: from a spec to a run folder, one file for each way to fit.
+//! Nothing is written before spec, data and adapter are known to be good.
 
 mod args;
 mod knn;

@@ -1,4 +1,4 @@
-//! `pumice train` of a model that is solved for at once: the run folder and the report.
+//! `pumice train` for a model that is solved for at once: the run folder and the report.
 
 use super::args::{Args, refuse};
 use super::start::{folder, open, settle};
@@ -19,7 +19,7 @@ use std::time::Instant;
 pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     refuse(args, "optimizer normal_equation, which solves for all parameters at once")?;
     let dir = folder(args, &model)?;
-    // As the user named it: errors say it so.
+    // The path as the user named it, for errors.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
     let classes = settle(&mut model, data.as_deref())?;
     let train = model.train.clone().expect("the spec has an optimizer");
@@ -49,7 +49,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Names the keys of the spec that a solution in closed form has no use for.
+/// Names the keys of the spec that have no effect on a solution in closed form.
 fn ignored(train: &TrainSpec) {
     let (given, default) = (train.write(), TrainSpec::default().write());
     let without = ["epochs", "schedule", "clip_norm", "accumulate", "early_stopping"];
@@ -60,7 +60,7 @@ fn ignored(train: &TrainSpec) {
     }
 }
 
-/// How good the solution is on the training, validation and test rows, as far as there are any.
+/// How good the solution is on the training, validation and test rows. None for a split without rows.
 fn evaluate(solver: &mut NormalEquation) -> crate::error::Result<[Option<Evaluation>; 3]> {
     let problem = solver.problem();
     let splits = [problem.train.clone(), problem.validation.clone(), problem.test.clone()];

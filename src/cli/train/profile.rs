@@ -7,7 +7,7 @@ use crate::gpu::Clock;
 use crate::report::table::{Align, Table};
 use std::path::Path;
 
-/// Prints the table to stdout, or to stderr where stdout is for JSON, and writes the trace.
+/// Prints the table to stdout; with `json` to stderr, because stdout is for JSON. Writes the trace.
 ///
 /// # Errors
 /// A trace that cannot be written.

@@ -1,4 +1,4 @@
-//! Whether a spec is that of a run, so that training may go on.
+//! Whether a spec is the spec of a run, so that training may continue.
 
 use crate::cli::eval;
 use crate::error::{Error, Result};
@@ -6,8 +6,8 @@ use crate::model::{Model, Normalize};
 use crate::train::Run;
 use serde_json::{Map, Value as Json};
 
-/// Fails unless a spec is that of a run, `train.epochs` apart. `"auto"` takes what the run measured, and
-/// classes and features have the names that they had there.
+/// Fails unless a spec is that of the run; only `train.epochs` may differ. `"auto"` takes what the run measured, and
+/// classes and features have the names that they had in the run.
 ///
 /// # Errors
 /// A run without a readable spec, or the first value that differs.
@@ -34,7 +34,7 @@ pub fn check(model: &mut Model, run: &Run) -> Result<()> {
     Err(Error::usage(what, hint))
 }
 
-/// The first place where two values differ, and what stands there.
+/// The first place where two values differ, and both values there.
 fn difference<'a>(path: &str, a: &'a Json, b: &'a Json) -> Option<(String, Option<&'a Json>, Option<&'a Json>)> {
     match (a, b) {
         (Json::Object(a), Json::Object(b)) => {

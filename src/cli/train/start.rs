@@ -1,4 +1,4 @@
-//! What every way to fit does before it begins: the run folder, the spec made independent of its place, the data.
+//! What every way to fit does first: choose the run folder, make the spec independent of its place, and open the data.
 
 use super::args::Args;
 use crate::cli::{output, progress};
@@ -8,7 +8,7 @@ use crate::spec::Count;
 use crate::train::{Opening, Problem, Run, problem};
 use std::path::{Path, PathBuf};
 
-/// The run folder, known to be new unless a run is resumed; without a flag that says it, what numbers are put to.
+/// The run folder. It is known to be new, unless a run is resumed. Without a flag for it, its name gets a number.
 pub(super) fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
     match (&args.out, &args.resume) {
         (Some(out), Some(run)) if out != run => {
@@ -17,7 +17,7 @@ pub(super) fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
         (_, Some(run)) => Ok(run.clone()),
         (Some(out), None) => Run::check_new(out).map(|()| out.clone()),
         (None, None) => {
-            // The name is the spec's: it must not lead out of the folder.
+            // The name comes from the spec. It must not lead out of the folder.
             let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
             let name: String = model.name.chars().take(100).map(plain).collect();
             Ok(Path::new("runs").join(name))
@@ -25,8 +25,8 @@ pub(super) fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
     }
 }
 
-/// Makes a model independent of where its spec lies and of its training data: the path becomes absolute, counted classes
-/// are written down. Returns the class count where a layer asks for it.
+/// Makes a model independent of the place of its spec and of its training data: the path becomes absolute, and a
+/// counted number of classes is written down. Returns the number of classes if a layer asks for it.
 pub(super) fn settle(model: &mut Model, given: Option<&Path>) -> Result<Option<usize>> {
     let classes = problem::classes(model, given)?;
     let file = model.source.file.clone();
@@ -40,7 +40,7 @@ pub(super) fn settle(model: &mut Model, given: Option<&Path>) -> Result<Option<u
     Ok(classes)
 }
 
-/// Opens the data that is trained on, says what was left out of it, measures it and writes its names into the spec.
+/// Opens the data that is trained on, says what was left out, measures it and writes its names into the spec.
 pub(super) fn open(args: &Args, model: &mut Model, folder: Option<&Path>, classes: Option<usize>) -> Result<Problem> {
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
     let progress = Some(progress::reading as crate::data::Progress);

@@ -1,4 +1,4 @@
-//! `pumice train` of a model that is fitted step by step, by gradients.
+//! `pumice train` for a model that is fitted in steps, by gradients.
 
 use super::args::Args;
 use super::start::{folder, open, settle};
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What shells report of a program that Ctrl-C ended: 128 + SIGINT.
+/// The exit code that shells report for a program which Ctrl-C ended: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
 /// Trains to the end, to `--steps` or to Ctrl-C.
@@ -75,7 +75,7 @@ fn load_weights(trainer: &mut Trainer, file: &Path, tensors: &Tensors, partial: 
 /// How often Ctrl-C was pressed.
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
 
-/// Trains with progress; the first Ctrl-C finishes the step, the second ends the program.
+/// Trains and shows progress. The first Ctrl-C finishes the step, the second ends the program.
 fn watched(trainer: &mut Trainer, run: &Run, steps: Option<u64>, mut progress: Progress) -> Result<&'static str> {
     let pressed = || {
         if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {

@@ -1,4 +1,4 @@
-//! What `pumice train` prints in the end: the epochs, and how good the model is.
+//! What `pumice train` prints at its end: the epochs, and how good the model is.
 
 use crate::cli::{eval, numbers, output};
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::task::Evaluation;
 use crate::train::Run;
 use serde_json::{Value as Json, json};
 
-/// Prints the evaluation of a split, and for people the table of epochs before it.
+/// Prints the evaluation of a split. For people it prints the table of epochs first.
 pub(super) fn print_evaluation(
     run: &Run,
     split: &str,
@@ -27,7 +27,7 @@ pub(super) fn print_evaluation(
     output::print(&format!("{epochs}\n{split} set, {text}\nrun folder: {}\n", run.dir().display()))
 }
 
-/// The table of `metrics.jsonl`; a column without any value is left out.
+/// The table of `metrics.jsonl`. A column without any value is left out.
 fn epochs(metrics: &[Json]) -> Table {
     let all = [
         ("epoch", "epoch"),

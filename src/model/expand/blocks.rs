@@ -1,30 +1,31 @@
-//! The section `blocks`: layers with a name, written once and used often, each time with other values of their variables.
+//! The section `blocks`: layers under a name. They are written once and
+//! used several times, each time with other values of their variables.
 
 use super::vars::{members, variable, weigh};
 use crate::spec::{Content, Diagnostics, Key, Node, check_keys};
 use std::collections::HashMap;
 
-/// Layers to be used by name.
+/// Layers that are used by a name.
 pub(super) struct Block<'n> {
     /// Its variables that have a default.
     pub defaults: &'n [(Key, Node)],
     /// The list of layers.
     pub layers: &'n Node,
-    /// Values in both.
+    /// The number of values in both.
     pub size: usize,
-    /// All its variables, those without a default too, in alphabetical order.
+    /// All its variables in alphabetical order, including those without a default.
     pub variables: Vec<&'n str>,
 }
 
 /// The blocks of a spec.
 #[derive(Default)]
 pub(in crate::model) struct Blocks<'n> {
-    /// `None` for a block that could not be read, which is reported.
+    /// `None` stands for a block that could not be read; that is reported already.
     pub(super) known: HashMap<&'n str, Option<Block<'n>>>,
 }
 
 impl<'n> Blocks<'n> {
-    /// Reads the section; mistakes go to `report`.
+    /// Reads the section. Mistakes go to `report`.
     pub fn read(section: Option<&'n Node>, report: &mut Diagnostics) -> Blocks<'n> {
         let members = members(section, report).unwrap_or_default();
         Blocks { known: members.iter().map(|(key, node)| (key.name.as_str(), Block::read(node, report))).collect() }

@@ -1,4 +1,5 @@
-//! The walk over a spec's list of layers: names, inputs and places of every layer, and the words of sugar handed on.
+//! The walk over a spec's list of layers. It gives every layer
+//! its name, inputs and place, and hands sugar on to its word.
 
 use super::blocks::Blocks;
 use super::names::{Names, Pending, Wire, joined};
@@ -11,11 +12,12 @@ use crate::ops::{Arity, Entry, Layer, registry};
 use crate::spec::{Content, Diagnostics, KeyDef, Node, Place, SpecStruct, list, read_key};
 use std::collections::HashMap;
 
-/// Layers of a model after expansion, at most.
+/// Most layers of a model after expansion.
 const MAX_LAYERS: usize = 10_000;
-/// Names in all `from` keys together, at most: far above any real model, and what a hostile one can make of memory.
+/// Most names in all `from` keys together. It is far above any
+/// real model, and limits the memory that a hostile spec can take.
 const MAX_LINKS: usize = 100_000;
-/// Sugar inside sugar, at most.
+/// How deep sugar may be nested.
 const MAX_SUGAR: usize = 64;
 
 /// A word that stands for layers.
@@ -24,13 +26,14 @@ pub(in crate::model) struct Sugar {
     pub word: &'static str,
     /// What it stands for, for the schema.
     pub doc: &'static str,
-    /// Its keys without `op`, from those that every layer has.
+    /// Its keys without `op`. The argument is the keys that every layer has.
     pub keys: fn(&[KeyDef]) -> Vec<KeyDef>,
-    /// Expands one use of it: prefix and output before it. Returns its output.
+    /// Expands one use of it, from its prefix and the output before it. Returns its output.
     pub(super) expand: fn(&mut Expander, &Node, &str, Wire) -> Wire,
 }
 
-/// A layer on its way: parts that could not be read are `None` or [`Wire::Unknown`], so that reading goes on.
+/// A layer that is being read. Parts that could not be read are
+/// `None` or [`Wire::Unknown`], so that reading can continue.
 pub(super) struct Draft {
     pub op: &'static str,
     name: String,
@@ -48,7 +51,8 @@ pub(in crate::model) struct Expanded {
     names: Names,
 }
 
-/// Expands `layers` of the document `root`, in which no variable is left, with the words of `sugar`; mistakes go to `report`.
+/// Expands `layers` of the document `root`, which holds no variable
+/// any more, with the words of `sugar`. Mistakes go to `report`.
 pub(super) fn expand(
     root: &Node,
     sugar: &'static [Sugar],
@@ -78,7 +82,7 @@ pub(super) fn expand(
     }
     let Expander { drafts, names, pending, stopped, report, .. } = expander;
     names.report_shadows(report);
-    // Where expansion stopped early, names that would have come later are missing through no fault of their users.
+    // If expansion stopped early, names that would have come later are missing. That is not the fault of their users.
     if !stopped {
         let wires: Vec<(&str, &[Wire])> = drafts.iter().map(|d| (d.name.as_str(), d.from.as_slice())).collect();
         names.report_pending(&pending, &wires, report);
@@ -92,7 +96,7 @@ impl Expanded {
         self.drafts.last().map(|draft| draft.name.clone())
     }
 
-    /// The layer that `name` means at the top level; an unknown name is reported.
+    /// The layer that `name` means at the top level. An unknown name is reported.
     pub fn output_named(&self, name: &str, at: &Place, report: &mut Diagnostics) -> Option<String> {
         match self.names.resolve(name, "") {
             Some(Wire::Layer(i)) => Some(self.drafts[i].name.clone()),
@@ -107,7 +111,7 @@ impl Expanded {
         }
     }
 
-    /// The layers, when all of them could be read.
+    /// The layers, if all of them could be read.
     pub fn finish(self) -> Option<Vec<LayerNode>> {
         let names: Vec<String> = self.drafts.iter().map(|draft| draft.name.clone()).collect();
         let name = |wire: &Wire| match wire {
@@ -131,33 +135,33 @@ fn given<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     node.get(key).filter(|value| value.kind != Content::Null)
 }
 
-/// The walk: what is known of the layers so far.
+/// The walk, and what is known of the layers so far.
 pub(super) struct Expander<'a> {
     input: Flow,
     sugar: &'static [Sugar],
     pub blocks: &'a Blocks<'a>,
     pub vars: Substitution,
-    /// Blocks that are being expanded, each inside the one before.
+    /// Names of the blocks that are being expanded, outermost first.
     pub open: Vec<String>,
-    /// Sugar that is being expanded, each inside the one before.
+    /// How deep the sugar that is being expanded is nested.
     depth: usize,
     pub drafts: Vec<Draft>,
     names: Names,
     /// Layers of each op so far, for automatic names.
     counts: HashMap<&'static str, usize>,
-    /// Names that did not resolve when they were read.
+    /// Names that were unknown when they were read.
     pending: Vec<Pending>,
-    /// Inputs of all layers so far.
+    /// How many inputs all layers so far have together.
     pub links: usize,
-    /// Whether layers are missing because a limit was reached or a repeated block is wrong.
+    /// Whether layers are missing, because a limit was reached or a repeated block is wrong.
     pub stopped: bool,
-    /// Whether a limit was reached, which is reported once and ends the expansion.
+    /// Whether a limit was reached. It is reported once and ends the expansion.
     pub full: bool,
     pub report: &'a mut Diagnostics,
 }
 
 impl Expander<'_> {
-    /// The items of the key `layers`, when it is a list of at least one.
+    /// The items of the key `layers`, if it is a list of at least one item.
     pub fn layer_list<'n>(&mut self, object: &'n Node) -> Option<&'n [Node]> {
         let node = object.get("layers");
         if node.is_none() {
@@ -166,7 +170,7 @@ impl Expander<'_> {
         self.items(node?)
     }
 
-    /// The items of a list of at least one layer.
+    /// The items of `node`, if it is a list of at least one layer.
     pub fn items<'n>(&mut self, node: &'n Node) -> Option<&'n [Node]> {
         match &node.kind {
             Content::Array(items) if !items.is_empty() => return Some(items),
@@ -176,7 +180,7 @@ impl Expander<'_> {
         None
     }
 
-    /// Expands items one after the other, each taking the output of the one before. Returns the last output.
+    /// Expands items one after the other. Each takes the output of the one before. Returns the last output.
     pub fn chain(&mut self, items: &[Node], prefix: &str, mut before: Wire) -> Wire {
         for item in items {
             if !self.full && (self.drafts.len() >= MAX_LAYERS || self.links >= MAX_LINKS) {
@@ -222,14 +226,14 @@ impl Expander<'_> {
         end
     }
 
-    /// One layer of an op.
+    /// Reads one plain layer.
     pub fn leaf(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
         let common: Vec<&str> = LayerKeys::keys().iter().map(|key| key.name).collect();
         let keys = <LayerKeys as SpecStruct>::read(&only(node, &common), &[], self.report);
         let entry = self.entry(node);
         let extra: Vec<&str> = common.iter().copied().chain(["op"]).collect();
         let layer = entry.and_then(|entry| (entry.read)(node, &extra, self.report));
-        // A layer that could not be read still has its place, so that other layers can name it.
+        // A layer that could not be read still gets its place, so that other layers can name it.
         let keys = keys.unwrap_or_else(|| {
             let name = node.get("name").and_then(|name| match &name.kind {
                 Content::String(name) => Some(name.clone()),
@@ -301,7 +305,7 @@ impl Expander<'_> {
         Wire::Layer(index)
     }
 
-    /// What `name` means at this point. A name that is not known yet is kept for the end, when all are.
+    /// What `name` means at this point. If it is not known yet, it is looked up again at the end.
     fn resolve(&mut self, name: &str, at: &Place, prefix: &str) -> Wire {
         self.names.resolve(name, prefix).unwrap_or_else(|| {
             let (name, prefix) = (name.to_string(), prefix.to_string());
@@ -318,7 +322,7 @@ impl Expander<'_> {
         }
     }
 
-    /// What a block takes: its `from`, one name, or the layer before.
+    /// The input of a block: the one name in its `from`, or the layer before.
     pub fn block_input(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
         let from: Option<Option<Inputs>> = read_key(node, "from", None, self.report);
         match from {
@@ -334,7 +338,7 @@ impl Expander<'_> {
         }
     }
 
-    /// Makes the name of a block mean its output.
+    /// Makes the name of a block stand for its output.
     pub fn alias(&mut self, node: &Node, prefix: &str, name: &str, end: Wire) {
         if let Wire::Layer(index) = end {
             let at = node.get("name").map_or(node.place(), Node::place);

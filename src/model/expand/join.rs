@@ -1,4 +1,4 @@
-//! How several outputs become one: the layer that ends a `residual` or a `parallel`.
+//! How several outputs become one: the layer at the end of a `residual` or a `parallel`.
 
 use super::expander::Expander;
 use super::names::{Wire, joined};
@@ -19,7 +19,7 @@ spec_words! {
     }
 }
 
-/// Adds the layer that makes one output of several, for a block with this name, and returns the block's output.
+/// Adds the layer that joins several outputs, for a block of this name. Returns the block's output.
 pub(super) fn join_ends(
     expander: &mut Expander,
     node: &Node,

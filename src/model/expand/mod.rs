@@ -1,7 +1,7 @@
 //! Sugar becomes plain layers with names, and every `from` becomes names of earlier layers.
 //!
-//! One file a word: `repeat`, `residual`, `parallel`, and `use` in `use_block.rs`. A block's name means its output, and is the prefix of
-//! the names inside.
+//! One file for each word: `repeat`, `residual`, `parallel`, and `use` in `use_block.rs`. A block's name stands for its
+//! output, and is the prefix of the names inside the block.
 
 mod blocks;
 mod expander;
@@ -23,7 +23,7 @@ pub(super) use vars::Substitution;
 /// The words of sugar.
 pub(super) static SUGAR: [Sugar; 4] = [repeat::REPEAT, residual::RESIDUAL, parallel::PARALLEL, use_block::USE];
 
-/// Expands `layers` of the document `root`, in which no variable is left; mistakes go to `report`.
+/// Expands `layers` of the document `root`, which holds no variable any more. Mistakes go to `report`.
 pub(super) fn layers(
     root: &Node,
     blocks: &Blocks,

@@ -1,11 +1,11 @@
-//! Names of layers and of blocks: which layer a `from` means, and what to say when it means none.
+//! Names of layers and of blocks: which layer a `from` means, and what to say if it means none.
 
 use crate::spec::{Diagnostics, Place, list, suggest};
 use std::collections::HashMap;
 
-/// The longest name, prefixes included.
+/// The longest name, including prefixes.
 const MAX_NAME: usize = 256;
-/// Suggestions compare a name with all others, so only the first mistakes get one: a hostile file has thousands.
+/// A suggestion compares a name with all others. So only the first mistakes get one: a hostile file may have thousands.
 const MAX_SUGGESTIONS: usize = 20;
 
 /// Where a layer's input comes from.
@@ -13,13 +13,13 @@ const MAX_SUGGESTIONS: usize = 20;
 pub(super) enum Wire {
     /// The model's input.
     Input,
-    /// The output of a draft.
+    /// The output of the layer with this number.
     Layer(usize),
     /// A mistake that is already reported, or a name that is looked up again at the end.
     Unknown,
 }
 
-/// All names of a model. A block's name means its output.
+/// All names of a model. A block's name stands for its output.
 #[derive(Default)]
 pub(super) struct Names {
     known: HashMap<String, (usize, Place)>,
@@ -27,9 +27,9 @@ pub(super) struct Names {
     order: Vec<String>,
 }
 
-/// A name that meant nothing when it was read.
+/// A name that was unknown when it was read.
 pub(super) struct Pending {
-    /// The draft that uses it, or for a block the first of its drafts.
+    /// The number of the layer that uses it; for a block, of its first layer.
     pub layer: usize,
     /// The name as written.
     pub name: String,
@@ -40,7 +40,7 @@ pub(super) struct Pending {
 }
 
 impl Names {
-    /// Adds a name; reports one that is not allowed or already there. `local` is the name without its prefix.
+    /// Adds a name. Reports it if it is not allowed or exists already. `local` is the name without its prefix.
     pub fn register(&mut self, name: &str, local: &str, index: usize, at: Place, report: &mut Diagnostics) {
         if local.is_empty() {
             report.error_at(&at, "an empty name", "give the layer a name, or leave `name` out");
@@ -57,7 +57,7 @@ impl Names {
         }
     }
 
-    /// What `name` means inside the block with this prefix: inner names come before outer ones.
+    /// What `name` means inside the block with this prefix. Names inside the block come before those outside.
     pub fn resolve(&self, name: &str, prefix: &str) -> Option<Wire> {
         if name == "input" { Some(Wire::Input) } else { self.find(name, prefix).map(|(index, _)| Wire::Layer(*index)) }
     }
@@ -73,7 +73,8 @@ impl Names {
         }
     }
 
-    /// Reports a layer `X.norm` beside a layer `X`: the parameters of X's `norm` key are called `X.norm.weight` too.
+    /// Reports a layer `X.norm` beside a layer `X`, because the
+    /// parameters of X's key `norm` are called `X.norm.weight`, too.
     pub fn report_shadows(&self, report: &mut Diagnostics) {
         for name in &self.order {
             if let Some(owner) = name.strip_suffix(".norm").filter(|owner| self.known.contains_key(*owner)) {
@@ -83,8 +84,8 @@ impl Names {
         }
     }
 
-    /// Reports names that meant nothing: some are unknown, the others are those of later layers. `wires` are all
-    /// layers' names and inputs.
+    /// Reports names that were unknown when they were read: some do not exist, the others are names of later layers.
+    /// `wires` are the names and inputs of all layers.
     pub fn report_pending(&self, pending: &[Pending], wires: &[(&str, &[Wire])], report: &mut Diagnostics) {
         let mut edges: Vec<Vec<usize>> = Vec::with_capacity(wires.len());
         for (_, from) in wires {
@@ -105,9 +106,9 @@ impl Names {
         }
     }
 
-    /// Reports a name that is nowhere.
+    /// Reports a name that does not exist.
     pub fn report_unknown(&self, name: &str, prefix: &str, at: &Place, report: &mut Diagnostics) {
-        // Inside a block its own names are written without the prefix.
+        // Inside a block, the block's own names are written without the prefix.
         let inner = format!("{prefix}/");
         let mut names: Vec<&str> = self.order.iter().map(|n| n.strip_prefix(&inner).unwrap_or(n)).collect();
         names.push("input");
@@ -147,7 +148,7 @@ impl Names {
     }
 }
 
-/// What to say about a name that is there already.
+/// What to say about a name that exists already.
 fn clash(name: &str, first: &Place, second: &Place) -> (String, String) {
     if first == second && first.line > 0 {
         let message = format!("repeating this gives several layers the name `{name}`");
@@ -157,7 +158,8 @@ fn clash(name: &str, first: &Place, second: &Place) -> (String, String) {
     (format!("the name `{name}` is used twice, first {place}"), "give each layer its own name".into())
 }
 
-/// The layers from `start` back to `start` by way of `next`, when `next` uses `start` directly or through others.
+/// If `next` uses `start`, directly or through others: the layers
+/// of that cycle, from `start` by way of `next` back to `start`.
 fn cycle(start: usize, next: usize, edges: &[Vec<usize>]) -> Option<Vec<usize>> {
     let mut before: Vec<Option<usize>> = vec![None; edges.len()];
     let mut queue = std::collections::VecDeque::from([next]);

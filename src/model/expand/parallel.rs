@@ -1,4 +1,4 @@
-//! `parallel`: several chains of layers side by side, which take the same input and become one output.
+//! `parallel`: several chains of layers side by side. They take the same input, and their outputs become one.
 
 use super::expander::{Expander, Sugar};
 use super::join::{Join, join_ends};
@@ -37,7 +37,7 @@ fn parallel(expander: &mut Expander, node: &Node, prefix: &str, before: Wire) ->
     join_ends(expander, node, prefix, name, join, activation, ends)
 }
 
-/// The branches of a `parallel`: two or more lists of layers, of which some may be empty.
+/// The branches of a `parallel`: two or more lists of layers. Some may be empty.
 fn branches<'n>(expander: &mut Expander, node: &'n Node) -> Option<Vec<&'n [Node]>> {
     let Some(key) = node.get("branches") else {
         expander.report.missing(node, "branches");
@@ -55,7 +55,7 @@ fn branches<'n>(expander: &mut Expander, node: &'n Node) -> Option<Vec<&'n [Node
             return None;
         }
     };
-    // All are looked at before giving up, so that every mistake is reported.
+    // All branches are read before giving up, so that every mistake is reported.
     let mut lists = Vec::with_capacity(branches.len());
     for branch in branches {
         match &branch.kind {
@@ -66,7 +66,7 @@ fn branches<'n>(expander: &mut Expander, node: &'n Node) -> Option<Vec<&'n [Node
     (lists.len() == branches.len()).then_some(lists)
 }
 
-/// Its keys but for `op`. `common` are the keys that every layer has.
+/// Its keys without `op`. `common` are the keys that every layer has.
 fn keys(common: &[KeyDef]) -> Vec<KeyDef> {
     let layers = json!({ "type": "array", "items": { "$ref": "#/$defs/layer" } });
     let branches = json!({ "type": "array", "minItems": 2, "items": layers });

@@ -32,7 +32,7 @@ fn repeat(expander: &mut Expander, node: &Node, prefix: &str, before: Wire) -> W
         if let Some(local) = &local {
             expander.alias(node, prefix, local, end);
         }
-        // Copies of a wrong block are wrong in the same way; and a hostile `times` ends here.
+        // If a block is wrong, its copies are wrong in the same way. A hostile `times` ends here, too.
         if expander.stopped || expander.report.len() > mistakes {
             expander.stopped |= i < times.get();
             return end;
@@ -44,7 +44,7 @@ fn repeat(expander: &mut Expander, node: &Node, prefix: &str, before: Wire) -> W
     end
 }
 
-/// Its keys but for `op`. `common` are the keys that every layer has.
+/// Its keys without `op`. `common` are the keys that every layer has.
 fn keys(common: &[KeyDef]) -> Vec<KeyDef> {
     let layers = json!({ "$ref": "#/$defs/layers" });
     vec![

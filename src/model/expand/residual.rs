@@ -1,6 +1,6 @@
-//! `residual`: layers, what stands beside them, and the sum of both.
+//! `residual`: layers, a shortcut beside them, and the sum of both.
 //!
-//! Beside them stands nothing, given layers, or a projection where the layers change the shape.
+//! The shortcut is nothing, or given layers, or a projection where the layers change the shape.
 
 use super::expander::{Expander, Sugar};
 use super::join::{Join, join_ends};
@@ -14,7 +14,7 @@ use serde_json::json;
 pub(super) const RESIDUAL: Sugar =
     Sugar { word: "residual", doc: "Layers whose output is added to their input.", keys, expand: residual };
 
-/// `{ "op": "residual", "layers", "shortcut", "activation" }`: the layers, what stands beside them, and their sum.
+/// `{ "op": "residual", "layers", "shortcut", "activation" }`: the layers, the shortcut beside them, and their sum.
 fn residual(expander: &mut Expander, node: &Node, prefix: &str, before: Wire) -> Wire {
     check_keys(node, &["op", "name", "from", "layers", "shortcut", "activation"], &[], expander.report);
     let name: Option<Option<String>> = read_key(node, "name", None, expander.report);
@@ -34,7 +34,7 @@ fn residual(expander: &mut Expander, node: &Node, prefix: &str, before: Wire) ->
     join_ends(expander, node, prefix, name, Join::Add, activation, vec![branch, beside])
 }
 
-/// The output that is added to the branch's. The branch runs from `start` to `end`; its layers begin at `first`.
+/// The shortcut's output. The layers run from `start` to `end`; the first of them is number `first`.
 fn shortcut(expander: &mut Expander, node: &Node, prefix: &str, start: Wire, end: Wire, first: usize) -> Wire {
     let Some(key) = node.get("shortcut") else { return auto(expander, node, prefix, start, end, first) };
     match &key.kind {
@@ -55,11 +55,12 @@ fn shortcut(expander: &mut Expander, node: &Node, prefix: &str, start: Wire, end
     }
 }
 
-/// The block's input itself where the branch keeps its shape, else a 1×1 convolution (of a vector a dense layer) to the branch's shape.
+/// The block's input itself if the layers keep its shape. Else a projection
+/// to their shape: a 1×1 convolution, or for a vector a dense layer.
 fn auto(expander: &mut Expander, node: &Node, prefix: &str, start: Wire, end: Wire, first: usize) -> Wire {
     let (input, output) = (expander.flow(start), expander.flow(end));
     let Some((to, stride)) = input.project(output) else {
-        // With a mistake in the block nothing is known, and that mistake is the one to read about.
+        // If the block has a mistake, shapes are unknown, and that mistake is the one that the user should read.
         if expander.report.is_empty() {
             let at = node.get("shortcut").unwrap_or(node);
             let hint = "say \"shortcut\": \"identity\", or list the shortcut's layers";
@@ -87,7 +88,7 @@ fn auto(expander: &mut Expander, node: &Node, prefix: &str, start: Wire, end: Wi
     expander.leaf(&Node::from_json(&projection, &node.place()), prefix, start)
 }
 
-/// Its keys but for `op`. `common` are the keys that every layer has.
+/// Its keys without `op`. `common` are the keys that every layer has.
 fn keys(common: &[KeyDef]) -> Vec<KeyDef> {
     let layers = json!({ "$ref": "#/$defs/layers" });
     let choice = json!({ "anyOf": [{ "enum": ["auto", "identity"] }, layers] });

@@ -33,7 +33,8 @@ fn use_block(expander: &mut Expander, node: &Node, prefix: &str, before: Wire) -
     end
 }
 
-/// The layers of the block `name`, with the variables that `node`, a `use`, gives. `None` after reporting a mistake.
+/// The layers of the block `name`, with the values that `node`, a
+/// `use`, gives its variables. `None` after reporting a mistake.
 fn instance(expander: &mut Expander, node: &Node, name: &str) -> Option<Node> {
     let at = node.get("block").unwrap_or(node);
     let blocks = expander.blocks;
@@ -61,7 +62,8 @@ fn instance(expander: &mut Expander, node: &Node, name: &str) -> Option<Node> {
     layers
 }
 
-/// What `with` gives, then the block's defaults, which may use what comes before.
+/// The values of a block's variables: those in `with`, then the
+/// defaults of the others. A default may use variables before it.
 fn arguments(expander: &mut Expander, node: &Node, name: &str, block: &Block) -> Option<Vars> {
     let mut vars = Vars::default();
     let mistakes = expander.report.len();
@@ -89,7 +91,7 @@ fn arguments(expander: &mut Expander, node: &Node, name: &str, block: &Block) ->
     (expander.report.len() == mistakes).then_some(vars)
 }
 
-/// Its keys but for `op`. `common` are the keys that every layer has.
+/// Its keys without `op`. `common` are the keys that every layer has.
 fn keys(common: &[KeyDef]) -> Vec<KeyDef> {
     vec![
         named(common, "name"),

@@ -1,14 +1,14 @@
-//! Variables: a string of `$` and a name stands for the variable's value, whatever that is. Nothing is computed.
+//! Variables: a string of `$` and a name stands for the variable's value, of any type. Nothing is computed.
 
 use crate::spec::{Content, Diagnostics, Key, MAX_DEPTH, Node, Place, suggest};
 use std::collections::HashMap;
 
-/// Values that variables and blocks may add to a spec, at most: far above any real model.
+/// Most values that variables and blocks may add to a spec. It is far above any real model.
 const MAX_COPIED: usize = 1_000_000;
-/// Only the first mistakes come with a suggestion.
+/// So many mistakes come with a suggestion; later ones do not.
 const MAX_SUGGESTIONS: usize = 20;
 
-/// The name that a value stands for, when it is a variable.
+/// The name of the variable that a value stands for, if it is one.
 pub(super) fn variable(node: &Node) -> Option<&str> {
     match &node.kind {
         Content::String(text) => text.strip_prefix('$'),
@@ -16,13 +16,13 @@ pub(super) fn variable(node: &Node) -> Option<&str> {
     }
 }
 
-/// A value without variables in it, and what it weighs.
+/// A value without variables in it, and its size.
 #[derive(Clone)]
 struct Value {
     node: Node,
-    /// Values in it, itself included.
+    /// Number of values in it, including itself.
     size: usize,
-    /// Lists and objects inside one another.
+    /// How deep lists and objects are nested in it.
     height: usize,
 }
 
@@ -31,19 +31,19 @@ struct Value {
 pub(in crate::model) struct Vars(HashMap<String, Value>);
 
 impl Vars {
-    /// Whether there is one of this name.
+    /// Whether there is a variable of this name.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 }
 
-/// Puts values in the place of variables, and keeps count of what that makes.
+/// Replaces variables by their values, and counts how many values that adds.
 pub(in crate::model) struct Substitution {
     globals: Vars,
     copied: usize,
 }
 
-/// The members of a section that names values, such as `vars`. `None` after reporting that it is no object.
+/// The members of a section that gives names to values, such as `vars`. `None` after reporting that it is no object.
 pub(super) fn members<'n>(section: Option<&'n Node>, report: &mut Diagnostics) -> Option<&'n [(Key, Node)]> {
     match section.map(|node| (node, &node.kind)) {
         None | Some((_, Content::Null)) => Some(&[]),
@@ -66,7 +66,7 @@ impl Substitution {
             if let Some(name) = key.name.strip_prefix('$') {
                 report.error_at(&at(key), "the `$` is no part of a name", format!("write \"{name}\""));
             } else {
-                // A wrong variable is null to those after it, so that they are not reported for its sake.
+                // A wrong variable is null for those after it, so that they are not reported because of it.
                 let value = all.value(node, &Vars::default(), report);
                 let value = value.unwrap_or_else(|| Value { node: node.with(Content::Null), size: 1, height: 0 });
                 all.globals.0.insert(key.name.clone(), value);
@@ -75,7 +75,7 @@ impl Substitution {
         (report.len() == mistakes).then_some(all)
     }
 
-    /// The document without `vars` and `blocks`, and without variables. `None` after reporting a mistake.
+    /// The document with variables replaced, and without `vars` and `blocks`. `None` after reporting a mistake.
     pub fn document(&mut self, root: &Node, report: &mut Diagnostics) -> Option<Node> {
         let Content::Object(members) = &root.kind else { return None };
         let mut sections = Vec::with_capacity(members.len());
@@ -92,28 +92,30 @@ impl Substitution {
         self.value(node, &Vars::default(), report).map(|value| value.node)
     }
 
-    /// Adds a variable to those of a block; its value may use these. False after reporting a mistake.
+    /// Adds a variable to those of a block. Its value may use the
+    /// block's variables so far. False after reporting a mistake.
     pub fn define(&mut self, name: &str, node: &Node, vars: &mut Vars, report: &mut Diagnostics) -> bool {
         let value = self.value(node, vars, report);
         value.map(|value| vars.0.insert(name.to_string(), value)).is_some()
     }
 
-    /// The layers of a block with its variables, and the document's where it has none of that name.
+    /// The layers of a block with its variables replaced; the document's
+    /// variables serve where the block has none of that name.
     pub fn block(&mut self, layers: &Node, vars: &Vars, report: &mut Diagnostics) -> Option<Node> {
         self.value(layers, vars, report).map(|value| value.node)
     }
 
-    /// Whether a global variable has this name.
+    /// Whether the document has a variable of this name.
     pub fn has(&self, name: &str) -> bool {
         self.globals.has(name)
     }
 
-    /// Whether more was copied than may be, which is reported.
+    /// Whether more was copied than is allowed; that is reported already.
     pub fn full(&self) -> bool {
         self.copied > MAX_COPIED
     }
 
-    /// Counts `size` copied values; reports when they become too many.
+    /// Counts `size` copied values. Reports once there are too many.
     pub fn count(&mut self, size: usize, at: &Node, report: &mut Diagnostics) -> bool {
         self.copied = self.copied.saturating_add(size);
         if self.full() {
@@ -165,7 +167,8 @@ impl Substitution {
     }
 }
 
-/// Reports a name that is none of `names`: `what`, the name and the nearest one; without names, `empty`.
+/// Reports a name that is not in `names`: what it is (`what`), the
+/// name, and the nearest name; or `empty` if there are no names.
 pub(super) fn unknown(what: &str, name: &str, mut names: Vec<&str>, empty: &str, at: &Place, report: &mut Diagnostics) {
     names.sort_unstable();
     let hint = match names.as_slice() {
@@ -178,7 +181,7 @@ pub(super) fn unknown(what: &str, name: &str, mut names: Vec<&str>, empty: &str,
     report.error_at(at, format!("{what} `{name}`"), hint);
 }
 
-/// How many values a tree holds, and the names of the variables in it.
+/// How many values a tree holds; adds the names of its variables to `names`.
 pub(super) fn weigh<'n>(node: &'n Node, names: &mut Vec<&'n str>) -> usize {
     if let Some(name) = variable(node) {
         names.push(name);

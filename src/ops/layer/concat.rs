@@ -31,17 +31,18 @@ impl Layer for ConcatLayer {
     }
 }
 
-/// Inputs `[N, …, C_i]`, equal but for C_i; output `[N, …, Σ C_i]`.
+/// Inputs `[N, …, C_i]`, equal but for C_i. Output `[N, …, Σ C_i]`.
 #[derive(Debug)]
 pub struct Concat;
 
-/// Four lanes where channels and the first channel allow them.
+/// 4 where the numbers of channels and the first channel are multiples of four, else 1.
 fn lanes(channels: [usize; 3]) -> usize {
     let fits = channels.iter().all(|c| c.is_multiple_of(4));
     if fits { 4 } else { 1 }
 }
 
-/// A kernel that copies between `cx` channels of x and `cy` channels of y, `start` being the first in the longer one.
+/// A kernel that copies between `cx` channels of x and `cy` channels
+/// of y. `start` is the first channel in the one that has more.
 fn copy(entry: &'static str, rows: usize, [cx, cy, start]: [usize; 3]) -> Kernel {
     let lanes = lanes([cx, cy, start]);
     Kernel::new("concat", entry)
@@ -113,7 +114,7 @@ impl Op for Concat {
     }
 }
 
-/// Input x `[N, …, C]`; output channels start … start + len of it, `[N, …, len]`.
+/// Input x `[N, …, C]`. Output `[N, …, len]`: the channels start … start + len - 1 of x.
 #[derive(Debug)]
 pub struct SliceChannels {
     /// First channel.

@@ -1,5 +1,5 @@
-//! Convolution of pictures: y[n, oh, ow, k] = act(b[k] + Σ x[n, ih, iw, c] · w[k, r, s, c]) over r, s, c, where
-//! ih = oh · stride + r · dilation − padding and iw alike. Layouts: x NHWC, w KRSC with C of one group.
+//! Convolution of pictures: y[n, oh, ow, k] = act(b[k] + Σ x[n, ih, iw, c] · w[k, r, s, c]) over r, s, c, where ih = oh
+//! · stride + r · dilation − padding, and iw likewise. Layouts: x NHWC, w KRSC with the C of one group.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::ops::flow::Flow;
@@ -92,27 +92,27 @@ impl Layer for Conv2dKeys {
     }
 }
 
-/// Inputs x `[N, H, W, C]`, w `[K, R, S, C / groups]`, with `bias` b `[K]`, with `norm` running mean, running variance, weight and bias of a batch
-/// norm `[K]`; output y `[N, OH, OW, K]`.
+/// Inputs x `[N, H, W, C]`, w `[K, R, S, C / groups]`, with `bias` b `[K]`, with `norm` running mean, running variance,
+/// weight and bias of a batch norm, each `[K]`. Output y `[N, OH, OW, K]`.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     /// All sizes.
     pub geometry: Geometry,
-    /// Whether a third input is added to each filter's output (by fusion).
+    /// Whether the third input is a bias (by fusion).
     pub bias: bool,
-    /// A batch norm by running statistics follows, with this epsilon (by fusion).
+    /// The epsilon of a batch norm by running statistics that follows (by fusion).
     pub norm: Option<f64>,
-    /// Applied last (by fusion).
+    /// The activation, applied last (by fusion).
     pub activation: Option<Activation>,
 }
 
 impl Conv2d {
-    /// A convolution and nothing behind it.
+    /// A convolution without bias, norm and activation.
     pub fn new(geometry: Geometry) -> Conv2d {
         Conv2d { geometry, bias: false, norm: None, activation: None }
     }
 
-    /// The sums' bias for the kernels, with their factors behind it where a batch norm is folded in.
+    /// The operand b of the kernels: the bias. If a batch norm is folded in, the factors of the sums lie behind it.
     fn push_bias(&self, cx: &mut KernelCx) -> Option<Target> {
         let bias = self.bias.then(|| cx.input(2));
         let Some(epsilon) = self.norm else { return bias };
@@ -121,7 +121,8 @@ impl Conv2d {
         Some(batch_norm::push_fold(cx, self.geometry.filters, epsilon, bias, operands))
     }
 
-    /// The batch norm of `sum` of filter `k`; `sign` is that of the mean, which magnitudes add.
+    /// What the batch norm makes of `sum` of filter `k`. `sign` is
+    /// that of the mean: magnitudes add it instead of subtracting.
     fn normalised(&self, cx: &RefCx, k: usize, sum: f64, sign: f64) -> f64 {
         let Some(epsilon) = self.norm else { return sum };
         let first = 2 + usize::from(self.bias);
@@ -129,7 +130,7 @@ impl Conv2d {
         (sum + sign * mean) / (variance + epsilon).sqrt() * weight + bias
     }
 
-    /// Σ x · w + b of one element of y, normalised.
+    /// One element of y before the activation: Σ x · w + b, normalised.
     fn sum(&self, cx: &RefCx, index: usize, sign: f64) -> f64 {
         let g = &self.geometry;
         let (x, w) = (&cx.inputs[0].data, &cx.inputs[1].data);
@@ -166,7 +167,7 @@ impl Op for Conv2d {
         assert!(!self.bias && self.norm.is_none() && self.activation.is_none(), "gradients come before fusing");
         let Some(dy) = douts[0] else { return vec![None; 2] };
         let geometry = self.geometry;
-        // By the weights first: where nothing else reads x, it may go before dx comes.
+        // dw before dx: if nothing else reads x, its memory is free before dx is computed.
         let dw = b.one(Conv2dGradWeight { geometry, bias: false }, &[dy, inputs[0]]);
         let dx = b.one(Conv2dGradInput { geometry, activation: None }, &[dy, inputs[1]]);
         vec![Some(dx), Some(dw)]
@@ -238,13 +239,13 @@ impl Op for Conv2d {
     }
 }
 
-/// Inputs dy `[N, OH, OW, K]`, w `[K, R, S, C / groups]`; with `activation`
-/// y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell sums dy · w over the windows that hold it, times the activation's derivative.
+/// Inputs dy `[N, OH, OW, K]`, w `[K, R, S, C / groups]`, with `activation` y_in of dx's type. Output dx
+/// `[N, H, W, C]`: Σ dy · w over the windows that hold the cell, times the activation's derivative.
 #[derive(Clone, Debug)]
 pub struct Conv2dGradInput {
     /// All sizes.
     pub geometry: Geometry,
-    /// What computed x, y_in = x (by fusion).
+    /// The activation that made x, if absorbed; then y_in = x (by fusion).
     pub activation: Option<Activation>,
 }
 
@@ -278,7 +279,8 @@ impl Op for Conv2dGradInput {
         Ok(vec![TensorType::batch(&self.geometry.x_dims())])
     }
 
-    /// As `conv_transpose2d` needs it: this op is linear in both inputs, and its own gradients are those of the convolution with dx for x.
+    /// `conv_transpose2d` needs this. The op is linear in both inputs. Its
+    /// gradients are those of the convolution, with dx in the place of x.
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         assert!(self.activation.is_none(), "gradients come before fusing");
         let Some(d) = douts[0] else { return vec![None; 2] };
@@ -303,7 +305,7 @@ impl Op for Conv2dGradInput {
             return;
         }
         let (h, w, lanes) = (&g.window.h, &g.window.w, g.lanes());
-        // Cells of equal remainders by the strides form a phase and meet the same taps.
+        // Cells that leave the same remainders when divided by the strides form a phase. They meet the same taps.
         let phases = h.stride * w.stride;
         let cells = h.input.div_ceil(h.stride) * w.input.div_ceil(w.stride);
         let channels = g.group_channels() / lanes;
@@ -343,13 +345,13 @@ impl Op for Conv2dGradInput {
     }
 }
 
-/// Inputs dy `[N, OH, OW, K]`, x `[N, H, W, C]`; output dw `[K, R, S, C / groups]`: sums dy · x over all output pixels, in two stages of
-/// fixed order where one would leave the adapter idle or loop for too long.
+/// Inputs dy `[N, OH, OW, K]`, x `[N, H, W, C]`. Output dw `[K, R, S, C / groups]`: Σ dy · x over all output pixels.
+/// The sum has two stages of fixed order where one stage would leave the adapter idle or loop for too long.
 #[derive(Clone, Debug)]
 pub struct Conv2dGradWeight {
     /// All sizes.
     pub geometry: Geometry,
-    /// Whether a second output is the gradient of the bias, db `[K]`: the sums of dy (by fusion).
+    /// Whether the second output is db `[K]`, the sums of dy (by fusion).
     pub bias: bool,
 }
 
@@ -451,7 +453,7 @@ mod tests {
     use super::*;
     use crate::graph::{RefTensor, Step};
 
-    /// The example of ONNX's Conv: ones over a 5 x 5 picture of 0 … 24.
+    /// The example of ONNX's Conv: a filter of ones over a 5 x 5 picture of 0 … 24.
     #[test]
     fn reference_agrees_with_the_example_of_onnx() {
         let keys = |padding| Conv2dKeys {

@@ -1,5 +1,6 @@
-//! Transposed convolution (ONNX ConvTranspose, PyTorch ConvTranspose2d): each cell of x adds its filters to y, `stride` cells apart. It is the
-//! gradient of a convolution by its input, so all of its nodes are those of that convolution, with the roles of x and y changed.
+//! Transposed convolution (ONNX ConvTranspose, PyTorch ConvTranspose2d): each cell of
+//! x adds its filters to y, `stride` cells apart. It is dx of a convolution. So all
+//! of its nodes are those of that convolution, with the roles of x and y exchanged.
 
 use crate::graph::{Fill, ShapeError, Value, pytorch_default};
 use crate::ops::flow::Flow;
@@ -42,7 +43,7 @@ spec_struct! {
 }
 
 impl ConvTranspose2dKeys {
-    /// Rows and columns that `output_padding` adds, within PyTorch's rule for it.
+    /// Rows and columns that `output_padding` adds. PyTorch's rule limits them.
     fn added(&self) -> Result<[usize; 2], ShapeError> {
         let Cells { h, w } = self.output_padding;
         if [h, w] != [0, 0] && self.padding == Padding::Same {
@@ -57,7 +58,7 @@ impl ConvTranspose2dKeys {
         Ok([h, w])
     }
 
-    /// The axis of the convolution whose gradient this is, from `output` cells to `input` windows.
+    /// The axis of the convolution whose dx this is: from `output` cells to `input` windows.
     fn axis(
         &self,
         input: usize,
@@ -74,7 +75,7 @@ impl ConvTranspose2dKeys {
         Some(Axis { input: output, output: input, kernel, stride, dilation, before: pad, after: pad })
     }
 
-    /// The convolution whose gradient by its input this is: its x is our output, its y our input.
+    /// The convolution whose dx this is. Its x is our output, its y our input.
     fn geometry(&self, x: &TensorType) -> Result<Geometry, ShapeError> {
         let [height, width, channels] = picture("conv_transpose2d", x)?;
         let (filters, groups) = (self.filters.get(), self.groups.get());
@@ -104,7 +105,7 @@ impl Layer for ConvTranspose2dKeys {
     fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
         let geometry = self.geometry(cx.b.ty(inputs[0]))?;
         let taps = self.kernel.h * self.kernel.w;
-        // PyTorch counts the second dimension of the weight as what goes in, here too.
+        // PyTorch takes the second dimension of the weight as what goes in, also here.
         let fan_in = taps * geometry.group_channels();
         let (w, _) = cx.weight_and_bias(&geometry.w_dims(), fan_in, taps * geometry.filters, false);
         let mut y = cx.b.op(Conv2dGradInput { geometry, activation: None }, &[inputs[0], w])?[0];

@@ -1,4 +1,5 @@
-//! Dense layer: y[n, u] = act(b[u] + Σ x[n, i] · w[u, i]). Weights over the adapter's binding limit are worked through in windows of units.
+//! Dense layer: y[n, u] = act(b[u] + Σ x[n, i] · w[u, i]). Weights
+//! over the adapter's binding limit are taken in windows of units.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::flow::Flow;
@@ -20,14 +21,14 @@ pub(crate) fn register(registry: &mut Registry) {
 /// The `units` key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Units {
-    /// This many.
+    /// A number.
     Count(Count),
-    /// One a class of the data.
+    /// One unit for each class of the data.
     Classes,
 }
 
 impl Units {
-    /// The number, where `classes` is known if it asks for that.
+    /// The number of units. `classes` is needed where the key says "classes".
     pub fn count(self, classes: Option<usize>) -> Result<usize, ShapeError> {
         match (self, classes) {
             (Units::Count(count), _) => Ok(count.get()),
@@ -98,17 +99,17 @@ impl Layer for DenseKeys {
     }
 }
 
-/// Rows (samples or units) and inputs of the tiles of both gradients.
+/// Rows (samples or units) and inputs of a tile of dx, and of a tile of dw.
 fn gradient_tile(lanes: usize) -> [usize; 2] {
     [8, if lanes == 4 { 2 } else { 8 }]
 }
 
-/// Inputs x `[N, in]`, w `[units, in]`, with `bias` b `[units]`; output y `[N, units]`.
+/// Inputs x `[N, in]`, w `[units, in]`, with `bias` b `[units]`. Output y `[N, units]`.
 #[derive(Clone, Debug)]
 pub struct Dense {
-    /// Whether a third input is added (by fusion).
+    /// Whether the third input is a bias (by fusion).
     pub bias: bool,
-    /// Applied to the sum (by fusion).
+    /// The activation, applied to the sum (by fusion).
     pub activation: Option<Activation>,
 }
 
@@ -141,7 +142,7 @@ impl Op for Dense {
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         assert!(!self.bias && self.activation.is_none(), "gradients come before fusing");
         let Some(dy) = douts[0] else { return vec![None; 2] };
-        // By the weights first: where nothing else reads x, it may go before dx comes.
+        // dw before dx: if nothing else reads x, its memory is free before dx is computed.
         let dw = b.one(DenseGradWeight { bias: false }, &[dy, inputs[0]]);
         let dx = b.one(DenseGradInput { activation: None }, &[dy, inputs[1]]);
         vec![Some(dx), Some(dw)]
@@ -166,7 +167,8 @@ impl Op for Dense {
                 continue;
             }
             let [tn, tu] = tile(cx.batch, window.len(), [8, 8], cx.caps);
-            // For the planned batch, as a tile covers several samples: a short batch leaves some invocations idle.
+            // The grid is fixed for the planned batch, because a tile covers
+            // several samples. In a short batch some invocations are idle.
             let items = window.len().div_ceil(tu) * cx.batch.div_ceil(tn);
             let kernel = Kernel::new("dense", "forward")
                 .lanes(lanes)
@@ -212,11 +214,11 @@ impl Op for Dense {
     }
 }
 
-/// Inputs dy `[N, units]`, w `[units, in]`, with `activation` y_in `[N, in]`; output dx `[N, in]`: dx[n, i] = Σ dy[n, u] · w[u, i], times
-/// the activation's derivative.
+/// Inputs dy `[N, units]`, w `[units, in]`, with `activation` y_in `[N, in]`. Output dx `[N, in]`: dx[n, i] = Σ dy[n,
+/// u] · w[u, i], times the activation's derivative.
 #[derive(Debug)]
 pub struct DenseGradInput {
-    /// What computed x, y_in = x (by fusion).
+    /// The activation that made x, if absorbed; then y_in = x (by fusion).
     pub activation: Option<Activation>,
 }
 
@@ -300,7 +302,7 @@ impl Op for DenseGradInput {
 /// Inputs dy `[N, units]`, x `[N, in]`; output dw `[units, in]`: dw[u, i] = Σ dy[n, u] · x[n, i].
 #[derive(Debug)]
 pub struct DenseGradWeight {
-    /// Whether a second output is the gradient of the bias, db `[units]`: the sums of dy (by fusion).
+    /// Whether the second output is db `[units]`, the sums of dy (by fusion).
     pub bias: bool,
 }
 
@@ -319,7 +321,7 @@ impl Op for DenseGradWeight {
         let lanes = lanes_of(features);
         let inputs = features / lanes;
         let windows = cx.row_windows(units, features);
-        // The kernels that multiply the one window there is may sum dy besides.
+        // If there is only one window, the kernel that multiplies it may also sum dy.
         let mut db = self.bias.then(|| cx.output(1));
         for window in windows.iter().cloned() {
             let dw = cx.output_range(0, window.start * features, window.len() * features);

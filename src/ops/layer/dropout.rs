@@ -1,5 +1,5 @@
-//! Dropout (Srivastava et al. 2014), scaled while training so that inference needs nothing. The mask is a function of seed,
-//! step, batch, layer and element, so it is never stored: forward and gradient compute the same one.
+//! Dropout (Srivastava et al. 2014), scaled while training so that inference needs nothing. The mask is a function of
+//! seed, step, batch, layer and element. So it is never stored: forward and gradient compute the same mask.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Step, Value, name_salt};
 use crate::ops::flow::Flow;
@@ -113,13 +113,13 @@ impl Op for Dropout {
     }
 }
 
-/// Input dy `[N, …]`, with `activation` y_in; output dx = dy · mask / (1 - rate), with the mask of the forward op, times the activation's
-/// derivative.
+/// Input dy `[N, …]`, with `activation` y_in. Output dx = dy · mask / (1 -
+/// rate), with the mask of the forward op, times the activation's derivative.
 #[derive(Debug)]
 pub struct DropoutGrad {
     /// Which elements are dropped.
     pub mask: Mask,
-    /// What computed x, y_in = x (by fusion).
+    /// The activation that made x, if absorbed; then y_in = x (by fusion).
     pub activation: Option<Activation>,
 }
 

@@ -1,5 +1,5 @@
-//! add and mul with NumPy's broadcasting, the sums that undo broadcasting in gradients, and copies.
-//! Shapes align from the right; N always meets N, so `[N, C]` fits `[N, H, W, C]`. More than two inputs are chained.
+//! add and mul with NumPy's broadcasting, the sums that undo broadcasting in gradients, and copies. Shapes are aligned
+//! from the right. But N always meets N, so `[N, C]` fits `[N, H, W, C]`. More than two inputs are chained.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::flow::Flow;
@@ -58,12 +58,12 @@ impl Layer for MulLayer {
     }
 }
 
-/// The invocations for `items` items of a tensor like `ty`, in every sample when it is batched.
+/// The invocations for `items` items of a tensor like `ty`: for each sample if it has a batch dimension, else once.
 fn grid(ty: &TensorType, items: usize) -> Grid {
     if ty.batched { Grid::per_sample(items) } else { Grid::fixed(items) }
 }
 
-/// Most groups of dimensions that the kernels index.
+/// Most groups of dimensions that the kernels can index.
 const GROUPS: usize = 5;
 
 /// The type that both operands are broadcast to.
@@ -89,7 +89,7 @@ fn broadcast(a: &TensorType, b: &TensorType) -> Result<TensorType, ShapeError> {
     Ok(y)
 }
 
-/// Strides of `t` in the dimensions of `y`, N in front when `y` is batched: 0 where it is broadcast.
+/// Strides of `t` in the dimensions of `y`: 0 where `t` is broadcast. If `y` has a batch dimension, N is in front.
 fn strides(t: &TensorType, y: &TensorType) -> Vec<usize> {
     let mut stride = 1;
     let mut strides = vec![0; y.dims.len()];
@@ -102,8 +102,8 @@ fn strides(t: &TensorType, y: &TensorType) -> Vec<usize> {
     lead.into_iter().chain(strides).collect()
 }
 
-/// Dimensions of y, outermost first, as (size, strides of both operands), joined where both operands run on.
-/// The size of the outermost is 0 where it contains N: nothing depends on it.
+/// Dimensions of y, outermost first, as (size, strides of both operands). Neighbouring dimensions are joined where both
+/// operands are contiguous. The size of the outermost is 0 if it contains N; nothing depends on it.
 struct Groups(Vec<(usize, [usize; 2])>);
 
 impl Groups {
@@ -120,7 +120,7 @@ impl Groups {
         Groups(groups)
     }
 
-    /// Four lanes where the innermost group allows them for both operands.
+    /// 4 where the innermost group is a multiple of four for both operands, else 1.
     fn lanes(&self, y: &TensorType) -> usize {
         match self.0.as_slice() {
             [(_, [1, 1])] => lanes_of(y.items()),
@@ -129,7 +129,7 @@ impl Groups {
         }
     }
 
-    /// Sets D1…D4 and the strides; the outermost group is number 0, the others end at 4.
+    /// Sets D1…D4 and the strides. The outermost group is number 0; the others are numbered so that the last is 4.
     fn constants(&self, mut kernel: Kernel, lanes: usize) -> Kernel {
         const NAMES: [[&str; 3]; GROUPS] =
             [["", "A0", "B0"], ["D1", "A1", "B1"], ["D2", "A2", "B2"], ["D3", "A3", "B3"], ["D4", "A4", "B4"]];
@@ -147,7 +147,7 @@ impl Groups {
     }
 }
 
-/// The dispatch of add or mul, for the caller to push.
+/// The dispatch of add or mul. The caller pushes it.
 fn binary(cx: &KernelCx, entry: &'static str) -> Kernel {
     let y = cx.outputs[0];
     let groups = Groups::of(y, [cx.inputs[0], cx.inputs[1]]);
@@ -167,7 +167,8 @@ fn binary(cx: &KernelCx, entry: &'static str) -> Kernel {
 /// Elements of both operands under element `index` of y.
 fn pair(cx: &RefCx, index: usize) -> (f64, f64) {
     let rank = cx.inputs.iter().map(|t| t.shape.len()).max().expect("two operands");
-    // N is in front of both shapes: with fewer dimensions it is not aligned from the right like the others.
+    // N is in front of both shapes. So an operand with fewer dimensions
+    // has its N there, too, and is not aligned from the right with it.
     let dim = |k: usize, i: usize| {
         let shape = &cx.inputs[k].shape;
         match (i, (i + shape.len()).checked_sub(rank)) {
@@ -189,21 +190,21 @@ fn pair(cx: &RefCx, index: usize) -> (f64, f64) {
     (cx.inputs[0].data[at[0]], cx.inputs[1].data[at[1]])
 }
 
-/// The gradient `dy` summed to the type of `input`.
+/// `dy`, summed to the type of `input`.
 fn reduce_to(b: &mut Builder, dy: Value, input: Value) -> Value {
     let to = b.ty(input).clone();
     if *b.ty(dy) == to { dy } else { b.one(ReduceSum { to }, &[dy]) }
 }
 
-/// Inputs a, b; output y = f(a + b), broadcast. Also sums gradients where a value has several users; with `before` the third input is that
-/// value, y_in, and y = (a + b) · f'.
+/// Inputs a, b. Output y = f(a + b), broadcast. It also sums the gradients of a value that has several readers. Then
+/// `before` may be set: the third input is that value, y_in, and y = (a + b) · f'.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Add {
-    /// Whether a and b are known to have y's type, so that an op that computes one of them can add the other.
+    /// Whether a and b are known to have y's type. Then an op that computes one of them can add the other.
     pub same: bool,
-    /// Applied to the sum (by fusion).
+    /// The activation, applied to the sum (by fusion).
     pub activation: Option<Activation>,
-    /// What computed the value of which a and b are gradients (by fusion).
+    /// The activation that made the value of which a and b are gradients (by fusion).
     pub before: Option<Activation>,
 }
 
@@ -283,7 +284,7 @@ impl Op for Mul {
     }
 }
 
-/// Input x; output y = x in a buffer of its own.
+/// Input x. Output y = x, in a buffer of its own.
 #[derive(Debug)]
 pub struct Copy;
 
@@ -320,12 +321,13 @@ impl Op for Copy {
     }
 }
 
-/// Terms of one sum that one invocation adds; longer sums are split.
+/// Most terms of one sum that one invocation adds. Longer sums are split.
 const TERMS: usize = 512;
-/// Most partial sums an element.
+/// Most partial sums of one element.
 const PARTS: usize = 4096;
 
-/// Input x; output y of type `to`, whose dimensions are x's or 1 or missing: x summed over those where they differ.
+/// Input x. Output y of type `to`, whose dimensions are those of x,
+/// or 1, or missing. x is summed over the dimensions that differ.
 #[derive(Debug)]
 pub struct ReduceSum {
     /// Type of y.
@@ -333,7 +335,8 @@ pub struct ReduceSum {
 }
 
 impl ReduceSum {
-    /// Dimensions of x, outermost first, N in front, as (size, kept); equal neighbours joined. N's size is given as `n`.
+    /// Dimensions of x, outermost first, as (size, kept). Neighbours that are
+    /// both kept or both summed are joined. N comes first, with size `n`.
     fn groups(&self, x: &TensorType, n: usize) -> Vec<(usize, bool)> {
         let missing = x.dims.len() - self.to.dims.len();
         let kept = |i: usize| i >= missing && self.to.dims[i - missing] == x.dims[i];
@@ -363,12 +366,12 @@ impl ReduceSum {
         kernel.set("TERMS", summed).set("OVER_BATCH", usize::from(over_batch))
     }
 
-    /// All of y, with every term mapped by `f`.
+    /// All of y. `f` is applied to every term.
     fn sums(&self, cx: &RefCx, f: impl Fn(f64) -> f64) -> Vec<f64> {
         let x = &cx.inputs[0];
         let to = self.to.shape(cx.n);
         let rank = x.shape.len();
-        // Strides of y in x's dimensions: 0 where it is summed.
+        // Strides of y in the dimensions of x: 0 where x is summed.
         let mut strides = vec![0; rank];
         let mut stride = 1;
         for (k, &size) in to.iter().enumerate().rev() {

@@ -1,4 +1,4 @@
-//! Other shapes of the same elements: flatten and reshape.
+//! flatten and reshape: another shape for the same elements.
 
 use crate::graph::{Builder, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::flow::Flow;
@@ -13,7 +13,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.ops(&["reshape"]);
 }
 
-/// The `shape` key: `[h, w, c]` or `[n]`, without N, one entry None (-1 in JSON) where it follows from the others.
+/// The `shape` key: `[h, w, c]` or `[n]`, without N. One entry may be None (-1 in JSON), and follows from the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dims(pub Vec<Option<usize>>);
 
@@ -88,7 +88,7 @@ impl Layer for Flatten {
     }
 }
 
-/// Input x; output the same elements in the same order with other dimensions behind N: a view, without a kernel.
+/// Input x. Output the same elements in the same order, with other dimensions after N. It is a view, without a kernel.
 #[derive(Debug)]
 pub struct Reshape {
     /// Dimensions of the output without N.

@@ -89,17 +89,18 @@ impl Op for GlobalAvgPool2d {
     }
 }
 
-/// Most pixels that one invocation of the gradient writes.
+/// Most pixels of dx that one invocation computes.
 const TILE: usize = 8;
 
-/// Input dy `[N, C]`, with `activation` y_in of dx's type; output dx `[N, H, W, C]` = dy / (H · W), times the activation's derivative.
+/// Input dy `[N, C]`, with `activation` y_in of dx's type. Output dx
+/// `[N, H, W, C]` = dy / (H · W), times the activation's derivative.
 #[derive(Debug)]
 pub struct GlobalAvgPool2dGradInput {
     /// H.
     pub height: usize,
     /// W.
     pub width: usize,
-    /// What computed x, y_in = x (by fusion).
+    /// The activation that made x, if absorbed; then y_in = x (by fusion).
     pub activation: Option<Activation>,
 }
 

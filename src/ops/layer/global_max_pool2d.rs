@@ -1,4 +1,4 @@
-//! Global max pooling: y[n, c] = the largest x[n, h, w, c], a max pool of one window.
+//! Global max pooling: y[n, c] = the largest x[n, h, w, c]. It is a max pool with one window.
 
 use crate::graph::{ShapeError, Value};
 use crate::ops::flow::Flow;

@@ -1,5 +1,5 @@
-//! k nearest neighbours (Cover and Hart, "Nearest neighbor pattern classification", 1967): a layer that is fitted by storing samples,
-//! and the two ops that it consists of, the search and the vote.
+//! k nearest neighbours (Cover and Hart, "Nearest neighbor pattern classification", 1967): a layer that is fitted by
+//! storing samples. It consists of two ops, the search and the vote.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, RefTensor, ShapeError, Value};
 use crate::ops::layer::dense::Units;
@@ -14,11 +14,11 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.ops(&["knn", "vote"]);
 }
 
-/// Samples that a layer holds as long as nobody has said how many there are: `check` and `verify` open no data.
+/// How many samples a layer holds where nobody has said it: `check` and `verify` open no data.
 pub const STAND_IN: usize = 1000;
-/// Samples that are compared with a batch of queries at a time, at most.
+/// Most samples that are compared with a batch of queries in one dispatch.
 const CHUNK: usize = 1024;
-/// Loop iterations that one invocation may run: lavapipe before Mesa 25.0 ends loops after 65,535.
+/// Loop iterations that one invocation may run. On lavapipe, Mesa before 25.0 ends loops after 65,535.
 const ITERATIONS: usize = 60_000;
 /// Most neighbours.
 const MOST: usize = 1024;
@@ -33,7 +33,7 @@ spec_words! {
     }
 }
 
-/// One value, or a list of values of which training chooses the best. Never empty.
+/// One value, or a list of values from which training chooses the best. Never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choices<T>(pub Vec<T>);
 
@@ -78,7 +78,7 @@ impl KnnKeys {
         self.k.0.iter().map(|k| k.get()).max().expect("a list of choices is not empty")
     }
 
-    /// Whether there is nothing left to choose.
+    /// Whether there is only one choice left.
     pub fn settled(&self) -> bool {
         self.k.0.len() == 1 && self.metric.0.len() == 1
     }
@@ -100,7 +100,7 @@ impl Layer for KnnKeys {
     }
 }
 
-/// Shares of the classes among labels, `[classes]`; labels past the last class count as it.
+/// The share of each class among labels, `[classes]`. A label past the last class counts as the last class.
 pub fn shares(labels: impl ExactSizeIterator<Item = usize>, classes: usize) -> Vec<f64> {
     let mut votes = vec![0.0; classes];
     let count = labels.len().max(1) as f64;
@@ -108,8 +108,9 @@ pub fn shares(labels: impl ExactSizeIterator<Item = usize>, classes: usize) -> V
     votes.into_iter().map(|v| v / count).collect()
 }
 
-/// Inputs x `[N, …]` and samples `[M, …]`, both u8 or both f32. Outputs distances `[N, k]` (u32 of bytes, else f32; l2 squared), nearest first and of
-/// equal ones by index, and indices u32 `[N, k]`.
+/// Inputs x `[N, …]` and samples `[M, …]`, both u8 or both f32. Outputs distances
+/// `[N, k]` and indices u32 `[N, k]`, nearest first; among equal distances the lower
+/// index comes first. Distances are u32 for bytes, else f32; those of l2 are squared.
 #[derive(Debug)]
 pub struct Knn {
     /// Neighbours, at most M.
@@ -123,21 +124,21 @@ impl Knn {
         x.dtype == DType::U8
     }
 
-    /// Elements that a kernel takes at a time.
+    /// Elements that a kernel takes at once.
     fn part(x: &TensorType) -> usize {
         if x.items().is_multiple_of(4) { 4 } else { 1 }
     }
 
-    /// Samples of a chunk: every one of them may move all neighbours by a place.
+    /// Samples of a chunk. The limit is the loop of `merge`: every sample may move all neighbours by one place.
     fn chunk(&self, samples: usize) -> usize {
         let most = (ITERATIONS / (self.k + 1)).min(CHUNK) / 4 * 4;
         most.min(samples.next_multiple_of(4))
     }
 
-    /// The row ranges in which the set is stored.
+    /// The ranges of samples in which the set is bound.
     fn windows(cx: &KernelCx) -> Vec<Range<usize>> {
         let set = cx.inputs[1];
-        // Windows end on 256 bytes, WebGPU's alignment of bindings.
+        // Windows end on multiples of 256 bytes, because WebGPU wants bindings aligned so.
         let limit = cx.caps.max_binding / 256 * 256;
         match set.bytes(0) as u64 <= limit {
             true => std::iter::once(0..set.dims[0]).collect(),
@@ -181,7 +182,7 @@ impl Op for Knn {
             return Err(ShapeError::new(format!("k is {}, over {MOST}", self.k), format!("use a k of at most {MOST}")));
         }
         let most = match (self.metric, Knn::bytes(x)) {
-            // 255² a byte, summed in u32.
+            // 255² for each byte; the sum must fit u32.
             (Metric::L2, true) => 66_051.min(ITERATIONS * Knn::part(x)),
             _ => ITERATIONS * Knn::part(x),
         };
@@ -250,7 +251,7 @@ impl Op for Knn {
     }
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        // No term of a distance is negative.
+        // All terms of a distance are positive or 0, so the distance is its own magnitude.
         (output == 0).then(|| self.reference(cx, output, indices))
     }
 
@@ -259,8 +260,8 @@ impl Op for Knn {
     }
 }
 
-/// Inputs indices u32 `[N, k]` and labels i32 `[M]`; output `[N, classes]`, the share of each class among the k. The lowest of the largest shares
-/// is the class: a tied vote goes to it.
+/// Inputs indices u32 `[N, k]` and labels i32 `[M]`. Output `[N, classes]`, the share of each class among the k
+/// neighbours. Where several shares are largest, the lowest of these classes wins.
 #[derive(Debug)]
 pub struct Vote {
     /// How many classes there are.

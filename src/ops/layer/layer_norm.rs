@@ -22,8 +22,8 @@ spec_struct! {
     }
 }
 
-/// Most channels of a row: the kernels walk it up to three times in blocks of 4, and 65,535 iterations are all that some software
-/// adapters grant an invocation.
+/// Most channels of a row. The kernels loop over it up to three times in blocks of 4. Software adapters of Mesa before
+/// 25.0 allow an invocation 65,535 iterations.
 const MAX_CHANNELS: usize = 65_000;
 
 impl Layer for LayerNormKeys {
@@ -48,7 +48,7 @@ impl Layer for LayerNormKeys {
     }
 }
 
-/// A kernel over rows of `x`, one invocation each.
+/// A kernel with one invocation for each row of `x`.
 fn row_kernel(entry: &'static str, x: &TensorType, epsilon: f64) -> Kernel {
     let (channels, lanes) = (x.channels(), lanes_of(x.channels()));
     let rows = x.items() / channels;
@@ -66,8 +66,8 @@ fn statistics(row: &[f64]) -> (f64, f64) {
     (mean, row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / row.len() as f64)
 }
 
-/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`; outputs y of x's type, mean and biased variance `[N, …]` of its rows of C.
-/// Only y is differentiable, through the statistics too.
+/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`. Outputs y of x's type, and mean and biased variance `[N, …]` of its
+/// rows of C elements. Only y is differentiable, also through the statistics.
 #[derive(Debug)]
 pub struct LayerNorm {
     /// Added to the variance.
@@ -146,8 +146,8 @@ impl Op for LayerNorm {
     }
 }
 
-/// Inputs dy, x `[N, …, C]`, mean, variance `[N, …]`, weight `[C]`; outputs dx of x's type, dweight `[C]`, dbias `[C]`. The latter two are sums
-/// over all rows in two stages, so that their order is fixed.
+/// Inputs dy, x `[N, …, C]`, mean, variance `[N, …]`, weight `[C]`. Outputs dx of x's type, dweight `[C]`, dbias `[C]`.
+/// dweight and dbias are sums over all rows, in two stages, so that their order is fixed.
 #[derive(Debug)]
 pub struct LayerNormGrad {
     /// Added to the variance.
@@ -155,7 +155,7 @@ pub struct LayerNormGrad {
 }
 
 impl LayerNormGrad {
-    /// The reference, or for `magnitude` the same with every term's sign taken away.
+    /// The reference; or if `magnitude`, the same with the absolute value of every term.
     fn compute(&self, cx: &RefCx, output: usize, indices: &[usize], magnitude: bool) -> Vec<f64> {
         let [dy, x, mean, variance, weight] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
         let channels = weight.len();
@@ -202,7 +202,7 @@ impl Op for LayerNormGrad {
         let kernel = operands(row_kernel("grad_input", x, self.epsilon), cx);
         let kernel = kernel.read("weight", cx.input(4));
         cx.push(kernel.write("dx", cx.output(0)));
-        // Parts of 256 rows or more, and few enough to be added by one invocation.
+        // A part has at least 256 rows. There are few enough parts for one invocation to add them.
         let parts = (x.items() / channels * cx.batch).div_ceil(256).clamp(1, 1024);
         let scratch = cx.scratch(2 * parts * channels);
         let kernel = operands(row_kernel("grad_partial", x, self.epsilon), cx);

@@ -1,5 +1,5 @@
-//! Local response normalisation over neighbouring channels (Krizhevsky, Sutskever and Hinton 2012) with PyTorch's constants: alpha is
-//! divided by the size of the window, also where the window is clipped to the channels.
+//! Local response normalisation over neighbouring channels (Krizhevsky, Sutskever and Hinton 2012), with PyTorch's
+//! constants: alpha is divided by the size of the window, even where the window is clipped to the channels.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::flow::Flow;
@@ -28,7 +28,8 @@ spec_struct! {
     }
 }
 
-/// Most channels of a window: one invocation walks it, and 65,535 iterations are all that some software adapters grant it.
+/// Most channels of a window. One invocation loops over it, and
+/// software adapters of Mesa before 25.0 allow it 65,535 iterations.
 const MAX_WINDOW: usize = 60_000;
 
 impl Layer for LocalResponseNormKeys {
@@ -52,7 +53,7 @@ impl Layer for LocalResponseNormKeys {
     }
 }
 
-/// The constants of s[c] = k + alpha / size · Σ x[j]² over the window and y = x · s^-beta.
+/// The constants in s[c] = k + alpha / size · Σ x[j]² over the window, and y = x · s^-beta.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm {
     /// Channels of the window before clipping.
@@ -61,7 +62,7 @@ pub struct Norm {
     pub alpha: f64,
     /// Exponent.
     pub beta: f64,
-    /// Summand.
+    /// The summand k.
     pub k: f64,
 }
 
@@ -71,7 +72,7 @@ impl Norm {
         [self.size / 2, (self.size - 1) / 2]
     }
 
-    /// Channels before and after c whose windows hold c: the window mirrored.
+    /// How many channels before and after c have windows that hold c: the window mirrored.
     fn mirrored(self) -> [usize; 2] {
         let [before, after] = self.window();
         [after, before]
@@ -82,7 +83,7 @@ impl Norm {
         self.alpha / self.size as f64
     }
 
-    /// A kernel over all elements of `x`, or fours of channels.
+    /// A kernel over all elements of `x`, in F.
     fn kernel(self, entry: &'static str, x: &TensorType, [before, after]: [usize; 2]) -> Kernel {
         let (lanes, channels) = (lanes_of(x.channels()), x.channels());
         Kernel::new("local_response_norm", entry)
@@ -97,7 +98,7 @@ impl Norm {
     }
 }
 
-/// Σ `term` over the elements from `before` channels before element `i` to `after` behind it, clipped to its row of `channels`.
+/// Σ `term` from `before` channels before element `i` to `after` channels behind it, clipped to its row of `channels`.
 fn sum(i: usize, channels: usize, [before, after]: [usize; 2], term: impl Fn(usize) -> f64) -> f64 {
     let (c, row) = (i % channels, i - i % channels);
     let end = (c + after).min(channels - 1);
@@ -108,7 +109,7 @@ fn channels(cx: &RefCx) -> usize {
     cx.inputs[0].shape.last().copied().unwrap_or(1)
 }
 
-/// Input x `[N, …, C]`; outputs y and s of x's type, see [`Norm`]. Only y is differentiable, through s too.
+/// Input x `[N, …, C]`. Outputs y and s of x's type, see [`Norm`]. Only y is differentiable, also through s.
 #[derive(Debug)]
 pub struct LocalResponseNorm(pub Norm);
 
@@ -148,18 +149,18 @@ impl Op for LocalResponseNorm {
     }
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        // Nothing cancels: all terms of s are positive.
+        // All terms of s are positive, so nothing cancels.
         Some(self.reference(cx, output, indices).iter().map(|v| v.abs()).collect())
     }
 }
 
-/// Inputs x, s, dy `[N, …, C]`; output dx = dy · s^-beta - 2 · alpha / size · beta · x · Σ dy · x · s^(-beta - 1), the sum over the channels
-/// whose windows hold dx's.
+/// Inputs x, s, dy `[N, …, C]`. Output dx = dy · s^-beta - 2 · alpha / size · beta · x · Σ dy · x · s^(-beta - 1). The
+/// sum runs over the channels whose windows hold the channel of dx.
 #[derive(Debug)]
 pub struct LocalResponseNormGrad(pub Norm);
 
 impl LocalResponseNormGrad {
-    /// Both terms of dx, the first one as it is and the second one to be subtracted, each sum's terms mapped by `f`.
+    /// Both terms of dx; the second is to be subtracted from the first. `f` is applied to the terms of each sum.
     fn terms(&self, cx: &RefCx, i: usize, f: fn(f64) -> f64) -> [f64; 2] {
         let [x, s, dy] = [0, 1, 2].map(|k| &cx.inputs[k].data);
         let t = |j: usize| f(dy[j] * x[j] * s[j].powf(-self.0.beta - 1.0));

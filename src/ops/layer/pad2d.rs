@@ -1,4 +1,5 @@
-//! Padding pictures by constant zeros, reflected or repeated cells, and cropping, which is padding by less than nothing (as ONNX Pad has it).
+//! Padding of pictures by zeros, mirrored cells or repeated cells.
+//! Cropping is padding by less than nothing (as ONNX Pad has it).
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::flow::Flow;
@@ -15,7 +16,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.ops(&["pad2d", "pad2d_grad_input"]);
 }
 
-/// Most cells on one side: kernels of the gradient loop over those that repeat one cell.
+/// Most cells on one side. The kernel of dx loops over all cells that repeat one cell.
 const MAX_CELLS: u64 = 1024;
 
 /// Cells on the four sides: one number, `[h, w]` or `[top, bottom, left, right]`.
@@ -118,7 +119,8 @@ impl Layer for Pad2dKeys {
     }
 
     fn flow(&self, from: &[Flow], _: usize) -> Option<Flow> {
-        // What is added at the edges is, like a convolution's padding, for the sum to refuse where it does not cancel out.
+        // What is added at the edges does not count here, as for a
+        // convolution's padding. If it does not cancel out, the sum refuses it.
         Some(from[0])
     }
 }
@@ -150,12 +152,12 @@ pub struct Side {
     pub input: usize,
     /// Cells of y.
     pub output: usize,
-    /// Cells of y before x's first one; below 0 those of x that are cut off.
+    /// Cells of y before the first cell of x. Below 0: cells of x that are cut off.
     pub before: isize,
 }
 
 impl Side {
-    /// The cell of x that y's cell `o` holds; None for a zero.
+    /// The cell of x that cell `o` of y holds. None if it holds zero.
     fn source(&self, o: usize, mode: PadMode) -> Option<usize> {
         let (i, last) = (o as isize - self.before, self.input as isize - 1);
         let inside = i.clamp(0, last);
@@ -169,12 +171,12 @@ impl Side {
         Some(i as usize)
     }
 
-    /// The same axis from y to x.
+    /// The same axis with x and y exchanged.
     fn back(&self) -> Side {
         Side { input: self.output, output: self.input, before: -self.before }
     }
 
-    /// The most cells of y from the first to the last that hold one cell of x.
+    /// The largest range of y, over all cells of x, from the first to the last cell that holds the same cell of x.
     fn spread(&self) -> usize {
         self.output.min(2 * (self.output - self.input) + 1)
     }
@@ -187,7 +189,7 @@ fn constants(kernel: Kernel, [h, w]: &[Side; 2], mode: PadMode, channels: usize)
     kernel.set("MODE", mode as usize).set_f("TOP", h.before as f64).set_f("LEFT", w.before as f64)
 }
 
-/// Input x `[N, H, W, C]`; output y `[N, OH, OW, C]`: each cell is one of x, or 0.
+/// Input x `[N, H, W, C]`. Output y `[N, OH, OW, C]`, whose cells are cells of x, or 0.
 #[derive(Clone, Debug)]
 pub struct Pad2d {
     /// Rows and columns.
@@ -240,7 +242,8 @@ impl Op for Pad2d {
     }
 }
 
-/// Input dy `[N, OH, OW, C]`; output dx `[N, H, W, C]`: a cell sums dy of the cells of y that hold it. For the modes that repeat cells.
+/// Input dy `[N, OH, OW, C]`. Output dx `[N, H, W, C]`: Σ dy over the
+/// cells of y that hold the cell. For the modes that repeat cells.
 #[derive(Clone, Debug)]
 pub struct Pad2dGradInput {
     /// Rows and columns.

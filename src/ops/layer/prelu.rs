@@ -1,4 +1,4 @@
-//! prelu (He et al. 2015): leaky_relu with a learned slope, one number a layer as PyTorch's default.
+//! prelu (He et al. 2015): leaky_relu with a learned slope. The layer learns one number, as by default in PyTorch.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::registry::Registry;
@@ -9,9 +9,9 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.ops(&["prelu", "prelu_grad"]);
 }
 
-/// Most partial sums of the slope's gradient.
+/// Most partial sums of dweight.
 const PARTS: usize = 4096;
-/// Elements, or vec4s of them, that are worth a partial sum.
+/// Elements, in F, that are worth a partial sum.
 const TERMS: usize = 64;
 
 /// Inputs x `[N, …]`, weight `[1]`; output y = x where positive, else weight · x.
@@ -52,8 +52,8 @@ impl Op for Prelu {
     }
 }
 
-/// Inputs x `[N, …]`, weight `[1]`, dy of x's type; outputs dx of x's type, dweight `[1]` = Σ dy · x over the x that are not positive, in
-/// two stages so that the order of the sum is fixed.
+/// Inputs x `[N, …]`, weight `[1]`, dy of x's type. Outputs dx of x's type, dweight `[1]` = Σ dy · x over the x that
+/// are not positive. The sum has two stages, so that its order is fixed.
 #[derive(Debug)]
 pub struct PreluGrad;
 
@@ -70,7 +70,7 @@ impl Op for PreluGrad {
     fn kernels(&self, cx: &mut KernelCx) {
         let lanes = lanes_of(cx.inputs[0].items());
         let items = cx.inputs[0].items() / lanes;
-        // Whole groups of eight, which share a stretch of memory.
+        // A multiple of eight, because eight partial sums share a stretch of memory.
         let parts = (items * cx.batch).div_ceil(TERMS).next_multiple_of(8).min(PARTS);
         let scratch = cx.scratch(parts);
         cx.push(

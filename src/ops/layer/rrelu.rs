@@ -1,5 +1,6 @@
-//! rrelu (Xu et al. 2015): leaky_relu whose slope is random for each element. The slopes are a function of seed, step, batch, layer and
-//! element, so they are never stored: forward and gradient draw the same. In inference it is leaky_relu with the mean slope.
+//! rrelu (Xu et al. 2015): leaky_relu with a random slope for each element. Slopes are a
+//! function of seed, step, batch, layer and element. So they are never stored: forward
+//! and gradient draw the same. In inference rrelu is leaky_relu with the mean slope.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Step, Target, Value};
 use crate::ops::random;
@@ -14,16 +15,16 @@ pub(crate) fn register(registry: &mut Registry) {
 /// How slopes are drawn.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Slopes {
-    /// The smallest.
+    /// The smallest slope.
     pub lower: f64,
-    /// What none reaches.
+    /// The upper end of the slopes, which none reaches.
     pub upper: f64,
     /// The layer's number, the same for forward and gradient.
     pub salt: u32,
 }
 
 impl Slopes {
-    /// The factor of element `i` of the batch, where x = `x`.
+    /// The factor of element `i` of the batch, whose value is `x`.
     fn factor(&self, step: &Step, i: usize, x: f64) -> f64 {
         if x > 0.0 {
             return 1.0;
@@ -32,7 +33,7 @@ impl Slopes {
         self.lower + (self.upper - self.lower) * f64::from(random >> 8) / f64::from(1 << 24)
     }
 
-    /// The kernel that computes output 0 from `x`, times the slope where `sign` is not positive.
+    /// The kernel that computes output 0 = `x`, times the slope where `sign` is not positive.
     fn kernel(&self, cx: &mut KernelCx, x: Target, sign: Target) {
         let lanes = lanes_of(cx.inputs[0].items());
         let items = cx.inputs[0].items() / lanes;

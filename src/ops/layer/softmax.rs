@@ -11,11 +11,11 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.ops(&["softmax", "softmax_grad"]);
 }
 
-/// Most classes of a row: the kernels walk a row up to four times in blocks of 4, and 65,535 iterations are all that some
-/// software adapters grant an invocation.
+/// Most classes of a row. The kernels loop over it up to four times in blocks of 4. Software adapters of Mesa before
+/// 25.0 allow an invocation 65,535 iterations.
 pub const MAX_CLASSES: usize = 65_000;
 
-/// The type of an output like `x`, if its rows are not too long.
+/// The type of an output that is like `x`. An error if its rows are too long.
 pub fn like(x: &TensorType) -> Result<Vec<TensorType>, ShapeError> {
     if x.channels() > MAX_CLASSES {
         let what = format!("softmax over {} classes of {x}", x.channels());
@@ -24,14 +24,14 @@ pub fn like(x: &TensorType) -> Result<Vec<TensorType>, ShapeError> {
     Ok(vec![x.clone()])
 }
 
-/// A kernel with one invocation a row of `x`.
+/// A kernel with one invocation for each row of `x`.
 pub fn rows(entry: &'static str, x: &TensorType, lanes: usize) -> Kernel {
     let rows = x.items() / x.channels();
     let kernel = Kernel::new("softmax", entry).lanes(lanes);
     kernel.set("ROWS", rows).set("C", x.channels() / lanes).grid(Grid::per_sample(rows))
 }
 
-/// C, of the first input.
+/// C of the first input.
 pub fn channels(cx: &RefCx) -> usize {
     cx.inputs[0].shape.last().copied().unwrap_or(1)
 }

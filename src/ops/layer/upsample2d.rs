@@ -1,5 +1,5 @@
-//! Enlarging pictures by whole factors: each cell repeated (nearest), or weighted means of the four cells around (bilinear, as PyTorch's
-//! Upsample with align_corners = False and ONNX Resize with half_pixel), and the gradients.
+//! Upsampling of pictures by whole factors, and its dx. nearest repeats each cell. bilinear takes a weighted mean of
+//! the four cells around (as PyTorch's Upsample with align_corners = False and ONNX Resize with half_pixel).
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::flow::Flow;
@@ -14,7 +14,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.ops(&["upsample2d", "upsample2d_grad_input"]);
 }
 
-/// Largest scale: kernels of the gradient loop over the cells that hold a share of one cell.
+/// Largest scale. The kernels of dx loop over the cells of y in which one cell of x has a weight.
 const MAX_SCALE: usize = 256;
 
 spec_words! {
@@ -51,12 +51,12 @@ impl Layer for Upsample2dKeys {
     }
 }
 
-/// The cells of `size` along one axis that cell `o` of the enlarged picture is a mean of, with their weights.
+/// The two cells of x along one axis that cell `o` of y is a mean of, with their weights. The axis has `size` cells.
 fn sources(o: usize, scale: usize, size: usize, mode: UpsampleMode) -> [(usize, f64); 2] {
     if mode == UpsampleMode::Nearest {
         return [(o / scale, 1.0), (o / scale, 0.0)];
     }
-    // Centres lie on each other: (o + ½) / scale - ½, not below 0.
+    // Where the centre of cell `o` lies on x: (o + ½) / scale - ½, not below 0.
     let at = ((o as f64 + 0.5) / scale as f64 - 0.5).max(0.0);
     let first = at.floor() as usize;
     let part = at - at.floor();
@@ -71,9 +71,9 @@ fn constants(kernel: Kernel, [h, w]: [usize; 2], scale: Pair, channels: usize) -
 /// Input x `[N, H, W, C]`; output y `[N, H · scale, W · scale, C]`.
 #[derive(Clone, Debug)]
 pub struct Upsample2d {
-    /// Rows and columns of y for one of x.
+    /// Rows and columns of y for one row and column of x.
     pub scale: Pair,
-    /// How cells of y follow from x.
+    /// How cells of y follow from those of x.
     pub mode: UpsampleMode,
 }
 
@@ -126,12 +126,13 @@ impl Op for Upsample2d {
     }
 }
 
-/// Input dy `[N, H · scale, W · scale, C]`; output dx `[N, H, W, C]`: a cell sums its shares of the cells of y that hold one.
+/// Input dy `[N, H · scale, W · scale, C]`. Output dx `[N, H, W, C]`: Σ dy
+/// times the cell's weight, over the cells of y that it has a weight in.
 #[derive(Clone, Debug)]
 pub struct Upsample2dGradInput {
-    /// Rows and columns of y for one of x.
+    /// Rows and columns of y for one row and column of x.
     pub scale: Pair,
-    /// How cells of y follow from x.
+    /// How cells of y follow from those of x.
     pub mode: UpsampleMode,
 }
 
@@ -172,7 +173,7 @@ impl Op for Upsample2dGradInput {
         let dy = &cx.inputs[0];
         let [oh, ow, channels] = [dy.shape[1], dy.shape[2], dy.shape[3]];
         let [h, w] = [oh / self.scale.h, ow / self.scale.w];
-        // Weights of cell `i` in all cells along one axis.
+        // The weights of cell `i` of x in all cells of y along one axis.
         let shares = |i: usize, [out, scale, size]: [usize; 3]| -> Vec<(usize, f64)> {
             let share =
                 |o: usize| sources(o, scale, size, self.mode).iter().filter(|s| s.0 == i).map(|s| s.1).sum::<f64>();

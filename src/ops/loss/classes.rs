@@ -1,13 +1,13 @@
-//! Labels: what a loss or metric of classes asks of its inputs.
+//! What losses and metrics of classes ask of their inputs.
 
 use crate::graph::ShapeError;
 use crate::ops::layer::softmax::MAX_CLASSES;
 use crate::tensor::{DType, TensorType};
 
-/// Checks that a loss or metric `of` classes gets scores `[N, C]` and labels i32 `[N]`.
+/// Checks that a loss or metric, called `of` in messages, gets scores `[N, C]` and labels i32 `[N]`.
 ///
 /// # Errors
-/// Other shapes, and more classes than the kernels walk.
+/// Other shapes, or more classes than the kernels can loop over.
 pub fn check_classes(scores: &TensorType, labels: &TensorType, of: &str) -> Result<(), ShapeError> {
     if !scores.batched || scores.dims.len() != 1 || scores.dtype != DType::F32 {
         let hint = "end with a dense layer, or add a flatten layer";
@@ -24,7 +24,7 @@ pub fn check_classes(scores: &TensorType, labels: &TensorType, of: &str) -> Resu
     Ok(())
 }
 
-/// One sample's label, kept inside its row as the kernels do.
+/// One sample's label. A label that is no class is moved to the nearest one, as in the kernels.
 pub fn label(labels: &[f64], n: usize, classes: usize) -> usize {
     labels[n].clamp(0.0, (classes - 1) as f64) as usize
 }

@@ -44,18 +44,18 @@ impl Loss for CrossEntropy {
     }
 }
 
-/// What the targets of C classes are: `smoothing` / C everywhere, and 1 - `smoothing` more at the label. Returns the former.
+/// Targets of C classes are `smoothing` / C for each class, plus 1 - `smoothing` at the label. Returns `smoothing` / C.
 fn spread(smoothing: f64, classes: usize) -> f64 {
     smoothing / classes as f64
 }
 
-/// Σ over a row of x · target.
+/// Σ x · target over a row.
 fn expected(row: &[f64], label: usize, smoothing: f64) -> f64 {
     let all = if smoothing > 0.0 { row.iter().sum::<f64>() * spread(smoothing, row.len()) } else { 0.0 };
     (1.0 - smoothing) * row[label] + all
 }
 
-/// Input x `[N, …, C]`; output y = x - log Σ exp(x) over each row of C.
+/// Input x `[N, …, C]`; output y = x - log Σ exp(x), over each row of C elements.
 #[derive(Debug)]
 pub struct LogSoftmax;
 
@@ -69,7 +69,7 @@ impl Op for LogSoftmax {
     }
 
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
-        // By x rather than y: y then has one user, the loss, and the two can be fused.
+        // dx is computed from x rather than from y. So y has one reader, the loss, and the two can be fused.
         vec![douts[0].map(|dy| b.one(LogSoftmaxGrad, &[inputs[0], dy]))]
     }
 
@@ -126,10 +126,11 @@ impl Op for LogSoftmaxGrad {
     }
 }
 
-/// Inputs logp `[N, C]`, labels i32 `[N]`; output loss `[N]` = -(1 - smoothing) · logp[n, label] - smoothing · the mean of the row.
+/// Inputs logp `[N, C]`, labels i32 `[N]`. Output loss `[N]` = -(1
+/// - smoothing) · logp[n, label] - smoothing · (mean of the row).
 #[derive(Debug)]
 pub struct NllLoss {
-    /// Share of the target that all classes have together.
+    /// Label smoothing: the part of the target that is spread evenly over all classes.
     pub smoothing: f64,
 }
 
@@ -166,12 +167,13 @@ impl Op for NllLoss {
     }
 }
 
-/// Inputs labels i32 `[N]`, dloss `[N]`; output dlogp `[N, C]` = -dloss · target: smoothing / C, and 1 - smoothing more at the label.
+/// Inputs labels i32 `[N]`, dloss `[N]`. Output dlogp `[N, C]` = -dloss ·
+/// target, where target is smoothing / C, plus 1 - smoothing at the label.
 #[derive(Debug)]
 pub struct NllLossGrad {
     /// C.
     pub classes: usize,
-    /// Share of the target that all classes have together.
+    /// Label smoothing: the part of the target that is spread evenly over all classes.
     pub smoothing: f64,
 }
 
@@ -210,10 +212,10 @@ impl Op for NllLossGrad {
     }
 }
 
-/// Inputs x `[N, C]`, labels i32 `[N]`; output loss `[N]` = log Σ exp(x) - Σ x · target. Made by fusion.
+/// Inputs x `[N, C]`, labels i32 `[N]`. Output loss `[N]` = log Σ exp(x) - Σ x · target. Made by fusion.
 #[derive(Debug)]
 pub struct SoftmaxCrossEntropy {
-    /// Share of the target that all classes have together.
+    /// Label smoothing: the part of the target that is spread evenly over all classes.
     pub smoothing: f64,
 }
 
@@ -262,17 +264,18 @@ impl Op for SoftmaxCrossEntropy {
     }
 }
 
-/// Inputs labels i32 `[N]`, dloss `[N]` unless it is constant, x `[N, C]`; output dx = dloss · (softmax(x) - target). Made by fusion.
+/// Inputs labels i32 `[N]`, dloss `[N]` unless it is constant, x `[N, C]`. Output dx = dloss · (softmax(x) - target).
+/// Made by fusion.
 #[derive(Debug)]
 pub struct SoftmaxCrossEntropyGrad {
     /// Where dloss comes from.
     pub dloss: DLoss,
-    /// Share of the target that all classes have together.
+    /// Label smoothing: the part of the target that is spread evenly over all classes.
     pub smoothing: f64,
 }
 
 impl SoftmaxCrossEntropyGrad {
-    /// The elements, with `join` of the softmax term and the target's term.
+    /// The chosen elements: `join` of the term of softmax and the term of the target.
     fn elements(&self, cx: &RefCx, indices: &[usize], join: impl Fn(f64, f64) -> f64) -> Vec<f64> {
         let (labels, x) = (&cx.inputs[0].data, &cx.inputs[cx.inputs.len() - 1]);
         let dloss = self.dloss.values(cx, 1);

@@ -7,12 +7,12 @@ use crate::graph::{Kernel, KernelCx, RefCx};
 pub enum DLoss {
     /// An input `[N]`.
     Input,
-    /// Every sample has this number / samples that share the update. Made by fusion.
+    /// This number / samples that share the update, for every sample. Made by fusion.
     Mean(f64),
 }
 
 impl DLoss {
-    /// The entry point of a gradient that reads dloss, or of one that has the constant `DLOSS` for all samples.
+    /// The name of an entry point: `input` reads dloss, `mean` has the constant `DLOSS` for all samples.
     pub fn pick(self, input: &'static str, mean: &'static str) -> &'static str {
         if self == DLoss::Input { input } else { mean }
     }

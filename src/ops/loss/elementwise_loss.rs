@@ -1,5 +1,5 @@
-//! Losses that compare an output with its target element by element, the mean over the elements of each sample: mse, mae, huber and
-//! binary_cross_entropy. They differ in one function of a pair and its derivative.
+//! Losses that compare an output with its target element by element, and average over the elements of each sample: mse,
+//! mae, huber and binary_cross_entropy. They differ in one function of y and t, and its derivative.
 
 use super::dloss::DLoss;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
@@ -44,7 +44,7 @@ spec_struct! {
     pub struct BinaryCrossEntropyLoss {}
 }
 
-/// What a loss makes of one element y and its target t.
+/// A loss as a function of one element y and its target t.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Criterion {
     /// (y - t)²
@@ -61,7 +61,7 @@ pub enum Criterion {
 }
 
 impl Criterion {
-    /// Names of the loss and its gradient.
+    /// The names of the op of the loss and of its gradient.
     fn names(self) -> [&'static str; 2] {
         match self {
             Criterion::Mse => ["mse", "mse_grad"],
@@ -71,7 +71,7 @@ impl Criterion {
         }
     }
 
-    /// The loss of one pair.
+    /// The loss of one element.
     pub fn loss(self, y: f64, t: f64) -> f64 {
         let d = y - t;
         match self {
@@ -83,7 +83,7 @@ impl Criterion {
         }
     }
 
-    /// Its derivative by y; 0 at the kink of mae, as PyTorch has it.
+    /// The derivative with respect to y. At the kink of mae it is 0, as in PyTorch.
     pub fn slope(self, y: f64, t: f64) -> f64 {
         let d = y - t;
         match self {
@@ -95,7 +95,7 @@ impl Criterion {
         }
     }
 
-    /// Sets the constants by which the kernels know the loss.
+    /// Sets the constants that tell the kernels which loss it is.
     fn constants(self, kernel: Kernel) -> Kernel {
         match self {
             Criterion::Mse => kernel.set("LOSS", 0),
@@ -151,10 +151,10 @@ impl<T: Word> Loss for T {
     }
 }
 
-/// Terms that one invocation adds; longer sums are split.
+/// Most terms that one invocation adds. Longer sums are split.
 const TERMS: usize = 1024;
 
-/// Inputs y, t `[N, …]` f32 of one shape; output loss `[N]` = the mean over the elements of each sample.
+/// Inputs y, t `[N, …]` f32 of one shape. Output loss `[N]`, the mean over the elements of each sample.
 #[derive(Debug)]
 pub struct ElementwiseLoss {
     /// The loss of one element.
@@ -192,7 +192,7 @@ impl Op for ElementwiseLoss {
             return cx.push(kernel.write("loss", cx.output(0)));
         }
         let lanes = lanes_of(items);
-        // Where they load vec4s, eight invocations share a span; else all do.
+        // Where kernels load vec4s, eight invocations share a span; else all invocations of a sample share one.
         let parts = if lanes == 4 { parts.next_multiple_of(8) } else { parts };
         let side = if lanes == 4 { 8 } else { parts };
         let span = (items / lanes).div_ceil(parts / side);
@@ -219,7 +219,8 @@ impl Op for ElementwiseLoss {
     }
 }
 
-/// Inputs y, t `[N, …]`, dloss `[N]` unless it is constant; output dy = the derivative by y / elements of a sample · dloss.
+/// Inputs y, t `[N, …]`, dloss `[N]` unless it is constant. Output dy
+/// = dloss · (derivative with respect to y) / (elements of a sample).
 #[derive(Debug)]
 pub struct ElementwiseLossGrad {
     /// The loss of one element.
@@ -259,7 +260,7 @@ impl Op for ElementwiseLossGrad {
     }
 }
 
-/// Input labels i32 `[N]`; output the same numbers as f32 `[N, 1]`: the targets of a single output.
+/// Input labels i32 `[N]`. Output the same numbers as f32 `[N, 1]`: the targets of a single output.
 #[derive(Debug)]
 pub struct LabelValues;
 

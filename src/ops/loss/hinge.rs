@@ -1,4 +1,4 @@
-//! Multi-class hinge loss (Weston and Watkins 1999), as the linear support vector machine of image courses has it.
+//! Multi-class hinge loss (Weston and Watkins 1999): that of the linear support vector machine in image courses.
 
 use super::classes::{check_classes, label};
 use super::dloss::DLoss;
@@ -32,7 +32,8 @@ impl Loss for HingeLoss {
     }
 }
 
-/// A sample's label, and the margin s_c - s_label + 1 of every class; the label's own does not count and is given as 0.
+/// The label of sample n, and the margin s_c - s_label + 1 of every
+/// class. The label's own margin does not count and is given as 0.
 fn margins(cx: &RefCx, n: usize) -> (usize, impl Fn(usize) -> f64) {
     let (s, labels) = (&cx.inputs[0], &cx.inputs[1].data);
     let classes = s.shape[1];
@@ -41,7 +42,7 @@ fn margins(cx: &RefCx, n: usize) -> (usize, impl Fn(usize) -> f64) {
     (right, move |c| if c == right { 0.0 } else { row[c] - row[right] + 1.0 })
 }
 
-/// Inputs s `[N, C]`, labels i32 `[N]`; output loss `[N]` = Σ over c ≠ label of max(0, s_c - s_label + 1).
+/// Inputs s `[N, C]`, labels i32 `[N]`. Output loss `[N]` = Σ max(0, s_c - s_label + 1) over c ≠ label.
 #[derive(Debug)]
 pub struct Hinge;
 
@@ -83,8 +84,8 @@ impl Op for Hinge {
     }
 }
 
-/// Inputs s `[N, C]`, labels i32 `[N]`, dloss `[N]` unless it is constant; output ds `[N, C]`. Where a margin is exactly 0 its gradient is 0,
-/// as PyTorch's clamp has it.
+/// Inputs s `[N, C]`, labels i32 `[N]`, dloss `[N]` unless it is constant. Output ds `[N, C]`. Where a margin is
+/// exactly 0 its gradient is 0, as for PyTorch's clamp.
 #[derive(Debug)]
 pub struct HingeGrad {
     /// Where dloss comes from.

@@ -1,5 +1,5 @@
-//! Convolutions with one filter for each channel: `conv2d_depthwise.wgsl`. They are no matrix products; loads decide, so that neighbours of a
-//! row share what their windows have in common.
+//! Convolutions with one filter for each channel: `conv2d_depthwise.wgsl`. They are no matrix products. Loads decide
+//! their speed, so neighbours of a row share what their windows have in common.
 
 use super::geometry::Geometry;
 use super::job::{Forward, GradInput, GradWeight};
@@ -8,7 +8,7 @@ use crate::graph::{Grid, Kernel, KernelCx, Target};
 use crate::ops::layer::activation;
 use crate::ops::tile::{even, grouped, parts};
 
-/// Most taps of a filter and columns under a row of them: both are unrolled.
+/// Most taps of a filter, and most columns under one row of taps: loops over both are unrolled.
 const MOST: usize = 25;
 /// Most cells of a row that one invocation computes.
 const TILE: usize = 4;
@@ -21,17 +21,17 @@ pub fn suits(g: &Geometry) -> bool {
     one_each && few_taps && w.stride <= TILE
 }
 
-/// How the rows of y and of dx are cut, the same for all kernels of a convolution.
+/// How the rows of y and of dx are cut into tiles. All kernels of a convolution cut alike.
 struct Tiles {
-    /// Cells of a row of y.
+    /// Cells of a row of y in one tile.
     y: usize,
-    /// Columns of x under their windows.
+    /// Columns of x under the windows of a tile of y.
     x_columns: usize,
-    /// Cells of a row of dx, in whole strides.
+    /// Cells of a row of dx in one tile: a multiple of the stride.
     dx: usize,
-    /// Columns of dy whose windows hold one of them.
+    /// Columns of dy whose windows hold a cell of a tile of dx.
     d_columns: usize,
-    /// The first of these, relative to the first cell divided by the stride.
+    /// The first of these columns, relative to (the tile's first cell of dx) / stride.
     first: isize,
 }
 
@@ -46,7 +46,7 @@ impl Tiles {
     }
 }
 
-/// Sets sizes and tiles: all of them for every kernel, as a WGSL file is valid or not as a whole.
+/// Sets sizes and tiles. Every kernel gets all of them, because a WGSL file must be valid as a whole.
 fn constants(kernel: Kernel, g: &Geometry, tiles: &Tiles) -> Kernel {
     let dilation = (g.window.h.dilation, g.window.w.dilation);
     g.window
@@ -61,14 +61,15 @@ fn constants(kernel: Kernel, g: &Geometry, tiles: &Tiles) -> Kernel {
         .set_f("FIRST_COLUMN", tiles.first as f64)
 }
 
-/// The weights with channels innermost, once for all nodes that read them.
+/// The weights with channels innermost. All nodes that read the same weights share the copy.
 fn transposed(cx: &mut KernelCx, g: &Geometry, w: &Target) -> Target {
     let weights = g.filters * g.taps();
     let kernel = Kernel::new("conv2d_depthwise", "transpose").read("w", w.clone()).grid(Grid::fixed(weights));
     cx.share(constants(kernel, g, &Tiles::of(g)), "wt", weights)
 }
 
-/// The kernel of an entry point with two operands, in textures where those are read fastest, else under their other names in buffers.
+/// The kernel of an entry point with two operands. They are textures
+/// where the adapter reads those fastest, else buffers under other names.
 fn operands(cx: &KernelCx, entry: &'static str, operands: [(&'static str, &'static str, &Target); 2]) -> Kernel {
     let textures = reads_textures(cx.caps);
     let kernel = Kernel::new("conv2d_depthwise", entry).set("TEXTURES", usize::from(textures));

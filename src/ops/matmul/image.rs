@@ -1,5 +1,5 @@
-//! Kernels of `conv2d_image.wgsl`: operands from textures, shared by the lanes of a subgroup. Operands whose channels do not come in
-//! fours are packed first.
+//! Kernels of `conv2d_image.wgsl`: operands from textures, shared by the lanes of
+//! a subgroup. Operands are packed first where channels are no multiple of four.
 
 use super::geometry::Geometry;
 use super::job::{Forward, GradInput, GradWeight};
@@ -12,7 +12,8 @@ use crate::ops::layer::activation;
 use crate::ops::tile::lanes_of;
 use std::ops::Range;
 
-/// Most pixels of an image for a tile to take the same pixels of several: taps that all of them have over padding are left out.
+/// Up to so many pixels an image, a tile takes the same pixels of several
+/// images. Taps that lie over padding for all of them are left out.
 const SPREAD: usize = 16;
 
 fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: ImageTile) -> Kernel {
@@ -29,8 +30,9 @@ fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: ImageTile)
         .set("NG", tile.columns)
 }
 
-/// Steps of a loop over `steps` in one iteration, beside `sums` sums of a lane: more where sums are few, as an iteration costs the
-/// more the more of them it carries; but beside many, two steps make the compiler spill every product.
+/// How many of `steps` steps one iteration of a loop does, where a lane has `sums` sums.
+/// With few sums an iteration does several steps, because it has a fixed cost. With many
+/// sums it does one: with two steps the compiler spills every product to memory.
 fn unroll(steps: usize, sums: usize) -> usize {
     (1..=(256 / sums).clamp(1, 4)).rev().find(|&u| steps.is_multiple_of(u)).unwrap_or(1)
 }
@@ -58,7 +60,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
     cx.push(constants(kernel, g, &job.span, tile));
 }
 
-/// Pushes the kernel of the gradient by the input.
+/// Pushes the kernel of dx.
 pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
     let g = &job.geometry;
     let (h, w) = (&g.window.h, &g.window.w);
@@ -81,7 +83,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
     cx.push(constants(kernel, g, &job.span, tile));
 }
 
-/// Pushes the kernel of the gradient by the weights, and the sum of its parts.
+/// Pushes the kernel of dw, and the sum of its parts.
 pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
     let g = &folded(&job.geometry);
     let texels = g.window.h.kernel * g.window.w.kernel * g.group_channels().div_ceil(4);

@@ -1,4 +1,5 @@
-//! Which kernels compute a product: the one place that chooses, from shape and adapter only, so that a run repeats bit for bit.
+//! Which kernels compute a matrix product. This is the one place that
+//! chooses. It looks at shape and adapter only, so a run repeats bit for bit.
 
 use super::rows::RowTile;
 use super::subgroup::{SUBGROUP, reads_textures};
@@ -16,35 +17,37 @@ pub enum Direction {
     GradWeight,
 }
 
-/// A product as the matrices that are multiplied: out `[rows, columns]`, each a sum of `depth` terms.
+/// A product, as the matrices that are multiplied: out is `[rows, columns]`, and each of its elements is a sum of
+/// `depth` terms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shape {
-    /// Products of this shape that are computed together: groups, and phases of a strided `grad_input`.
+    /// How many products of this shape are computed together: one
+    /// for each group, and for each phase of a dx with strides.
     pub products: usize,
-    /// Rows of one, for the planned batch.
+    /// Rows of one product, for the planned batch.
     pub rows: usize,
-    /// Columns of one.
+    /// Columns of one product.
     pub columns: usize,
-    /// Terms of a sum.
+    /// Terms of one sum.
     pub depth: usize,
     /// How channels and filters are laid out.
     pub channels: Channels,
     /// Elements of the largest operand once it is packed into texels.
     pub packed: usize,
-    /// Whether each channel has a filter of its own, in sizes that `depthwise.rs` takes.
+    /// Whether each channel has a filter of its own, and `depthwise.rs` takes these sizes.
     pub depthwise: bool,
-    /// The tile of `rows.rs`, where it takes these sizes.
+    /// The tile of `rows.rs`, if it takes these sizes.
     pub along: Option<RowTile>,
 }
 
-/// How channels and filters are laid out: what decides whether they can be loaded four at once.
+/// How channels and filters are laid out. This decides whether four can be loaded at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Channels {
-    /// Those of every group come in fours.
+    /// The channels and filters of every group are multiples of four.
     Vec4,
-    /// They do not, in a convolution of one group.
+    /// They are not, and the convolution has one group.
     Whole,
-    /// They do not, in groups or a window of the filters.
+    /// They are not, and there are several groups, or w holds only some of the filters.
     Parts,
 }
 
@@ -55,28 +58,29 @@ pub enum Variant {
     Tiled(Tile),
     /// `conv2d_image.wgsl`: operands from textures, shared by the lanes of a subgroup.
     Image(ImageTile),
-    /// `conv2d_rows.wgsl`, `conv2d_rows_weight.wgsl`: a stretch of a row of the picture for each lane of a subgroup.
+    /// `conv2d_rows.wgsl`, `conv2d_rows_weight.wgsl`: each lane of a subgroup takes a stretch of a row of the picture.
     Rows(RowTile),
-    /// `conv2d_depthwise.wgsl`: a filter for each channel, neighbours of a row share what they load.
+    /// `conv2d_depthwise.wgsl`: one filter for each channel. Neighbours of a row share what they load.
     Depthwise,
-    /// `conv2d.wgsl` and `dense.wgsl`: tiles in registers, no barrier.
+    /// `conv2d.wgsl` and `dense.wgsl`: tiles in registers, without barriers.
     Plain,
 }
 
-/// A tile that a workgroup computes: `lanes` invocations along rows and columns, each `rows` x 4 outputs.
+/// A tile of the output that a workgroup computes with `lanes`
+/// invocations along rows and columns. Each computes `rows` x 4 outputs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tile {
     /// Invocations along rows and along columns.
     pub lanes: [usize; 2],
-    /// Rows of an invocation: 4 or 8.
+    /// Rows of out that one invocation computes: 4 or 8.
     pub rows: usize,
 }
 
 impl Tile {
-    /// Terms of the sums in one step of the loop.
+    /// Terms of each sum in one step of the loop.
     pub const STEP: usize = 16;
 
-    /// Rows and columns of the workgroup.
+    /// Rows and columns of out that the workgroup computes.
     pub fn size(&self) -> [usize; 2] {
         [self.lanes[0] * self.rows, self.lanes[1] * 4]
     }
@@ -86,13 +90,14 @@ impl Tile {
         self.lanes[0] * self.lanes[1]
     }
 
-    /// Workgroups that cover a shape, in one part.
+    /// Workgroups that cover a shape if sums are not split.
     pub fn workgroups(&self, shape: &Shape) -> usize {
         let [rows, columns] = self.size();
         shape.products * shape.rows.div_ceil(rows) * shape.columns.div_ceil(columns)
     }
 
-    /// Into how many parts the sums are split where too few workgroups would be busy, of at least [`LEAST_PART`] terms each.
+    /// How many parts the sums are split into. They are split where too few
+    /// workgroups would be busy; a part has at least [`LEAST_PART`] terms.
     pub fn parts(&self, direction: Direction, shape: &Shape) -> usize {
         let workgroups = self.workgroups(shape);
         let wanted = match direction {
@@ -102,7 +107,7 @@ impl Tile {
         wanted.min(shape.depth / LEAST_PART).max(shape.depth.div_ceil(MOST_TERMS)).max(1)
     }
 
-    /// Outputs of all workgroups, those past the end included.
+    /// Outputs of all workgroups, including those past the end.
     fn padded(&self, shape: &Shape) -> usize {
         let [rows, columns] = self.size();
         self.workgroups(shape) * rows * columns
@@ -112,13 +117,13 @@ impl Tile {
 /// Workgroups that keep a GPU busy.
 const BUSY: usize = 128;
 
-/// Least terms of one part of a split sum: fewer, and the second stage costs more than it saves.
+/// Fewest terms of one part of a split sum. With fewer the second stage costs more than the split saves.
 const LEAST_PART: usize = 128;
 
-/// Most terms of a sum, so that loops stay under the limit of iterations (see [`super::super::tile`]).
+/// Most terms of a sum, so that loops stay under the limit of iterations (see [`crate::ops::tile`]).
 const MOST_TERMS: usize = 60_000 * Tile::STEP;
 
-/// All tiles; those before read less memory for each product, those behind leave more workgroups.
+/// All tiles. The first ones read less memory for each product, the last ones leave more workgroups.
 const TILES: [Tile; 6] = [
     Tile { lanes: [16, 16], rows: 8 }, // 128 x 64
     Tile { lanes: [16, 16], rows: 4 }, // 64 x 64
@@ -128,39 +133,42 @@ const TILES: [Tile; 6] = [
     Tile { lanes: [4, 16], rows: 4 },  // 16 x 64, for few rows
 ];
 
-/// A tile that a subgroup computes from textures.
+/// A tile of the output that a subgroup computes from textures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ImageTile {
-    /// Loads of rows.
+    /// How often a lane loads rows.
     pub loads: usize,
-    /// Forward and `grad_weight`: lanes of such a load that hold rows. `grad_input`: lanes that hold columns of their own.
+    /// For y and dw: how many lanes of such a load hold rows. For dx: how many lanes hold columns of their own.
     pub lanes: usize,
-    /// Loads of columns.
+    /// How often a lane loads columns.
     pub columns: usize,
 }
 
-/// Multiply-adds from which packing operands into texels pays.
+/// So many multiply-adds a product must have for packing its operands into texels to pay.
 const PACKED: usize = 1 << 20;
 
-/// The kernels for a product.
+/// The kernels for a product. The first line that fits decides.
 ///
-/// | adapter                          | shape                                                        | kernels |
-/// | -------------------------------- | ------------------------------------------------------------ | ------- |
-/// | any                              | a filter for each channel, in fours, of up to 25 taps        | depthwise |
-/// | GPU                              | no tile is filled to a third, or sums of under 8 terms       | plain   |
-/// | GPU                              | others                                                       | tiled   |
-/// | software with subgroups of 8     | under 16 channels or filters, or both up to 16; one group,   | rows    |
-/// |                                  | no dilation, rows of x (and of dy) in fours and in equal     |         |
-/// |                                  | parts of 4 to 16 cells                                       |         |
-/// | software with subgroups of 8     | channels and filters in fours, sums of 16 terms and more     | image   |
-/// | software with subgroups of 8     | not in fours, one group, [`PACKED`] multiply-adds and more,  | image   |
-/// |                                  | and what is packed does not pass the binding limit           |         |
-/// | software                         | others                                                       | plain   |
+/// | adapter                          | shape                                                         | kernels   |
+/// | -------------------------------- | ------------------------------------------------------------- | --------- |
+/// | any                              | one filter for each channel, channels a multiple of 4, up to  | depthwise |
+/// |                                  | 25 taps                                                       |           |
+/// | GPU                              | no tile is filled to a third, or sums of under 8 terms        | plain     |
+/// | GPU                              | others                                                        | tiled     |
+/// | software with subgroups of 8     | under 16 channels or filters, or both up to 16; one group, no | rows      |
+/// |                                  | dilation; rows of x (and of dy) in whole vec4s and in equal   |           |
+/// |                                  | parts of 4 to 16 cells                                        |           |
+/// | software with subgroups of 8     | channels and filters multiples of 4, sums of 16 terms and     | image     |
+/// |                                  | more                                                          |           |
+/// | software with subgroups of 8     | not multiples of 4, one group, [`PACKED`] multiply-adds and   | image     |
+/// |                                  | more, packed operands within the binding limit                |           |
+/// | software                         | others                                                        | plain     |
 pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
     if shape.depthwise {
         return Variant::Depthwise;
     }
-    // Sums of y and dx are not split here, so their loops could pass the limit of iterations.
+    // The kernels that read textures do not split the sums of y
+    // and dx, so long sums could pass the limit of iterations.
     let too_long = direction != Direction::GradWeight && shape.depth > 200_000;
     let textures = !too_long && reads_textures(caps);
     if let Some(tile) = shape.along.filter(|_| textures) {
@@ -184,11 +192,12 @@ fn image_suits(shape: &Shape, caps: &Caps) -> bool {
     }
 }
 
-/// Outputs up to which tiles are of 16 rows: enough of them for all cores, and half the code to compile.
+/// Products of up to so many outputs take tiles of 16 rows: that
+/// makes enough tiles for all cores, and halves the code to compile.
 const SMALL: usize = 1 << 15;
 
-/// Tiles of up to 32 rows and 64 columns, as large as the shape fills: 256 sums of 8 lanes use each operand most often, and more make
-/// the code outgrow the first cache of instructions.
+/// Tiles of up to 32 rows and 64 columns, as large as the shape fills. In such a tile 8 lanes have 256 sums each, which
+/// use each operand most often. With more sums the code would outgrow the first instruction cache.
 fn image_tile(direction: Direction, shape: &Shape) -> ImageTile {
     let most = if shape.products * shape.rows * shape.columns <= SMALL { 2 } else { 4 };
     let rows = even(shape.rows.div_ceil(SUBGROUP), most);
@@ -209,18 +218,19 @@ fn image_tile(direction: Direction, shape: &Shape) -> ImageTile {
     }
 }
 
-/// The first tile that wastes little more than the one that wastes least and keeps the adapter busy; else, of those, the one with the most
-/// workgroups.
+/// The first tile that wastes little more than the tile that wastes least, and keeps the adapter busy. If there is
+/// none: of those that waste little, the tile with the most workgroups.
 fn tile(direction: Direction, shape: &Shape) -> Option<Tile> {
     let least = TILES.iter().map(|t| t.padded(shape)).min()?;
-    // A window of units is never split, and so long a sum of y or dx is none that people train.
+    // The product of a window of units is never split. A sum of y or
+    // dx as long as that does not occur in networks that people train.
     let too_long = direction != Direction::GradWeight && shape.depth > MOST_TERMS;
     let real = shape.products * shape.rows * shape.columns;
     if least > 3 * real || shape.depth < 8 || too_long {
         return None;
     }
     let fits = || TILES.iter().filter(|t| 4 * t.padded(shape) <= 5 * least);
-    // The sums of dw are the longest and their outputs the fewest, so splitting them is the rule and costs little.
+    // The sums of dw are the longest, and its outputs the fewest. So its sums are usually split, which costs little.
     let parts = |t: &Tile| if direction == Direction::GradWeight { t.parts(direction, shape) } else { 1 };
     let groups = |t: &&Tile| t.workgroups(shape) * parts(t);
     fits().find(|t| groups(t) >= BUSY).or_else(|| fits().rev().max_by_key(groups)).copied()

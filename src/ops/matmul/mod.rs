@@ -1,5 +1,6 @@
-//! The three matrix products of a convolution, and of a dense layer, which is a convolution of one pixel. All are implicit GEMMs: no im2col matrix
-//! lies in memory, but for software adapters the taps of one row where a pixel has fewer than four channels (`pack.rs`).
+//! The three matrix products of a convolution. A dense layer is a convolution of one pixel. All are implicit GEMMs: no
+//! im2col matrix lies in memory. There is one exception: on software adapters, where a pixel has fewer than four
+//! channels, `pack.rs` puts together what lies under one row of taps.
 //!
 //! - `job.rs`: what is multiplied; `geometry.rs`: all sizes
 //! - `kernel_choice.rs`: the one rule that picks the kernels, from shape and adapter

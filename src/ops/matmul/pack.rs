@@ -1,10 +1,11 @@
-//! Operands packed into texels: pixels and weights of channels that are no multiple of four.
+//! Operands packed into texels, where channels are no multiple of four.
 
 use super::geometry::Geometry;
 use crate::graph::{Grid, Kernel, KernelCx, Target};
 use crate::ops::window::{Axis, Window};
 
-/// The same convolution of fewer texels: where a pixel fills less than one, the channels under a row of taps are put together.
+/// The same convolution with fewer texels: where a pixel fills less
+/// than one texel, the channels under one row of taps are put together.
 pub(super) fn folded(g: &Geometry) -> Geometry {
     let w = &g.window.w;
     if g.channels >= 4 || w.kernel == 1 {
@@ -24,10 +25,11 @@ pub(super) fn packed(g: &Geometry, batch: usize) -> usize {
     [x, plain_x, g.pixels() * vec4s(g.filters) * batch, w(&f), w(g)].into_iter().max().unwrap_or(0)
 }
 
-/// `rows` rows a sample, or in all where `fixed`, of `axis.input` pixels of `channels`, packed along `axis` into texels.
+/// Packs pixels of `channels` channels into texels along `axis`. There are
+/// `rows` rows of `axis.input` pixels: for each sample, or in all if `fixed`.
 pub(super) fn pack(cx: &mut KernelCx, from: Target, rows: usize, fixed: bool, axis: &Axis, channels: usize) -> Target {
     let texels = (axis.kernel * channels).div_ceil(4);
-    // The texels of a pixel by one invocation, where they are few: the loop over them is unrolled.
+    // Where a pixel has few texels, one invocation copies all of them, in an unrolled loop.
     let run = if texels <= 8 { texels } else { 1 };
     let items = rows * axis.output * texels.div_ceil(run);
     let kernel = Kernel::new("pack", "pack")
@@ -47,7 +49,7 @@ pub(super) fn pack(cx: &mut KernelCx, from: Target, rows: usize, fixed: bool, ax
     cx.share(kernel, "y", if fixed { elements } else { elements * cx.batch })
 }
 
-/// x in texels; `g` is as in the spec.
+/// x in texels. `g` is the convolution as the spec has it, not folded.
 pub(super) fn pack_x(cx: &mut KernelCx, x: &Target, g: &Geometry) -> Target {
     let (h, w) = (&g.window.h, &g.window.w);
     if folded(g) != *g {
@@ -56,7 +58,7 @@ pub(super) fn pack_x(cx: &mut KernelCx, x: &Target, g: &Geometry) -> Target {
     pack_pixels(cx, x, h.input * w.input, g.channels)
 }
 
-/// `pixels` pixels a sample of `channels`, in texels.
+/// Packs `pixels` pixels a sample, of `channels` channels each, into texels.
 pub(super) fn pack_pixels(cx: &mut KernelCx, from: &Target, pixels: usize, channels: usize) -> Target {
     if channels.is_multiple_of(4) {
         return from.clone();
@@ -65,7 +67,7 @@ pub(super) fn pack_pixels(cx: &mut KernelCx, from: &Target, pixels: usize, chann
     pack(cx, from.clone(), 1, false, &axis, channels)
 }
 
-/// The weights in texels; `g` is folded.
+/// w in texels. `g` is folded ([`folded`]).
 pub(super) fn pack_w(cx: &mut KernelCx, w: &Target, g: &Geometry) -> Target {
     if g.group_channels().is_multiple_of(4) {
         return w.clone();

@@ -3,7 +3,8 @@
 use super::job::GradWeight;
 use crate::graph::{Grid, Kernel, KernelCx, Target};
 
-/// Pushes the kernel that `kernel` makes for its two outputs, `parts` partial sums of the weights and of the bias, and their sum in order.
+/// `kernel` makes a kernel from its two outputs: `parts` partial sums
+/// of dw and of db. Pushes it, and the kernel that adds these in order.
 pub(super) fn weight_parts(
     cx: &mut KernelCx,
     job: &GradWeight,

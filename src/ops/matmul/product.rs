@@ -26,7 +26,8 @@ impl Forward {
         }
     }
 
-    /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
+    /// Pushes the kernels that suit shape and adapter. Returns false
+    /// if those are the plain kernels, which the op itself pushes.
     pub fn push(self, cx: &mut KernelCx) -> bool {
         let shape = self.shape(cx.batch);
         match variant(Direction::Forward, &shape, cx.caps) {
@@ -41,7 +42,8 @@ impl Forward {
 }
 
 impl GradInput {
-    /// The matrices that are multiplied, for a batch of `batch`: one for each phase, as if all taps were spread evenly over them.
+    /// The matrices that are multiplied, for a batch of `batch`: one product
+    /// for each phase, as if taps were spread evenly over the phases.
     pub fn shape(&self, batch: usize) -> Shape {
         let (g, [h, w]) = (&self.geometry, [&self.geometry.window.h, &self.geometry.window.w]);
         let taps = (h.kernel * w.kernel).div_ceil(h.tap_step() * w.tap_step());
@@ -57,7 +59,8 @@ impl GradInput {
         }
     }
 
-    /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
+    /// Pushes the kernels that suit shape and adapter. Returns false
+    /// if those are the plain kernels, which the op itself pushes.
     pub fn push(&self, cx: &mut KernelCx) -> bool {
         let shape = self.shape(cx.batch);
         match variant(Direction::GradInput, &shape, cx.caps) {
@@ -87,7 +90,8 @@ impl GradWeight {
         }
     }
 
-    /// Pushes the kernels that suit shape and adapter; false where those are the plain ones, which the op itself knows.
+    /// Pushes the kernels that suit shape and adapter. Returns false
+    /// if those are the plain kernels, which the op itself pushes.
     pub fn push(self, cx: &mut KernelCx) -> bool {
         let shape = self.shape(cx.batch);
         match variant(Direction::GradWeight, &shape, cx.caps) {

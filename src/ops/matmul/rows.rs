@@ -1,4 +1,5 @@
-//! Kernels of `conv2d_rows.wgsl` and `conv2d_rows_weight.wgsl`: convolutions of few channels, by stretches of a row that one lane takes, or all do.
+//! Kernels of `conv2d_rows.wgsl` and `conv2d_rows_weight.wgsl`: convolutions of few channels. A lane takes a stretch of
+//! a row of its own, or all lanes take the same stretch for filters of their own.
 
 use super::geometry::Geometry;
 use super::job::{Forward, GradInput, GradWeight};
@@ -8,44 +9,47 @@ use crate::ops::layer::activation;
 use crate::ops::tile::even;
 use crate::ops::window::{Axis, Window};
 
-/// Channels that are few.
+/// With fewer channels, or fewer filters, a convolution is one of few channels.
 const FEW: usize = 16;
-/// Least and most cells of a row that a lane takes: fewer share too little of what is loaded.
+/// Fewest and most cells of a stretch. With fewer cells too little of what is loaded is shared.
 const LEAST_CELLS: usize = 4;
 const MOST_CELLS: usize = 16;
-/// Most filters of a tile: one for each lane that loads weights.
+/// Most filters of a tile: one for each lane, because each lane loads the weights of one.
 const MOST_FILTERS: usize = SUBGROUP;
 /// Most multiply-adds that are unrolled, and most sums of a lane.
 const MOST_PRODUCTS: usize = 4096;
 const MOST_SUMS: usize = 224;
-/// Workgroups that keep a software adapter busy, and most stretches of one that keeps its weights.
+/// Workgroups that keep a software adapter busy; most stretches of a workgroup that keeps its weights.
 const BUSY: usize = 64;
 const MOST_RUN: usize = 64;
-/// Most sums of four filters of a lane.
+/// Most vec4 sums of a lane that has four filters of its own.
 const MOST_WIDE: usize = 36;
-/// Most texels of x, and of dy, that a lane holds.
+/// Most texels of x that a lane holds; also most texels of dy.
 const MOST_TEXELS: usize = 64;
-/// Most multiply-adds that are unrolled where x is held: more would not stay near the first cache of instructions.
+/// Most multiply-adds that are unrolled where x is held. With
+/// more the code would not stay near the first instruction cache.
 const MOST_HELD: usize = 1600;
-/// Most texels of x that are held: more would not stay near the first cache of data.
+/// Most texels of x that are held. More would not stay near the first data cache.
 const MOST_HELD_TEXELS: usize = 200;
 
-/// A tile of rows: how much of a convolution one workgroup and one step of its loop take.
+/// A tile: how much of a convolution one workgroup takes in one step of its loop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RowTile {
-    /// Cells of a row of y.
+    /// Cells of a stretch.
     cells: usize,
     /// Filters.
     filters: usize,
-    /// Channels: all or four.
+    /// Channels of one step: all or four.
     step: usize,
-    /// Rows of taps of one workgroup, where lanes have filters of their own or by the weights; else one.
+    /// Rows of taps of one workgroup, in kernels of dw and where lanes have filters of their own. Else 1.
     taps: usize,
-    /// Forward: all rows of taps are taken at once, and all filters, `filters` after `filters`. By the weights: each lane has four of the filters.
+    /// For y: x is held, so one workgroup takes all rows of taps and all filters,
+    /// `filters` at a time. For dw: each lane has four filters of its own.
     held: bool,
 }
 
-/// The convolution that computes dx from dy: rows and columns change places, and so do channels and filters.
+/// The convolution that computes dx from dy. Input and output change
+/// places, and so do channels and filters. None if it has strides.
 fn turned(g: &Geometry) -> Option<Geometry> {
     let turn = |a: &Axis| {
         let before = (a.kernel - 1).checked_sub(a.before)?;
@@ -56,7 +60,7 @@ fn turned(g: &Geometry) -> Option<Geometry> {
     Some(Geometry { window, channels: g.filters, filters: g.channels, ..*g })
 }
 
-/// Whether a row of `pixels` pixels of `channels` is whole texels; by how many channels it is then taken.
+/// By how many channels a row of `pixels` pixels is taken. None if the row does not consist of whole texels.
 fn step(pixels: usize, channels: usize) -> Option<usize> {
     match channels {
         c if c.is_multiple_of(4) => Some(4),
@@ -65,23 +69,24 @@ fn step(pixels: usize, channels: usize) -> Option<usize> {
     }
 }
 
-/// The most cells that divide a row of y and begin on a texel of x.
+/// The most cells that divide a row of y into stretches which begin on whole texels of x.
 fn cells(w: &Axis, step: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
     let whole = |&n: &usize| w.output.is_multiple_of(n) && (n == w.output || (n * w.stride * step).is_multiple_of(4));
     let held = |n: usize| texels(w, step, n) <= MOST_TEXELS;
     (LEAST_CELLS..=MOST_CELLS.min(w.output)).rev().filter(whole).find(|&n| held(n) && fits(n))
 }
 
-/// Texels of a row of x under the windows of `cells` cells, from a whole one on.
+/// Texels of a row of x under the windows of `cells` cells. They begin with a whole texel.
 fn texels(w: &Axis, step: usize, cells: usize) -> usize {
     let skip = (w.before * step).next_multiple_of(4) - w.before * step;
     (skip + ((cells - 1) * w.stride + w.kernel) * step).div_ceil(4)
 }
 
 impl RowTile {
-    /// Of the forward product.
+    /// The tile for y.
     pub fn forward(g: &Geometry) -> Option<RowTile> {
-        // Halves of a pixel that two workgroups store fall into the same lines: of more filters, `forward_held` was faster.
+        // With more filters, two workgroups would store halves of a pixel
+        // into the same cache lines; `forward_held` was faster then.
         let whole = |t: &RowTile| g.filters <= t.filters && t.step == g.channels && t.taps == g.window.h.kernel;
         let wide = || RowTile::of_lanes(g).filter(whole);
         wide().or_else(|| RowTile::held(g)).or_else(|| RowTile::products(g))
@@ -105,17 +110,18 @@ impl RowTile {
         Some(RowTile { cells, filters, step, taps: 1, held: false })
     }
 
-    /// Of the gradient by the input.
+    /// The tile for dx.
     pub fn grad_input(g: &Geometry) -> Option<RowTile> {
         RowTile::products(&turned(g)?)
     }
 
-    /// Of the gradient by the weights.
+    /// The tile for dw.
     pub fn grad_weight(g: &Geometry) -> Option<RowTile> {
         RowTile::of_lanes(g).or_else(|| RowTile::by_stretches(g))
     }
 
-    /// Where at least three lanes of four have filters of their own.
+    /// The tile in which each lane has four filters of its own.
+    /// None if filters fill less than three quarters of the lanes.
     fn of_lanes(g: &Geometry) -> Option<RowTile> {
         let w = &g.window.w;
         let step = step(w.input, g.channels).filter(|_| suits(g))?;
@@ -148,7 +154,8 @@ impl RowTile {
         self.filters == 4 * SUBGROUP
     }
 
-    /// Those of `lib/rows.wgsl`, for a kernel that moves `lanes` outputs, or elements of dy, at once.
+    /// Sets the constants of `lib/rows.wgsl`, for a kernel that
+    /// moves `lanes` elements of its output, or of dy, at once.
     fn constants(&self, kernel: Kernel, g: &Geometry, lanes: usize) -> Kernel {
         let w = &g.window.w;
         let kernel = g.window.constants(kernel).set("C", g.channels).set("K", g.filters).set("CC", self.step);
@@ -165,7 +172,7 @@ impl RowTile {
             .set("XL", (self.taps * texels(w, self.step, self.cells)).div_ceil(SUBGROUP))
     }
 
-    /// Those of `conv2d_rows.wgsl`.
+    /// Sets the constants of `conv2d_rows.wgsl`.
     fn products_constants(&self, kernel: Kernel, g: &Geometry, lanes: usize) -> Kernel {
         let (h, w) = (&g.window.h, &g.window.w);
         let (rows, weights) = match self.held {
@@ -180,7 +187,7 @@ impl RowTile {
             .set("LW", weights.div_ceil(4).div_ceil(SUBGROUP))
     }
 
-    /// A workgroup for a stretch of each lane, times tiles of the filters.
+    /// A grid of workgroups that each take one stretch a lane, for one tile of the filters.
     fn grid(&self, g: &Geometry) -> Grid {
         let filters = if self.held { 1 } else { g.filters.div_ceil(self.filters) };
         let stretches = g.window.h.output * (g.window.w.output / self.cells);
@@ -188,7 +195,7 @@ impl RowTile {
     }
 }
 
-/// Whether the outputs of a tile lie in fours.
+/// Whether the outputs of a tile lie in whole vec4s.
 fn in_vec4s(g: &Geometry, tile: &RowTile) -> bool {
     match tile.filters == g.filters {
         true => (tile.cells * g.filters).is_multiple_of(4) && (g.window.w.output * g.filters).is_multiple_of(4),
@@ -196,14 +203,15 @@ fn in_vec4s(g: &Geometry, tile: &RowTile) -> bool {
     }
 }
 
-/// Whether channels are few, so that the tiles of `conv2d_image.wgsl` stay empty, and windows neither dilated nor single pixels.
+/// Whether these kernels suit: channels are few, so that the tiles of
+/// `conv2d_image.wgsl` would stay empty; one group, no dilation, and more than one tap.
 fn suits(g: &Geometry) -> bool {
     let (h, w) = (&g.window.h, &g.window.w);
     let few = g.channels.min(g.filters) < FEW || g.channels.max(g.filters) <= FEW;
     few && g.groups == 1 && h.kernel * w.kernel > 1 && h.dilation == 1 && w.dilation == 1
 }
 
-/// Whether an eighth of the taps lies over padding, and more.
+/// Whether at least an eighth of the taps lies over padding.
 fn over_padding(axis: &Axis) -> bool {
     let taps = |out: usize| (0..axis.kernel).filter(|&tap| axis.cell(out, tap).is_some()).count();
     8 * (0..axis.output).map(taps).sum::<usize>() <= 7 * axis.output * axis.kernel
@@ -220,7 +228,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
         (true, _) => ("forward_wide", Grid::tiles(stretches, run, 1, SUBGROUP as u32)),
         (false, _) => ("products", tile.grid(g)),
     };
-    // Rows of weights that are loaded from a texel on, and elements of each.
+    // How many rows of weights begin on a texel of their own, and the elements of each.
     let (rows, row) = match tile.held {
         true => (g.filters / tile.filters, tile.filters * g.taps()),
         false => (g.filters * g.window.h.kernel, g.window.w.kernel * g.channels),
@@ -285,7 +293,7 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
             .set("QUADS", SUBGROUP / 4)
             .set("SHARES", terms.div_ceil(SUBGROUP))
             .grid(Grid::fixed(tiles * parts * SUBGROUP).group(SUBGROUP as u32));
-        // dy comes in texels.
+        // L is 4: dy is read from texels.
         tile.constants(kernel, g, 4)
     });
 }

@@ -8,13 +8,13 @@ use crate::ops::layer::activation;
 use crate::ops::tile::lanes_of;
 use std::ops::Range;
 
-/// Pushes y: a workgroup a tile of pixels by filters.
+/// Pushes y. A workgroup computes one tile: pixels by filters.
 pub fn forward(cx: &mut KernelCx, job: &Forward, shape: &Shape, tile: Tile) {
     let g = &job.geometry;
     let parts = if whole(g, &job.span) { tile.parts(Direction::Forward, shape) } else { 1 };
     let items = g.pixels() * g.filters;
     let sums = if parts == 1 { job.y.clone() } else { cx.scratch(parts * items * cx.batch) };
-    // Of several parts, the sum adds the bias and activates.
+    // If there are several parts, the kernel that adds them applies bias and activation.
     let finish = |kernel: Kernel| {
         let kernel = kernel.set("BIAS", job.bias());
         job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel))
@@ -36,7 +36,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, shape: &Shape, tile: Tile) {
     }
 }
 
-/// Pushes dx: a workgroup a tile of the cells of one phase of the strides by channels.
+/// Pushes dx. A workgroup computes one tile: cells of one phase of the strides by channels.
 pub fn grad_input(cx: &mut KernelCx, job: &GradInput, shape: &Shape, tile: Tile) {
     let g = &job.geometry;
     let parts = if whole(g, &job.span) { tile.parts(Direction::GradInput, shape) } else { 1 };
@@ -44,7 +44,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, shape: &Shape, tile: Tile)
     let sums = if parts == 1 { job.dx.clone() } else { cx.scratch(parts * items * cx.batch) };
     let kernel = Kernel::new("conv2d_tiled", "grad_input").lanes(lanes(g, &job.span));
     let kernel = kernel.read("dy", job.dy.clone()).read("w", job.w.clone());
-    // Of several parts, the sum multiplies by the derivative.
+    // If there are several parts, the kernel that adds them multiplies by the derivative.
     let before = job.before.as_ref().filter(|_| parts == 1);
     let kernel = activation::scale(kernel, "y_in", before, &job.dy);
     let kernel = if job.add { kernel.read_write("dx", sums.clone()) } else { kernel.write("dx", sums.clone()) };
@@ -60,23 +60,23 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, shape: &Shape, tile: Tile)
     }
 }
 
-/// Four where channels and filters of dy and w come in fours.
+/// How many channels or filters kernels move at once: 4 where those of dy and w are multiples of four, else 1.
 fn lanes(g: &Geometry, span: &Range<usize>) -> usize {
     if in_vec4s(g, span) { 4 } else { 1 }
 }
 
-/// Whether weights are bound whole, so that one product computes all of its output.
+/// Whether w is bound as a whole, so that one product computes the whole output.
 fn whole(g: &Geometry, span: &Range<usize>) -> bool {
     span.len() == g.filters
 }
 
-/// Sets how the reduction of y or dx is split: `part` numbers are one part of the workspace.
+/// Sets how the reduction of y or dx is split; one part of the workspace has `part` elements.
 fn split(kernel: Kernel, tile: Tile, shape: &Shape, parts: usize, part: usize) -> Kernel {
     let part = if parts == 1 { 0 } else { part };
     kernel.set("PARTS", parts).set("PART", part).set("ROW_TILES", shape.rows.div_ceil(tile.size()[0]))
 }
 
-/// The sum of the parts of y or dx, `items` numbers a sample.
+/// The kernel that adds the parts of y or dx. A sample has `items` elements.
 fn sum(entry: &'static str, sums: Target, parts: usize, items: usize, batch: usize) -> Kernel {
     Kernel::new("conv2d_tiled", entry)
         .read("parts_in", sums)
@@ -86,7 +86,8 @@ fn sum(entry: &'static str, sums: Target, parts: usize, items: usize, batch: usi
         .grid(Grid::per_sample(items))
 }
 
-/// Pushes dw: a workgroup a tile of filters by taps of one part of the sums, and where there are several, their sum in order.
+/// Pushes dw. A workgroup computes one tile, filters by weights, for one part
+/// of the sums. If there are several parts, another kernel adds them in order.
 pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, shape: &Shape, tile: Tile) {
     let g = &job.geometry;
     let parts = tile.parts(Direction::GradWeight, shape);

@@ -9,7 +9,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.ops(&["accumulate"]);
 }
 
-/// Accumulated = Gradients for the first batch of an update, else Accumulated + Gradients. No inputs or outputs.
+/// Accumulated = Gradients in the first batch of an update, then
+/// Accumulated + Gradients. No inputs or outputs: it works on arenas.
 #[derive(Debug)]
 pub struct Accumulate;
 

@@ -69,7 +69,7 @@ impl Optimizer for Adam {
 }
 
 impl Adam {
-    /// The same rule with nothing decayed, which AdamW shares.
+    /// The same rule without weight decay, which AdamW shares.
     fn without_decay(&self) -> AdamW {
         let Adam { lr, beta1, beta2, epsilon, .. } = *self;
         AdamW { lr, beta1, beta2, epsilon, weight_decay: NonNegative(0.0) }

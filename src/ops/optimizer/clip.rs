@@ -1,4 +1,4 @@
-//! Clipping of gradients by their norm.
+//! Clipping of gradients to a largest norm.
 
 use super::update::over;
 use crate::graph::{Arena, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target};
@@ -9,11 +9,11 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.ops(&["clip"]);
 }
 
-/// Scales all gradients by min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_. No inputs or outputs. The
-/// space between entries of the arena counts into the norm, so it must hold zeros.
+/// Multiplies all gradients by min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_. No inputs or
+/// outputs: it works on an arena. The space between entries of the arena counts in the norm, so it must hold zeros.
 #[derive(Debug)]
 pub struct Clip {
-    /// The largest norm that stays.
+    /// Gradients of up to this norm stay as they are.
     pub max_norm: f64,
     /// Where the gradients are.
     pub arena: Arena,
@@ -26,7 +26,7 @@ impl Clip {
     }
 }
 
-/// Most partial sums of one window: that of the largest binding then stays under 65,535 iterations an invocation.
+/// Most partial sums of one window. Even for the largest binding, an invocation then stays under 65,535 iterations.
 const PARTS: usize = 1 << 14;
 
 impl Op for Clip {

@@ -1,5 +1,5 @@
-//! The optimizer word `normal_equation`: least squares in closed form, for a model that is one dense layer. The sums that it is solved from are
-//! weight gradients of dense layers, so it has no kernels of its own.
+//! The optimizer word `normal_equation`: least squares in closed form, for a model that is one dense layer. The sums of
+//! the equation are dw of dense layers, so it has no kernels of its own.
 
 use crate::graph::{Arena, Builder, Op, Value};
 use crate::ops::layer::dense::DenseGradWeight;

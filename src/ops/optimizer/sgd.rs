@@ -63,7 +63,8 @@ impl Optimizer for Sgd {
 mod tests {
     use super::*;
 
-    /// Weights after two steps from 1 with gradients 0.5 and -0.25, worked out by hand from PyTorch's documentation.
+    /// The weight after two steps from 1, with gradients 0.5 and -0.25. The
+    /// expected values were worked out by hand from PyTorch's documentation.
     fn two_steps(optimizer: &dyn Optimizer, lr: f64) -> f64 {
         let mut moments = vec![0.0; optimizer.moments().len()];
         let p = optimizer.reference(1.0, 0.5, &mut moments, 1, lr);

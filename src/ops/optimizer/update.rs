@@ -1,4 +1,5 @@
-//! The op of every optimizer that steps, by PyTorch's formulas: one dispatch for each flat window of parameters.
+//! The op of every optimizer that works in steps, by PyTorch's
+//! formulas. One dispatch for each flat window of parameters.
 
 use crate::graph::{Arena, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target};
 use crate::tensor::TensorType;
@@ -8,7 +9,7 @@ pub(super) fn over(entry: &'static str, len: usize) -> Kernel {
     Kernel::new("optimizer", entry).set("COUNT", len / 4).grid(Grid::fixed(len / 4))
 }
 
-/// Updates all windows of the Weights arena in place. No inputs or outputs.
+/// Updates all windows of the Weights arena in place. No inputs or outputs: it works on arenas.
 #[derive(Debug)]
 pub(super) struct Update {
     pub(super) name: &'static str,

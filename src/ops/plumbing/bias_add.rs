@@ -1,4 +1,4 @@
-//! Bias: y[…, c] = x[…, c] + b[c], and the bias gradient, a sum over everything but channels.
+//! Bias: y[…, c] = x[…, c] + b[c], and db, a sum over everything but channels.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::ops::registry::Registry;
@@ -11,8 +11,8 @@ pub(crate) fn register(registry: &mut Registry) {
 /// Inputs x `[N, …, C]`, b `[C]`; output y of x's type.
 #[derive(Debug, Default)]
 pub struct BiasAdd {
-    /// Whether batch statistics follow, which take any bias out again: its gradient is exactly zero. Summing it would give rounding
-    /// noise, which optimizers that divide by its size, such as Adam, blow up.
+    /// Whether batch statistics follow. They take any bias out again, so db is exactly zero. Summed, it would be
+    /// rounding noise, which optimizers that divide by the gradient's size, such as Adam, would blow up.
     pub cancelled: bool,
 }
 
@@ -55,7 +55,8 @@ impl Op for BiasAdd {
     }
 }
 
-/// Input dy `[N, …, C]`; output db `[C]`: db[c] = Σ dy[…, c], in at most two stages so that the order of the sum is fixed.
+/// Input dy `[N, …, C]`. Output db `[C]`, db[c] = Σ dy[…, c], in
+/// at most two stages, so that the order of the sum is fixed.
 #[derive(Debug)]
 pub struct BiasAddGradBias {
     /// C.
@@ -65,10 +66,10 @@ pub struct BiasAddGradBias {
 /// Partial sums of the first stage.
 const PARTS: usize = 64;
 
-/// Rows that one invocation sums, rather than a second dispatch the sums of several.
+/// Up to so many rows, one invocation sums them all, which saves the second dispatch.
 const FEW: usize = 256;
 
-/// Pushes the kernels of `db[c] = Σ dy[…, c]` for dy, input 0, of `rows` rows a sample.
+/// Pushes the kernels of `db[c] = Σ dy[…, c]`. dy is input 0 and has `rows` rows a sample.
 pub fn push_grad_bias(cx: &mut KernelCx, rows: usize, channels: usize, db: Target) {
     let parts = if rows * cx.batch <= FEW { 1 } else { PARTS.min(rows * cx.batch) };
     let partial = if parts == 1 { db.clone() } else { cx.scratch(parts * channels) };

@@ -1,5 +1,5 @@
-//! Batches from a data set that lies on the adapter, in the epoch's order. No layers: they are put in front of a
-//! graph in place of its inputs.
+//! Batches from a data set that lies on the adapter, in the epoch's order.
+//! No layer inserts these ops: they take the place of a graph's inputs.
 
 use crate::graph::{Grid, Kernel, KernelCx, Op, RefCx, ShapeError};
 use crate::ops::registry::Registry;
@@ -15,25 +15,26 @@ fn check_order(order: &TensorType) {
     assert!(order.dtype == DType::U32 && !order.batched && order.dims.len() == 1, "an order is u32 [positions]");
 }
 
-/// The data set's sample at position `i` of the batch, clamped as the kernels do.
+/// Which sample of the data set is at position `i` of the batch. Positions past the end are clamped as in the kernels.
 fn sample(cx: &RefCx, i: usize) -> usize {
     let (set, order) = (&cx.inputs[0], &cx.inputs[1].data);
     let position = (cx.step.offset as usize + i).min(order.len() - 1);
     (order[position] as usize).min(set.shape[0] - 1)
 }
 
-/// Inputs images u8 `[count, h, w, c]`, order u32 `[positions]` and, where samples have classes, labels i32 `[count]`, all states. Outputs
-/// f32 `[N, h, w, c]`, (byte / 255 - mean) / std of sample order[step.offset + n], and with labels i32 `[N]`, its label.
+/// Inputs, all of them states: images u8 `[count, h, w, c]`, order u32 `[positions]` and, where samples have classes,
+/// labels i32 `[count]`. Output f32 `[N, h, w, c]`: (byte / 255 - mean) / std of sample order[step.offset + n]. With
+/// labels also i32 `[N]`, that sample's label.
 #[derive(Debug)]
 pub struct Gather {
-    /// Mean of each channel on the scale 0…1, or one for all.
+    /// Mean of each channel, on the scale 0…1; or one number for all channels.
     pub mean: Vec<f32>,
-    /// Standard deviation of each channel, or one for all.
+    /// Standard deviation of each channel; or one number for all channels.
     pub std: Vec<f32>,
 }
 
 impl Gather {
-    /// Channels that may have a mean and a deviation of their own.
+    /// So many channels may have a mean and a deviation of their own.
     pub const CHANNELS: usize = 4;
 
     /// Mean and deviation of channel `c`.
@@ -55,7 +56,7 @@ impl Op for Gather {
         let channels = images.channels();
         for list in [&self.mean, &self.std] {
             assert!(list.len() == 1 || list.len() == channels, "one number a channel, or one for all");
-            // The kernel has four constants and takes the last for all further channels.
+            // The kernel has constants for four channels. All further channels take the last ones.
             assert!(list.iter().skip(4).all(|v| *v == list[3]), "channels from the fourth on share mean and deviation");
         }
         let y = TensorType::batch(&images.dims[1..]);
@@ -120,8 +121,8 @@ impl Op for Gather {
     }
 }
 
-/// Inputs rows f32 or i32 `[count, …]`, and order u32 `[positions]`, both states. Output `[N, …]`: row order[step.offset + n], as it is. Features and
-/// targets of tables.
+/// Inputs, both states: rows f32 or i32 `[count, …]`, order u32 `[positions]`. Output `[N, …]`: row order[step.offset +
+/// n], unchanged. It gathers the features and targets of tables.
 #[derive(Debug)]
 pub struct GatherRows;
 

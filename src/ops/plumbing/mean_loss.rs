@@ -16,7 +16,7 @@ pub(crate) fn register(registry: &mut Registry) {
 /// Invocations of the one workgroup that adds the samples.
 pub(super) const WORKGROUP: u32 = 64;
 
-/// weight · Σ of the first input / samples that share the update.
+/// weight · (Σ of the first input) / samples that share the update.
 pub(super) fn mean(cx: &RefCx, weight: f64) -> f64 {
     cx.inputs[0].data.iter().sum::<f64>() * weight * f64::from(cx.step.inv_n)
 }
@@ -24,7 +24,7 @@ pub(super) fn mean(cx: &RefCx, weight: f64) -> f64 {
 /// Input loss `[N]`; output the scalar weight · Σ loss / samples that share the update.
 #[derive(Debug)]
 pub struct MeanLoss {
-    /// The loss's weight among several.
+    /// The weight of this loss where there are several.
     pub weight: f64,
 }
 
@@ -60,7 +60,7 @@ impl Op for MeanLoss {
 /// Input the scalar dtotal; output dloss `[N]` = weight · dtotal / samples that share the update.
 #[derive(Debug)]
 pub struct Spread {
-    /// The loss's weight among several.
+    /// The weight of this loss where there are several.
     pub weight: f64,
 }
 
@@ -84,12 +84,13 @@ impl Op for Spread {
     }
 }
 
-/// No input; output a constant: the scalar where differentiation starts or, once fusion has spread it over the samples, `[N]`.
+/// No input. Output a constant: the scalar where differentiation
+/// starts; or `[N]`, once fusion has spread it over the samples.
 #[derive(Debug)]
 pub struct Fill {
     /// The constant.
     pub value: f64,
-    /// Whether the output is value / samples that share the update for every sample.
+    /// Whether the output is `[N]`, and value / samples that share the update for every sample.
     pub spread: bool,
 }
 

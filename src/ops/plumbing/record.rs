@@ -1,4 +1,4 @@
-//! The ring in which the loss and the hits of each step wait to be read.
+//! The ring in which the loss and the number of hits of each step wait to be read.
 
 use super::mean_loss::{Spread, WORKGROUP, mean};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RING, RefCx, ShapeError, Value};
@@ -10,15 +10,17 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.ops(&["record"]);
 }
 
-/// Most scores that this workgroup judges besides; more are judged by a dispatch of their own.
+/// Up to so many scores, the same workgroup also judges the samples. Beyond that, a dispatch of its own judges them.
 const SCORES: usize = 1 << 14;
 
-/// What training records of a step. Inputs values, ring f32 `[RING, 2]`, a state, and where samples have classes output `[N, C]` and labels i32 `[N]`;
-/// output the scalar loss. Writes ring[slot] = (loss, how many samples have their first largest score at the label, 0 without labels). A single score stands
-/// for two classes: 1 where it is above 0.
+/// What training records of a step. Inputs values, ring f32 `[RING, 2]`, which is a state, and where samples have
+/// classes output `[N, C]` and labels i32 `[N]`. Output the scalar loss.
+/// Writes ring[slot] = (loss, number of hits). A hit is a sample whose first largest score is at the label; without
+/// labels there are none. A single score stands for two classes: class 1 where it is above 0.
 #[derive(Debug)]
 pub struct Record {
-    /// The weight of one loss `[N]`, whose mean is the output; None where `values` is the scalar loss, the sum of several.
+    /// The weight of the one loss `[N]` whose mean is the output. None
+    /// where `values` is the scalar loss already, the sum of several.
     pub weight: Option<f64>,
 }
 
@@ -67,7 +69,7 @@ impl Op for Record {
         cx.push(kernel.grid(Grid::fixed(1).group(WORKGROUP)));
     }
 
-    /// The loss; then the new values of the ring.
+    /// Output 0 is the loss, output 1 the new values of the ring.
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
         let total = self.weight.map_or(cx.inputs[0].data[0], |weight| mean(cx, weight));
         if output == 0 {

@@ -1,4 +1,5 @@
-//! Models that are fitted by storing the training set: the set as tensors, the search over k and metric, evaluation.
+//! Models that are fitted by storing the training set: the
+//! stored tensors, the search over k and metric, and evaluation.
 
 use crate::data::Split;
 use crate::data::tensors::Tensors;
@@ -15,10 +16,10 @@ use crate::train::problem::{Opening, Problem};
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
-/// Queries a batch where the spec states none.
+/// The batch of queries if the spec states none.
 pub const BATCH: Count = Count(256);
 
-/// How good one choice is on the validation samples.
+/// How good one choice of k and metric is on the validation samples.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Tried {
     /// Neighbours that vote.
@@ -36,7 +37,7 @@ impl Tried {
     }
 }
 
-/// Samples of a problem at some positions, u8 or f32 `[n, …]`.
+/// The samples of a problem at some positions, u8 or f32 `[n, …]`.
 ///
 /// # Errors
 /// A picture that has changed since it was opened.
@@ -45,7 +46,7 @@ pub fn images(model: &Model, problem: &Problem, positions: &[u32]) -> Result<Hos
     Ok(HostTensor::new(&shape, problem.samples_of(positions)?))
 }
 
-/// What the layer stores: `NAME.samples`, the samples that are trained on as the layer sees them, and `NAME.labels`, i32.
+/// What the layer stores: `NAME.samples`, the training samples as the layer sees them, and `NAME.labels`, i32.
 ///
 /// # Errors
 /// A picture that has changed since it was opened.
@@ -53,7 +54,7 @@ pub fn tensors(model: &Model, problem: &Problem) -> Result<Tensors> {
     let (layer, _) = model.knn().expect("a model with a layer knn");
     let labels = problem.labels_of(&problem.train);
     let samples = images(model, problem, &problem.train)?;
-    // A layer behind `flatten` sees rows.
+    // A layer after `flatten` sees samples as rows.
     let dims = model.input.dims();
     let flat = layer.from.iter().all(|name| name == "input");
     let item = if flat { dims } else { vec![dims.iter().product()] };
@@ -63,11 +64,12 @@ pub fn tensors(model: &Model, problem: &Problem) -> Result<Tensors> {
     Ok(Tensors::from([(format!("{}.samples", layer.name), samples), (format!("{}.labels", layer.name), labels)]))
 }
 
-/// Every choice of metric and k, in the spec's order, judged on the validation samples: one pass of distances a metric, to the
-/// largest k. Gives the session back.
+/// Every choice of metric and k, in the spec's order, judged on the validation samples. Each metric takes one pass of
+/// distances, to the largest k. Gives the session back.
 ///
 /// # Errors
-/// Choices without validation samples, a k over the stored samples, or what the adapter reports.
+/// Several choices without validation samples; a k larger than
+/// the number of stored samples; or what the adapter reports.
 pub fn search(
     mut session: Session,
     model: &mut Model,
@@ -121,7 +123,7 @@ fn judge(inference: &mut Inference, model: &Model, problem: &Problem, batch: usi
     Ok(())
 }
 
-/// The most accurate choice; of equal ones the first.
+/// The most accurate choice. Among equal ones the first.
 pub fn best(tried: &[Tried]) -> Tried {
     let better = |best: Tried, &next: &Tried| if next.accuracy > best.accuracy { next } else { best };
     tried.iter().fold(tried[0], better)
@@ -142,7 +144,7 @@ pub fn evaluate(inference: &mut Inference, model: &Model, problem: &Problem, pos
     Ok(Evaluation::Classify(ClassifyEvaluation::new(1.0 - confusion.accuracy(), confusion)))
 }
 
-/// Counts the samples that a model will store, where its spec does not say: for a plan of its memory.
+/// If the spec does not say how many samples a model will store, counts them, so that its memory can be planned.
 ///
 /// # Errors
 /// A data section that is missing or cannot be read.

@@ -1,4 +1,4 @@
-//! The ways to fit a model that are no steps, one file each, named after its word in the spec.
+//! The ways to fit a model that do not work in steps. One file each, named after its word in the spec.
 
 pub mod knn;
 pub mod normal_equation;

@@ -1,5 +1,5 @@
-//! Models that are solved for at once: least squares by the normal equation, XᵀX w = Xᵀy. The adapter sums products over a batch, the host adds the
-//! batches and solves in f64.
+//! Models that are solved for at once: least squares by the normal equation, XᵀX w = Xᵀy. The adapter sums products
+//! over a batch. The host adds the batches and solves, in f64.
 
 use crate::compile::update::SUMS;
 use crate::compile::{self, Training};
@@ -15,14 +15,16 @@ use crate::train::{infer, parameters};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use std::path::Path;
 
-/// How often the equation is solved: first for the targets, then for what is left of them, which takes away the rounding of f32 sums.
+/// How often the equation is solved: first for the targets, then for what
+/// the solution leaves of them. That removes the rounding of f32 sums.
 const PASSES: usize = 3;
-/// The share of a column's spread that no other column explains, from which on its coefficient can be told in f32.
+/// A column's coefficient can be determined in f32 only if other
+/// columns leave at least this share of its spread unexplained.
 const INDEPENDENT: f64 = 1e-6;
-/// The largest relative spread of a column that counts as constant: what f32 does not resolve.
+/// A column whose relative spread is at most this counts as constant: f32 cannot resolve it.
 const CONSTANT: f64 = 1e-6;
 
-/// A dense layer and its training set, bound on a session.
+/// A dense layer and its training set, bound to a session.
 pub struct NormalEquation {
     session: Session,
     training: Training,
@@ -69,10 +71,10 @@ impl NormalEquation {
         &self.problem
     }
 
-    /// Solves for the parameters, puts them on the adapter and returns them by name.
+    /// Solves for the parameters, writes them to the adapter and returns them by name.
     ///
     /// # Errors
-    /// Columns that depend on each other, or what the adapter reports.
+    /// Columns that depend on each other; or what the adapter reports.
     pub fn solve(&mut self) -> Result<Tensors> {
         let centre = Centre::of(&self.problem, self.has_bias());
         let (width, units) = (self.width(), self.units());
@@ -97,7 +99,7 @@ impl NormalEquation {
         Ok(found)
     }
 
-    /// Evaluates positions of the problem by the parameters on the adapter.
+    /// Evaluates positions of the problem with the parameters on the adapter.
     ///
     /// # Errors
     /// What the adapter reports.
@@ -121,7 +123,8 @@ impl NormalEquation {
         self.training.layout.entries[&self.name("weight")].ty.dims[1]
     }
 
-    /// XᵀX and yᵀX over the training rows, less the centre; y is what `weight` `[units, in]` leaves of the targets.
+    /// XᵀX and yᵀX over the training rows, after subtracting the
+    /// centre. y is what `weight` `[units, in]` leaves of the targets.
     fn sum(&mut self, centre: &Centre, weight: &DMatrix<f64>) -> Result<[DMatrix<f64>; 2]> {
         let (units, width) = weight.shape();
         let mut total = [DMatrix::zeros(width, width), DMatrix::zeros(units, width)];
@@ -145,8 +148,8 @@ impl NormalEquation {
     }
 }
 
-/// What is subtracted from features and targets: with a bias their means over the training rows, which takes the bias out of the equation and
-/// keeps the digits of f32 sums for what differs between rows. Without one, zeros.
+/// What is subtracted from features and targets. With a bias: their means over the training rows. That takes the bias
+/// out of the equation, and keeps the digits of f32 sums for the differences between rows. Without a bias: zeros.
 struct Centre {
     x: Vec<f64>,
     y: Vec<f64>,
@@ -164,7 +167,7 @@ impl Centre {
     }
 }
 
-/// Features of some rows, `[positions, in]` flattened.
+/// The features of some rows, `[positions, in]`, flattened.
 fn features(problem: &Problem, positions: &[u32]) -> Vec<f32> {
     match problem.samples_of(positions).expect("a table lies in memory") {
         Data::F32(features) => features,
@@ -172,12 +175,12 @@ fn features(problem: &Problem, positions: &[u32]) -> Vec<f32> {
     }
 }
 
-/// Rows less a centre.
+/// Rows, after subtracting a centre.
 fn less(rows: Vec<f32>, centre: &[f64]) -> Vec<f32> {
     rows.iter().zip(centre.iter().cycle()).map(|(&x, centre)| (f64::from(x) - centre) as f32).collect()
 }
 
-/// XᵀX, factorised. Columns are scaled to a length of 1, so that their units do not matter.
+/// XᵀX, factorised. Columns are scaled to length 1, so that their units do not matter.
 struct Equation {
     lengths: DVector<f64>,
     factor: Cholesky<f64, Dyn>,
@@ -204,7 +207,7 @@ impl Equation {
         }
     }
 
-    /// The weight `[units, in]` of yᵀX `[units, in]`.
+    /// The weight `[units, in]` that solves for yᵀX `[units, in]`.
     fn solve(&self, yx: &DMatrix<f64>) -> DMatrix<f64> {
         let mut xy = yx.transpose();
         let scale = |xy: &mut DMatrix<f64>| {
@@ -223,9 +226,9 @@ fn name(problem: &Problem, column: usize) -> String {
     problem.features.get(column).map_or(format!("{column}"), |name| format!("`{name}`"))
 }
 
-/// The columns that take part in combinations which are nearly zero, of XᵀX with ones on its diagonal.
+/// The columns that take part in combinations which are nearly zero. `scaled` is XᵀX with ones on its diagonal.
 fn dependent(scaled: DMatrix<f64>) -> Vec<usize> {
-    // Below it a column's part is rounding.
+    // A column whose part is smaller than this takes part only by rounding.
     const PART: f64 = 1e-2;
     let count = scaled.nrows();
     let eigen = scaled.symmetric_eigen();
@@ -242,7 +245,7 @@ mod tests {
 
     #[test]
     fn columns_that_depend_on_each_other_are_named() {
-        // Column 3 is the sum of 0 and 2; column 1 stands alone.
+        // Column 3 is the sum of columns 0 and 2; column 1 is independent.
         let x: DMatrix<f64> = DMatrix::from_row_slice(
             6,
             4,

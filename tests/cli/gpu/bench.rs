@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A member that is a finite number above zero.
+/// A member of a JSON object that is a finite number above zero.
 fn positive(json: &Json, key: &str) -> f64 {
     let x = json[key].as_f64().unwrap_or_else(|| panic!("no number {key} in {json}"));
     assert!(x.is_finite() && x > 0.0, "{key} is {x} in {json}");
@@ -38,7 +38,7 @@ fn kernels_are_timed_against_roofs_and_an_earlier_run() {
     let ratio = ratios.iter().find(|r| r["name"] == "matmul_60").expect("a ratio");
     assert_eq!(ratio["old"], case["ms"]);
     assert!((positive(ratio, "old_over_new") - ms / positive(&again["cases"][0], "ms")).abs() < 1e-9);
-    // Rows of the case table come in with a filter, one case for every node.
+    // With a filter, rows of the case table are included. Every node is a case.
     let row = pumice(dir, "bench conv2d_3x3_same/conv2d_1 --json").json();
     let names: Vec<&str> = row["cases"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     for op in ["conv2d", "conv2d_grad_input", "conv2d_grad_weight"] {
@@ -66,7 +66,7 @@ fn a_workload_is_timed() {
     assert_eq!(w["dispatches"], plan["dispatches_per_step"]);
 }
 
-/// The complete events of a category.
+/// The complete events of one category.
 fn events<'a>(trace: &'a Json, category: &'a str) -> impl Iterator<Item = &'a Json> {
     let all = trace["traceEvents"].as_array().expect("a list of events");
     all.iter().filter(move |e| e["cat"] == category && e["ph"] == "X")
@@ -103,7 +103,7 @@ fn a_profile_shows_every_node_and_changes_no_number() {
                 "{node} is missing"
             );
         }
-        // What lies between the dispatches of so small a network is a large part of the step.
+        // In so small a network, the time between dispatches is a large part of the step.
         let sum: f64 = inside.iter().map(|e| number(e, "dur")).sum();
         assert!(sum <= 1.02 * length && sum > 0.05 * length, "{sum} of {length} µs");
     }

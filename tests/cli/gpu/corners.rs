@@ -1,4 +1,4 @@
-//! Corners of the program that a hostile or clumsy user finds, on the adapter.
+//! Corners of the program that a hostile or careless user finds, on the adapter.
 
 use super::*;
 use crate::corners::with_scores;
@@ -15,7 +15,7 @@ fn losses_are_judged_where_they_are() {
     let report = pumice(dir, "eval run --json").json();
     assert_eq!(report["confusion"].as_array().unwrap().len(), 3);
     picture(dir);
-    // The last layer is no part of the loss, and still of the model.
+    // The last layer does not belong to the loss, but it still belongs to the model.
     let found = pumice(dir, "predict run one.png --top 99 --json").json();
     assert_eq!(found["predictions"][0]["classes"].as_array().unwrap().len(), 9);
 }

@@ -10,7 +10,7 @@ fn adapter() -> bool {
     common::session(Limits::Raised, |_| {}).is_some()
 }
 
-/// The bytes of a run's weights and of its newest checkpoint.
+/// The bytes of a run's weights, and of its newest checkpoint.
 fn state(run: &Path) -> (Vec<u8>, Vec<u8>) {
     let mut checkpoints: Vec<PathBuf> =
         fs::read_dir(run.join("checkpoint")).unwrap().map(|e| e.unwrap().path()).collect();
@@ -41,7 +41,7 @@ fn a_tensor_beyond_the_memory_is_refused_before_anything_is_written() {
         return;
     }
     let dir = folder();
-    // Each pair of layers has 4 G parameters.
+    // Between each pair of layers there are 4 G parameters.
     let wide = r#"{ "op": "dense", "units": 3000000 }, { "op": "dense", "units": 700 }, "#.repeat(12);
     change(
         dir.path(),
@@ -50,7 +50,7 @@ fn a_tensor_beyond_the_memory_is_refused_before_anything_is_written() {
     );
     pumice(dir.path(), "check net.json").ok();
     pumice(dir.path(), "train net.json --out new").fails(1, &["out of memory", "pumice plan"]);
-    // Over what an index of 32 bits reaches.
+    // More than a 32-bit index reaches.
     let wide = r#"{ "op": "dense", "units": 16000000 }, { "op": "dense", "units": 700 }"#;
     change(dir.path(), r#"{ "op": "dense", "units": "classes" }"#, wide);
     pumice(dir.path(), "train net.json --out new").fails(2, &["net.json:5:43: layers[5]: ", "[700, 16000000]"]);
@@ -104,7 +104,7 @@ fn a_run_is_evaluated_and_predicts() {
     assert_eq!(keys, ["samples", "loss", "accuracy", "precision", "recall", "f1", "confusion"]);
     assert_eq!((&report["samples"], report["confusion"].as_array().unwrap().len()), (&Json::from(18), 3));
     assert_eq!(pumice(dir, &format!("eval {run} --split validation --json")).json()["samples"], 9);
-    // A folder with nothing but a test set.
+    // A folder that has only a test set.
     fs::rename(dir.join("digits"), dir.join("moved")).unwrap();
     fs::remove_file(dir.join("moved/train-labels-idx1-ubyte")).unwrap();
     assert_eq!(pumice(dir, &format!("eval {run} --data moved --json")).json(), report);

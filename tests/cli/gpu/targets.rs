@@ -1,8 +1,8 @@
-//! What a network is trained towards, and from: two classes by one score, and the weights of another network.
+//! Targets and starting points of training: two classes from one score, and weights of another network.
 
 use super::*;
 
-/// A network of one score for the folder's images, of which the first two classes are left.
+/// A network with one score for the folder's images, of which only the first two classes are kept.
 fn binary(dir: &Path) {
     for (stem, count) in [("train", 46), ("t10k", 18)] {
         let bright = |i: usize| i % 64 / 8 == 1 + 3 * (i / 64 % 2);
@@ -37,7 +37,7 @@ fn one_score_tells_two_classes_apart() {
     let sum: f64 = classes.iter().map(|c| c["probability"].as_f64().unwrap()).sum();
     assert!(classes.len() == 2 && (sum - 1.0).abs() < 1e-12, "{found}");
 
-    // A batch of a trace may hold the classes, or the same numbers.
+    // A batch of a trace may hold the classes, or the same numbers as values.
     let input = HostTensor::f32(&[2, 8, 8, 1], (0..128).map(|i| (i % 7) as f32 / 7.0).collect());
     let targets = [HostTensor::new(&[2], Data::I32(vec![0, 1])), HostTensor::f32(&[2, 1], vec![0.0, 1.0])];
     let traced = targets.map(|target| {

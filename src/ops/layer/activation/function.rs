@@ -1,4 +1,5 @@
-//! The functions and their derivatives: words, numbers, f64 references, and the constants of `shaders/lib/activation.wgsl`.
+//! The activation functions and their derivatives: JSON words, numbers,
+//! f64 references, and the constants of `shaders/lib/activation.wgsl`.
 
 use crate::graph::{Kernel, ShapeError};
 use crate::spec::{Field, NonNegative, number, spec_words};
@@ -38,7 +39,7 @@ spec_words! {
     }
 }
 
-/// The numbers of activations: their key, whose they are, and PyTorch's default.
+/// The numbers of activations: key, the function it belongs to, PyTorch's default.
 const NUMBERS: [(&str, ActivationKind, f64); 4] = [
     ("slope", ActivationKind::LeakyRelu, 0.01),
     ("alpha", ActivationKind::Elu, 1.0),
@@ -51,7 +52,7 @@ const NUMBERS: [(&str, ActivationKind, f64); 4] = [
 pub struct Activation {
     /// The function.
     pub kind: ActivationKind,
-    /// In the order of [`NUMBERS`]; those of other functions are at their defaults and unused.
+    /// In the order of [`NUMBERS`]. Numbers that belong to other functions have their defaults and are not used.
     pub(super) numbers: [f64; 4],
 }
 
@@ -61,10 +62,10 @@ impl Activation {
         Activation { kind, numbers: NUMBERS.map(|n| n.2) }
     }
 
-    /// With the numbers that are given: slope, alpha, lower, upper.
+    /// The same with the numbers that are given: slope, alpha, lower, upper.
     ///
     /// # Errors
-    /// A number of another function, or a `lower` above `upper`.
+    /// A number that belongs to another function, or a `lower` above `upper`.
     pub fn with(mut self, given: [Option<NonNegative>; 4]) -> Result<Activation, ShapeError> {
         for ((x, given), (name, owner, _)) in self.numbers.iter_mut().zip(given).zip(NUMBERS) {
             let Some(given) = given else { continue };
@@ -91,7 +92,8 @@ impl Activation {
         [("kind".to_string(), self.kind.write())].into_iter().chain(numbers).collect()
     }
 
-    /// Whether the derivative is a function of y alone. Otherwise it is computed from x, since two x of different derivatives have one y.
+    /// Whether f' is a function of y alone. Otherwise it is computed
+    /// from x, because two x with different derivatives have the same y.
     pub fn of_y(&self) -> bool {
         !matches!(self.kind, ActivationKind::Gelu | ActivationKind::Silu | ActivationKind::HardSwish)
     }
@@ -138,9 +140,9 @@ impl Activation {
         }
     }
 
-    /// f'(x) from y = f(x), or from x where it is not [`Activation::of_y`]. At kinks as in PyTorch: 0 at those of relu, relu6, hard_sigmoid and
-    /// the left one of hard_swish, the slope at leaky_relu's, alpha at elu's, 1 at the right one of hard_swish. Panics for an activation that
-    /// is an op of its own.
+    /// f' from y = f(x), or from x where [`Activation::of_y`] is false. At kinks it is PyTorch's: 0 for relu, relu6,
+    /// hard_sigmoid and the left kink of hard_swish, slope for leaky_relu, alpha for elu, 1 for the right kink of
+    /// hard_swish. Panics for an activation that is an op of its own.
     pub fn derivative(&self, saved: f64) -> f64 {
         let y = saved;
         let [slope, alpha, ..] = self.numbers;
@@ -175,7 +177,7 @@ fn step(on: bool) -> f64 {
     if on { 1.0 } else { 0.0 }
 }
 
-/// x between 0 and `most`, NaN where it is NaN.
+/// x, clipped to the range from 0 to `most`. NaN stays NaN.
 fn clamp(x: f64, most: f64) -> f64 {
     x.clamp(0.0, most)
 }
@@ -189,7 +191,8 @@ fn normal_cdf(x: f64) -> f64 {
     0.5 * (1.0 + erf(x / std::f64::consts::SQRT_2))
 }
 
-/// erf(x) = 2 / √π · exp(-x²) · Σ 2^n x^(2n+1) / (1 · 3 · … · (2n+1)), whose terms have one sign (Abramowitz and Stegun 1964, 7.1.6).
+/// erf(x) = 2 / √π · exp(-x²) · Σ 2^n x^(2n+1) / (1 · 3 · … · (2n+1)).
+/// All terms have one sign (Abramowitz and Stegun 1964, 7.1.6).
 fn erf(x: f64) -> f64 {
     if x.abs() > 6.0 {
         return x.signum();
@@ -207,7 +210,7 @@ fn erf(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Values of Abramowitz and Stegun, table 7.1, and of the tail.
+    /// Values of Abramowitz and Stegun, table 7.1, and of the tail of erf.
     #[test]
     fn erf_has_its_known_values() {
         let known = [

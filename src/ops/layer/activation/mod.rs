@@ -1,6 +1,7 @@
-//! Activations y = f(x), element by element, with gradients from y, or from x where y does not tell; as a layer, as the common key
-//! `activation`, and fused into other ops through `shaders/lib/activation.wgsl`. Softmax, prelu, which learns its slope, and rrelu, which
-//! draws it, are ops of their own ([`super::softmax`], [`super::prelu`], [`super::rrelu`]).
+//! Activations y = f(x), element by element. f' is computed from y, or from x where y does not determine it. An
+//! activation is a layer, or the key `activation` that all layers have, and other ops fuse it
+//! (`shaders/lib/activation.wgsl`). Three are ops of their own: softmax, prelu with a learned slope and rrelu with a
+//! random slope ([`super::softmax`], [`super::prelu`], [`super::rrelu`]).
 
 mod function;
 mod op;
@@ -91,7 +92,7 @@ impl Layer for ActivationLayer {
     }
 
     fn write(&self) -> Map<String, Json> {
-        // Numbers that do not fit are refused when the layer is built.
+        // Numbers that do not fit are refused where the layer is built, not here.
         self.activation().unwrap_or(self.kind).keys()
     }
 
@@ -100,12 +101,12 @@ impl Layer for ActivationLayer {
     }
 }
 
-/// PyTorch's first slope of prelu.
+/// The slope of prelu before training, as in PyTorch.
 const PRELU: f32 = 0.25;
 
 impl Activation {
-    /// Inserts the nodes that compute f(x), softmax over the last dimension. A learned slope is called NAME.PREFIXweight, PREFIX being ""
-    /// or "activation.".
+    /// Inserts the nodes that compute f(x); softmax runs over the last dimension. A learned slope is called
+    /// NAME.PREFIXweight, where PREFIX is "" or "activation.".
     ///
     /// # Errors
     /// Softmax over more classes than its kernel takes.

@@ -1,11 +1,11 @@
-//! The ops: y = f(x), and the derivative, which the ops that compute dy absorb.
+//! The ops y = f(x) and dx = dy · f'. The op that computes dy absorbs the latter.
 
 use super::function::Activation;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::ops::tile::lanes_of;
 use crate::tensor::TensorType;
 
-/// Input x `[N, …]`; output y = f(x) of x's type. Never an activation that is an op of its own.
+/// Input x `[N, …]`. Output y = f(x) of x's type. Not for activations that are ops of their own.
 #[derive(Debug)]
 pub struct ActivationOp {
     /// The function.
@@ -29,7 +29,7 @@ impl Op for ActivationOp {
         douts: &[Option<Value>],
     ) -> Vec<Option<Value>> {
         let Some(dy) = douts[0] else { return vec![None] };
-        // Where x is read, it has two readers, so that nothing absorbs the activation in training: x is kept.
+        // Where f' needs x, x has two readers. So in training no op absorbs the activation, and x is kept.
         let saved = if self.activation.of_y() { outputs[0] } else { inputs[0] };
         vec![Some(b.one(ActivationGrad { activation: self.activation }, &[saved, dy]))]
     }
@@ -51,8 +51,9 @@ impl Op for ActivationOp {
     }
 }
 
-/// Inputs y, dy `[N, …]`; output dx = dy · f'(x) of the same type. Where f' is no function of y ([`Activation::of_y`]) the first input is x
-/// instead. Ops that compute dy absorb it: their last input is then y or x, by whose f' they multiply their output.
+/// Inputs y, dy `[N, …]`. Output dx = dy · f'(x) of the same type. Where f' is no
+/// function of y ([`Activation::of_y`]), the first input is x. Ops that compute dy absorb
+/// this op: their last input is then y or x, and they multiply their output by f'.
 #[derive(Debug)]
 pub struct ActivationGrad {
     /// The function.
@@ -60,14 +61,14 @@ pub struct ActivationGrad {
 }
 
 impl ActivationGrad {
-    /// The function of `next` where that is an [`ActivationGrad`] and reads the absorbing op's output as its dy.
+    /// The function of `next`, if `next` is an [`ActivationGrad`] that reads the absorbing op's output as its dy.
     pub fn of(next: &dyn Op, position: usize) -> Option<Activation> {
         next.downcast_ref::<ActivationGrad>().filter(|_| position == 1).map(|grad| grad.activation)
     }
 }
 
-/// A kernel that multiplies its output by the derivative of `before`, an activation and its y or x, which it binds as `name`. Without one
-/// the factor is 1, and `other`, any operand that is read, is bound and ignored.
+/// The kernel, which multiplies its output by the derivative of `before`: an activation, and its y or x, which is bound
+/// as `name`. Without `before` the factor is 1, and `other`, any operand that is read, is bound and ignored.
 pub fn scale(kernel: Kernel, name: &'static str, before: Option<&(Activation, Target)>, other: &Target) -> Kernel {
     match before {
         Some((activation, y)) => activation.constants(kernel.read(name, y.clone())),
@@ -75,7 +76,8 @@ pub fn scale(kernel: Kernel, name: &'static str, before: Option<&(Activation, Ta
     }
 }
 
-/// The factor of element `i` of a gradient that absorbed the derivative of `activation`, whose y or x is the last input; else 1.
+/// The factor of element `i` of a gradient that absorbed the derivative
+/// of `activation`, whose y or x is the last input. Without it 1.
 pub fn factor(activation: Option<Activation>, cx: &RefCx, i: usize) -> f64 {
     activation.map_or(1.0, |a| a.derivative(cx.inputs.last().expect("it has inputs").data[i]))
 }

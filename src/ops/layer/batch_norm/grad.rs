@@ -1,4 +1,4 @@
-//! The gradient of batch normalisation, by batch statistics and by running ones.
+//! The gradient of batch normalisation, with batch statistics or with running ones.
 
 use super::sizes::Sizes;
 use crate::graph::{KernelCx, Op, RefCx, ShapeError};
@@ -9,12 +9,12 @@ use crate::tensor::TensorType;
 pub struct BatchNormGrad {
     /// Added to the variance.
     pub epsilon: f64,
-    /// Whether mean and variance are running ones, which do not depend on x.
+    /// Whether mean and variance are running statistics, which do not depend on x.
     pub running: bool,
 }
 
 impl BatchNormGrad {
-    /// dweight and dbias, of terms that `f` maps.
+    /// dweight and dbias. `f` is applied to every term of their sums.
     fn sums(&self, cx: &RefCx, f: impl Fn(f64) -> f64) -> (Vec<f64>, Vec<f64>) {
         let [dy, x, mean, variance] = [0, 1, 2, 3].map(|k| &cx.inputs[k].data);
         let (mut dweight, mut dbias) = (vec![0.0; mean.len()], vec![0.0; mean.len()]);
@@ -101,7 +101,7 @@ impl Op for BatchNormGrad {
                 let normal = (x[i].abs() + mean[c].abs()) * inverse;
                 (weight[c] * inverse).abs() * (dy[i].abs() + dbias[c] / count + normal * dweight[c] / count)
             }
-            // x - mean carries the rounding of both.
+            // x - mean has the rounding errors of both.
             1 => dweight[i] + dbias[i] * mean[i].abs() / (variance[i] + self.epsilon).sqrt(),
             _ => dbias[i],
         };

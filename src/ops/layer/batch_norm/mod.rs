@@ -37,7 +37,7 @@ spec_struct! {
 }
 
 impl Default for BatchNormKeys {
-    /// PyTorch's.
+    /// PyTorch's defaults.
     fn default() -> BatchNormKeys {
         BatchNormKeys { momentum: NonNegative(0.1), epsilon: Positive(1e-5) }
     }
@@ -53,10 +53,11 @@ impl Layer for BatchNormKeys {
     }
 }
 
-/// Inserts the normalisation of x `[N, …, C]`. Its tensors are called NAME.PREFIXweight and so on, PREFIX being "" or "norm.".
+/// Inserts the normalisation of x `[N, …, C]`. Its tensors are called
+/// NAME.PREFIXweight and so on, where PREFIX is "" or "norm.".
 ///
 /// # Errors
-/// An x without channels.
+/// x has no channels.
 pub fn build(keys: &BatchNormKeys, cx: &mut LayerCx, prefix: &str, x: Value) -> Result<Value, ShapeError> {
     check(cx.b.ty(x))?;
     let dims = [cx.b.ty(x).channels()];
@@ -65,7 +66,8 @@ pub fn build(keys: &BatchNormKeys, cx: &mut LayerCx, prefix: &str, x: Value) -> 
     let running_mean = cx.state(&format!("{prefix}running_mean"), &dims, 0.0);
     let running_var = cx.state(&format!("{prefix}running_var"), &dims, 1.0);
     let epsilon = keys.epsilon.get();
-    // A frozen one keeps its statistics, as in Keras; but a trace, where nothing is random, shows batch statistics everywhere.
+    // A frozen batch norm keeps its statistics, as in Keras. But in a trace,
+    // where nothing is random, every batch norm takes batch statistics.
     if !cx.training || (!cx.trainable && cx.random) {
         let inputs = [x, running_mean, running_var, weight, bias];
         return Ok(cx.b.op(BatchNormInference { epsilon, then: Then::default() }, &inputs)?[0]);
@@ -87,17 +89,17 @@ fn check(x: &TensorType) -> Result<(), ShapeError> {
     ))
 }
 
-/// What is done with the normalised y in the same pass: f(y + residual).
+/// What happens to the normalised y in the same pass: f(y + residual).
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct Then {
     /// Whether the op's last input, of y's type, is added.
     pub residual: bool,
-    /// Applied last.
+    /// The activation f, applied last.
     pub activation: Option<Activation>,
 }
 
 impl Then {
-    /// With `next` done too, which reads y as its input `position`.
+    /// The same, and then `next`, which reads y as its input `position`. None if that does not fit.
     fn absorb(self, next: &dyn Op, position: usize) -> Option<Then> {
         if self.activation.is_some() {
             return None;
@@ -114,13 +116,13 @@ impl Then {
         self.activation.map_or(y, |a| a.eval(y))
     }
 
-    /// Element `i` of what is added.
+    /// Element `i` of the residual that is added; 0 without one.
     fn residual(self, cx: &RefCx, i: usize) -> f64 {
         cx.inputs.last().filter(|_| self.residual).map_or(0.0, |x| x.data[i])
     }
 }
 
-/// Pushes y = f((x - mean) · weight / sqrt(variance + ε) + bias), with x, mean, variance, weight, bias in `operands`.
+/// Pushes y = f((x - mean) · weight / sqrt(variance + ε) + bias). `operands` are x, mean, variance, weight, bias.
 fn push_normalise(cx: &mut KernelCx, sizes: Sizes, epsilon: f64, then: Then, operands: [Target; 5]) {
     let names = ["x", "mean", "variance", "weight", "bias"];
     let residual = if then.residual { cx.input(cx.inputs.len() - 1) } else { operands[0].clone() };
@@ -131,8 +133,9 @@ fn push_normalise(cx: &mut KernelCx, sizes: Sizes, epsilon: f64, then: Then, ope
     cx.push(kernel.write("y", cx.output(0)));
 }
 
-/// Pushes the kernel that folds the normalisation by running statistics into a convolution: of mean, variance, weight and bias `[C]` in
-/// `operands` and the convolution's own bias `before`, the summands `[C]` and behind them the factors `[C]` of its sums.
+/// Pushes the kernel that folds a normalisation by running statistics into the convolution before it. `operands` are
+/// mean, variance, weight and bias `[C]`; `before` is the convolution's own bias. The result `[2 C]` has C summands,
+/// then the C factors of the convolution's sums.
 pub fn push_fold(
     cx: &mut KernelCx,
     channels: usize,
@@ -157,7 +160,7 @@ pub fn push_fold(
     folded
 }
 
-/// Mean and biased variance of each channel.
+/// Mean and biased variance of each channel of x.
 fn statistics(x: &[f64], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let count = (x.len() / channels) as f64;
     let column = |c: usize| x[c..].iter().step_by(channels);
@@ -167,13 +170,13 @@ fn statistics(x: &[f64], channels: usize) -> (Vec<f64>, Vec<f64>) {
     (mean, variance)
 }
 
-/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`, perhaps a residual of x's type; outputs y of x's type, mean `[C]` and biased variance `[C]` of this batch.
-/// Only y is differentiable, through the statistics too.
+/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`, perhaps a residual of x's type. Outputs y of x's type, and of this
+/// batch mean `[C]` and biased variance `[C]`. Only y is differentiable, also through the statistics.
 #[derive(Debug)]
 pub struct BatchNorm {
     /// Added to the variance.
     pub epsilon: f64,
-    /// What becomes of y (by fusion).
+    /// What happens to y in the same pass (by fusion).
     pub then: Then,
 }
 
@@ -252,11 +255,11 @@ impl Op for BatchNorm {
     }
 }
 
-/// Inputs mean, variance of the batch and running_mean, running_var `[C]`, the latter two states that it overwrites:
-/// running = (1 - momentum) · running + momentum · batch, with the unbiased variance. No output.
+/// Inputs mean and variance of the batch, running_mean, running_var `[C]`. The latter two are states, which it
+/// overwrites: running = (1 - momentum) · running + momentum · batch, with the unbiased variance. No output.
 #[derive(Debug)]
 pub struct BatchNormUpdate {
-    /// Share of the batch's statistics.
+    /// The weight of the batch's statistics in the running ones.
     pub momentum: f64,
     /// Positions of one sample, height · width.
     pub positions: usize,
@@ -264,7 +267,7 @@ pub struct BatchNormUpdate {
 
 impl BatchNormUpdate {
     /// The new running mean and variance of one channel after a batch of `n` samples. A single value has no unbiased
-    /// variance (PyTorch refuses it); its biased one, 0, is taken.
+    /// variance (PyTorch refuses it). Then the biased one is taken, which is 0.
     pub fn updated(&self, n: usize, batch: (f64, f64), running: (f64, f64)) -> (f64, f64) {
         let count = (n * self.positions) as f64;
         let unbiased = batch.1 * count / (count - 1.0).max(1.0);
@@ -317,7 +320,7 @@ impl Op for BatchNormUpdate {
 pub struct BatchNormInference {
     /// Added to the variance.
     pub epsilon: f64,
-    /// What becomes of y (by fusion).
+    /// What happens to y in the same pass (by fusion).
     pub then: Then,
 }
 

@@ -1,13 +1,13 @@
-//! The shape of an input, as the kernels of batch normalisation see it.
+//! The shape of an input, as the kernels of batch normalisation need it.
 
 use crate::graph::{Grid, Kernel};
 use crate::ops::tile::{even, lanes_of};
 use crate::tensor::TensorType;
 
-/// Most positions that one invocation of `normalise` and its gradient handles.
+/// Most positions that one invocation computes in `normalise` and in the kernels of dx.
 const TILE: usize = 8;
 
-/// The shape of one input, as the kernels see it.
+/// The shape of one input, as the kernels need it.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
     pub(super) rows: usize,
@@ -20,7 +20,7 @@ impl Sizes {
     pub(super) fn of(x: &TensorType, batch: usize) -> Sizes {
         let channels = x.channels();
         let rows = x.items() / channels;
-        // Parts of 256 positions or more, and few enough to be added by one invocation.
+        // A part has at least 256 positions. There are few enough parts for one invocation to add them.
         let parts = (rows * batch).div_ceil(256).clamp(1, 1024);
         Sizes { rows, channels, lanes: lanes_of(channels), parts }
     }
@@ -29,7 +29,7 @@ impl Sizes {
         Kernel::new("batch_norm", entry).lanes(self.lanes).set("ROWS", self.rows).set("C", self.channels / self.lanes)
     }
 
-    /// A kernel of PARTS invocations a channel.
+    /// A kernel with PARTS invocations for each channel.
     pub(super) fn partial(&self, entry: &'static str) -> Kernel {
         let items = self.parts * self.channels / self.lanes;
         self.kernel(entry).set("PARTS", self.parts).grid(Grid::fixed(items))
@@ -43,7 +43,7 @@ impl Sizes {
         self.kernel(entry).set("TILE", tile).set("TILES", tiles).set_f("EPSILON", epsilon).grid(Grid::per_sample(items))
     }
 
-    /// A kernel of one invocation a channel.
+    /// A kernel with one invocation for each channel.
     pub(super) fn channel(&self, entry: &'static str) -> Kernel {
         Kernel::new("batch_norm", entry)
             .set("C", self.channels)

@@ -1,4 +1,4 @@
-//! The gradients of pooling by its input.
+//! dx of max pooling and of average pooling.
 
 use super::windows::{Loop, constants, disjoint, divisor, mean_constants, unpooled};
 use super::winners::{Winners, place, rows};
@@ -9,13 +9,13 @@ use crate::ops::window::Window;
 use crate::tensor::TensorType;
 use std::sync::Arc;
 
-/// Inputs dy `[N, OH, OW, C]` and the argmax of [`MaxPool2d`], with `activation` y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell
-/// sums dy of the windows that it won, times the activation's derivative.
+/// Inputs dy `[N, OH, OW, C]`, the argmax of [`super::MaxPool2d`], with `activation` y_in of dx's type. Output dx
+/// `[N, H, W, C]`: Σ dy over the windows that the cell won, times the activation's derivative.
 #[derive(Debug)]
 pub struct MaxPool2dGradInput {
     /// The windows.
     pub window: Window,
-    /// What computed x, y_in = x (by fusion).
+    /// The activation that made x, if absorbed; then y_in = x (by fusion).
     pub activation: Option<Activation>,
 }
 
@@ -76,20 +76,20 @@ impl Op for MaxPool2dGradInput {
     }
 }
 
-/// Input dy `[N, OH, OW, C]`, with `activation` y_in of dx's type; output dx `[N, H, W, C]`: dx of a cell sums dy / cells over the windows
-/// that hold it, times the activation's derivative.
+/// Input dy `[N, OH, OW, C]`, with `activation` y_in of dx's type. Output dx `[N, H, W, C]`: Σ dy / cells over the
+/// windows that hold the cell, times the activation's derivative.
 #[derive(Debug)]
 pub struct AvgPool2dGradInput {
     /// The windows.
     pub window: Window,
     /// Whether the mean counts padding cells, as zeros.
     pub include_pad: bool,
-    /// What computed x, y_in = x (by fusion).
+    /// The activation that made x, if absorbed; then y_in = x (by fusion).
     pub activation: Option<Activation>,
 }
 
 impl AvgPool2dGradInput {
-    /// Σ dy / cells of one element of dx.
+    /// Σ dy / cells for one element of dx.
     fn sum(&self, cx: &RefCx, index: usize) -> f64 {
         let dy = &cx.inputs[0];
         let channels = dy.shape[3];

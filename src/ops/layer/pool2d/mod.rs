@@ -1,5 +1,5 @@
-//! Max and average pooling over windows of pictures NHWC, and their gradients: each window writes its own cells where windows do not overlap, else
-//! each cell gathers from the windows that hold it.
+//! Max and average pooling over windows of pictures NHWC, and their dx. Where windows do not overlap, each window
+//! writes its own cells of dx; else each cell gathers from the windows that hold it.
 
 mod grad;
 mod windows;
@@ -54,7 +54,7 @@ spec_struct! {
     }
 }
 
-/// The windows of a pool. Half a window of padding at most, so that each holds a real cell.
+/// The windows of a pool. Padding is at most half a window, so that every window holds a cell of x.
 fn window(
     op: &str,
     x: &TensorType,
@@ -103,10 +103,11 @@ impl Layer for AvgPool2dKeys {
     }
 }
 
-/// Input x `[N, H, W, C]`; outputs y `[N, OH, OW, C]` and argmax u32 `[N, OH, OW, words]`: the winner's place in its window, r · S + s, packed up
-/// to four channels to a word, 8 bits each (where channels are few, four neighbours in memory: `[N, OH, OW C / 4]`), or one channel a word for
-/// windows of over 256 cells. NaN wins, as in PyTorch; of equal cells
-/// the first in row order.
+/// Input x `[N, H, W, C]`. Outputs y `[N, OH, OW, C]` and argmax u32: the winner's place in its window, r · S + s. NaN
+/// wins, as in PyTorch; of equal cells the first in row order wins. Three ways to pack argmax:
+/// - `[N, OH, OW, words]`, up to four channels a word, 8 bits each
+/// - `[N, OH, OW C / 4]`, four neighbours in memory a word, 8 bits each, where channels are few
+/// - `[N, OH, OW, C]`, one channel a word, for windows of over 256 cells
 #[derive(Debug)]
 pub struct MaxPool2d {
     /// The windows.
@@ -169,7 +170,7 @@ impl Op for MaxPool2d {
     }
 }
 
-/// Input x `[N, H, W, C]`; output y `[N, OH, OW, C]`, the mean of each window's cells.
+/// Input x `[N, H, W, C]`. Output y `[N, OH, OW, C]`, the mean of each window's cells.
 #[derive(Debug)]
 pub struct AvgPool2d {
     /// The windows.

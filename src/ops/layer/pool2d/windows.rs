@@ -1,11 +1,11 @@
-//! The windows of a pool, as its kernels and references walk them.
+//! The windows of a pool, as its kernels and references need them.
 
 use crate::graph::{Grid, Kernel, ShapeError};
 use crate::ops::tile::chunk;
 use crate::ops::window::{Window, picture, position};
 use crate::tensor::TensorType;
 
-/// Rows, columns and channels of the pooled picture.
+/// The type of the pooled picture.
 pub(super) fn pooled(window: &Window, x: &TensorType) -> Result<TensorType, ShapeError> {
     let [h, w, channels] = picture("a pool", x)?;
     if [h, w] != [window.h.input, window.w.input] {
@@ -15,27 +15,28 @@ pub(super) fn pooled(window: &Window, x: &TensorType) -> Result<TensorType, Shap
     Ok(TensorType::batch(&[window.h.output, window.w.output, channels]))
 }
 
-/// The input of which `dy`, `[N, OH, OW, C]`, is the pooled form.
+/// The type of the picture that was pooled; `dy` is `[N, OH, OW, C]`.
 pub(super) fn unpooled(window: &Window, dy: &TensorType) -> TensorType {
     assert_eq!(dy.dims[..2], [window.h.output, window.w.output], "dy has the windows' size");
     TensorType::batch(&[window.h.input, window.w.input, dy.channels()])
 }
 
-/// What the loop of a kernel runs over.
+/// What the loop of a kernel of `pool2d.wgsl` runs over.
 #[derive(Clone, Copy)]
 pub(super) enum Loop {
     /// The taps of a window.
     Taps,
     /// The windows that hold a cell.
     Holders,
-    /// The cells from a window's first one up to the next window's, the last one's up to the edge: where windows do not overlap.
+    /// The cells from a window's first one up to the next window's, or to the edge. Only where windows do not overlap.
     Owned,
 }
 
-/// Most steps of a loop that are unrolled as a whole.
+/// A loop of up to so many steps is unrolled as a whole.
 const UNROLLED: usize = 16;
 
-/// Sets what all kernels of `pool2d.wgsl` share: sizes, what their loop runs over, one invocation for each of `items` a sample.
+/// Sets what all kernels of `pool2d.wgsl` share: sizes, what their
+/// loop runs over, and a grid of `items` invocations for each sample.
 pub(super) fn constants(kernel: Kernel, window: &Window, channels: usize, over: Loop, items: usize) -> Kernel {
     let axes = [&window.h, &window.w];
     let [owned_h, owned_w] = axes.map(|a| (a.input + a.before - (a.output - 1) * a.stride).max(a.stride).min(a.input));
@@ -61,7 +62,8 @@ pub(super) fn disjoint(window: &Window) -> bool {
 }
 
 impl Window {
-    /// Flat indices of the real cells of the window behind element `index` of the output, in row order, for `channels` channels.
+    /// Flat indices of the cells of x under the window of output element
+    /// `index`, in row order, for `channels` channels. Without padding.
     pub(super) fn cells(&self, index: usize, channels: usize) -> impl Iterator<Item = usize> {
         let (h, w) = (self.h, self.w);
         let [n, oh, ow, c] = position(index, [h.output, w.output, channels]);
@@ -72,7 +74,7 @@ impl Window {
         })
     }
 
-    /// Flat indices of the outputs whose windows hold element `index` of the input.
+    /// Flat indices of the outputs whose windows hold input element `index`.
     pub(super) fn holders(&self, index: usize, channels: usize) -> impl Iterator<Item = usize> {
         let (h, w) = (self.h, self.w);
         let [n, ih, iw, c] = position(index, [h.input, w.input, channels]);
@@ -84,7 +86,7 @@ impl Window {
     }
 }
 
-/// How many cells the mean of the window behind an output counts.
+/// How many cells count in the mean of the window of output `index`.
 pub(super) fn divisor(window: &Window, include_pad: bool, index: usize, channels: usize) -> f64 {
     let [_, oh, ow, _] = position(index, [window.h.output, window.w.output, channels]);
     let count = |axis: &crate::ops::window::Axis, o: usize| {
@@ -98,7 +100,7 @@ pub(super) fn divisor(window: &Window, include_pad: bool, index: usize, channels
     (count(&window.h, oh) * count(&window.w, ow)) as f64
 }
 
-/// Sets the constants by which the mean counts cells.
+/// Sets the constants for counting the cells of a mean.
 pub(super) fn mean_constants(kernel: Kernel, window: &Window, include_pad: bool) -> Kernel {
     let ends = [&window.h, &window.w].map(|axis| axis.input + axis.after);
     kernel.set("END_H", ends[0]).set("END_W", ends[1]).set("INCLUDE_PAD", usize::from(include_pad))

@@ -5,16 +5,16 @@ use crate::graph::{Grid, Kernel};
 use crate::ops::tile::lanes_of;
 use crate::ops::window::{Axis, Window, position};
 
-/// Most channels whose runs are unrolled.
+/// With more channels than this, runs are not unrolled.
 const MOST_CHANNELS: usize = 16;
-/// Most fours of x of a run.
+/// Most vec4s of x under a run.
 const MOST_VEC4S: usize = 64;
 
-/// How winners are stored: as their place r · S + s in the window, 8 bits a channel where that is enough, up to four channels to a word; or, in
-/// rows, without regard to where a position ends.
+/// How winners are stored: as their place r · S + s in the window. 8 bits a channel where that is enough, with up to
+/// four channels a word. For `pool2d_rows.wgsl` four neighbours in memory share a word, even across positions.
 #[derive(Clone, Copy)]
 pub(super) struct Winners {
-    /// Cells of y of a run, whole fours of elements: where `pool2d_rows.wgsl` takes these sizes.
+    /// Cells of y of a run, which fill whole vec4s, if `pool2d_rows.wgsl` takes these sizes.
     pub(super) run: Option<usize>,
     /// Channels of a word; the last word of a position may have fewer.
     pub(super) lanes: usize,
@@ -37,7 +37,7 @@ impl Winners {
         }
     }
 
-    /// The positions and channels whose winners are in word `i`, from its low bits on.
+    /// The positions and channels whose winners are in word `i`, from the lowest bits on.
     pub(super) fn of_word(&self, i: usize) -> Vec<(usize, usize)> {
         if self.run.is_some() {
             return (4 * i..4 * i + 4).map(|e| (e / self.channels, e % self.channels)).collect();
@@ -46,12 +46,12 @@ impl Winners {
         (first..self.channels.min(first + self.lanes)).map(|c| (i / self.words, c)).collect()
     }
 
-    /// Numbers that kernels move at once: the four channels of a word where all words are full.
+    /// How many elements kernels move at once: the four channels of a word, if all words are full; else 1.
     fn vector(&self) -> usize {
         if self.lanes == 4 { lanes_of(self.channels) } else { 1 }
     }
 
-    /// The winner of channel `c` at a position, whose words start at `at`.
+    /// The winner's place for channel `c` at `position`.
     pub(super) fn place(&self, argmax: &[f64], position: usize, c: usize) -> usize {
         if self.run.is_some() {
             let element = position * self.channels + c;
@@ -61,7 +61,7 @@ impl Winners {
         if self.lanes == 1 { word } else { word >> (8 * (c % self.lanes)) & 255 }
     }
 
-    /// Sets the constants of a kernel over `positions` a sample; see [`constants`].
+    /// Sets the constants of a kernel over `positions` positions a sample; see [`constants`].
     pub(super) fn constants(&self, kernel: Kernel, window: &Window, over: Loop, positions: usize) -> Kernel {
         let items = positions * self.words;
         let vector = self.vector();
@@ -83,7 +83,8 @@ pub(super) fn rows(kernel: Kernel, window: &Window, channels: usize, cells: usiz
         .grid(Grid::per_sample(window.h.output * runs))
 }
 
-/// The cells of a run, where channels do not come in fours, rows of y do, and windows cover x without padding, gap or overlap.
+/// The cells of a run. None unless channels are no multiple of four, a run
+/// fills whole vec4s, and windows cover x without padding, gap or overlap.
 fn run(window: &Window, channels: usize) -> Option<usize> {
     let exact = |a: &Axis| a.stride == a.kernel && a.before == 0 && a.input == a.output * a.kernel;
     let cells = if channels.is_multiple_of(2) { 2 } else { 4 };
@@ -97,7 +98,7 @@ fn run(window: &Window, channels: usize) -> Option<usize> {
     suits.then_some(cells)
 }
 
-/// Place of a cell in the window behind an output, both flat indices of one channel's sample of `channels`.
+/// The place of a cell in the window of an output. Both are flat indices within one sample of `channels` channels.
 pub(super) fn place(window: &Window, cell: usize, output: usize, channels: usize) -> usize {
     let (h, w) = (window.h, window.w);
     let [_, ih, iw, _] = position(cell, [h.input, w.input, channels]);
