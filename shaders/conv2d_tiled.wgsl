@@ -1,5 +1,5 @@
 // Convolution for GPUs, by tiles in workgroup memory. lib/conv2d_tiles.wgsl says how. L is 4 where the channels and
-// filters of a group are multiples of four. Where dy is read (grad_input, grad_weight), FIRST and K must be, too. Else
+// filters of a group are multiples of four. Where dy is read (grad_input, grad_weight), FIRST_K and K must be, too. Else
 // L is 1 and neighbours are read one by one. Taps and channels are one flat reduction, so that three channels waste
 // nothing.
 #import conv2d_tiles
@@ -42,7 +42,7 @@ fn w_four(filter_k: u32, q: u32) -> vec4<f32> {
 
 // dy of pixel `m` and the filters k … k + 3 of the group; 0 for m >= end.
 fn dy_rows(m: u32, end: u32, g: u32, k: u32) -> vec4<f32> {
-    let at = min(m, OH * OW * step.n - 1u) * K + FIRST + g * KG;
+    let at = min(m, OH * OW * step.n - 1u) * K + FIRST_K + g * KG;
     let four = four_of(array<F, BLOCK>(
 #for i in 0..BLOCK
         dy[(at + min(k + $iu, KG - L)) / L],

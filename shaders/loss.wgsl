@@ -8,7 +8,7 @@
 
 override SCALE: f32 = 1.0;
 override MEAN: u32 = 1u;   // 1: `values` are N losses to be averaged; 0: `values` is the total
-override SPREAD: u32 = 0u; // 1: `fill` writes SCALE · inv_n for every sample; 0: it writes SCALE once
+override PER_SAMPLE: u32 = 0u; // 1: `fill` writes SCALE · inv_n for every sample; 0: it writes SCALE once
 
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(2) var<storage, read_write> total: array<f32>;
@@ -63,8 +63,8 @@ fn spread(id: Invocation) {
 @compute @workgroup_size(WG)
 fn fill(id: Invocation) {
     let i = flat_index(id);
-    if i < select(1u, step.n, SPREAD == 1u) {
-        total[i] = select(SCALE, SCALE * step.inv_n, SPREAD == 1u);
+    if i < select(1u, step.n, PER_SAMPLE == 1u) {
+        total[i] = select(SCALE, SCALE * step.inv_n, PER_SAMPLE == 1u);
     }
 }
 

@@ -32,7 +32,7 @@
 override CG: u32 = 1u;      // channels of a group
 override KG: u32 = 1u;      // filters of a group that w holds
 override K: u32 = 1u;       // filters of y and dy, of all groups
-override FIRST: u32 = 0u;   // the first filter that w holds
+override FIRST_K: u32 = 0u;   // the first filter that w holds
 override BIAS: u32 = 0u;    // forward: 1 adds b; 2 first multiplies the sum by one of the K factors that lie behind the K biases in b
 override ADD: u32 = 0u;     // grad_input: 1 adds the result to what dx holds
 override STEP_H: u32 = 1u;  // grad_input: a cell of x meets every STEP_H-th row of taps and every STEP_W-th column
@@ -162,7 +162,7 @@ fn forward_tile(tile: u32, lane: u32) {
     }
 #for j in 0..4
     let k_$j = k0 + column + $j * LN;
-    let y_$j = FIRST + g * KG + min(k_$j, KG - 1u);
+    let y_$j = FIRST_K + g * KG + min(k_$j, KG - 1u);
     let b_column_$j = select(0.0, b[select(0u, y_$j, BIAS != 0u)], BIAS != 0u);
     let factor_$j = select(1.0, b[select(0u, K + y_$j, BIAS == 2u)], BIAS == 2u);
 #end
@@ -252,7 +252,7 @@ fn grad_input_tile(tile: u32, lane: u32) {
 #for f in 0..A_VEC4S
     let m_$f = min(first + line + $f * FAR, cells - 1u);
     let cell_$f = Cell(
-        m_$f / (PH * PW) * (OH * OW * K) + FIRST + g * KG,
+        m_$f / (PH * PW) * (OH * OW * K) + FIRST_K + g * KG,
         i32(m_$f / PW % PH * STRIDE_H + phase_h + PAD_H),
         i32(m_$f % PW * STRIDE_W + phase_w + PAD_W),
     );

@@ -20,6 +20,6 @@ fn label_index(label: i32) -> u32 {
 }
 
 // exp(x - m), and 1 where x = m, even if both are infinite.
-fn power(x: F, m: f32) -> F {
+fn exp_below(x: F, m: f32) -> F {
     return select(exp(x - m), F(1.0), x == F(m));
 }

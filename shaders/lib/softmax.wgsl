@@ -15,9 +15,9 @@ fn row_sum(row: u32) -> vec2<f32> {
         let v$i = x[row + column(c + $iu)];
         m = max_lanes(m, v$i);
         #end
-        sum *= lane_of(power(F(before), m), 0u);
+        sum *= lane_of(exp_below(F(before), m), 0u);
         #for i in 0..BLOCK
-        sum += sum_lanes(counted(c + $iu, power(v$i, m)));
+        sum += sum_lanes(counted(c + $iu, exp_below(v$i, m)));
         #end
     }
     return vec2<f32>(m, sum);

@@ -132,7 +132,8 @@ fn reached(lines: Vec<String>, entry: &str) -> Vec<String> {
     let mut next = 0;
     while next < called.len() {
         let body = functions.iter().filter(|f| f.0 == called[next]).flat_map(|f| &lines[f.1..=f.2]);
-        let words = body.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+        let code = body.map(|line| line.split("//").next().unwrap_or(line));
+        let words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
         let new: HashSet<&str> = words.filter(|word| functions.iter().any(|f| f.0 == *word)).collect();
         let new: Vec<&str> = new.into_iter().filter(|word| !called.contains(word)).collect();
         called.extend(new);

@@ -175,12 +175,6 @@ impl Grid {
         Grid { per_sample: rows as u64, fixed: 0, chunk: chunk as u64, times: times as u64, group: size }
     }
 
-    /// `groups` workgroups of 64 invocations, whatever N is, for kernels
-    /// that reduce. In each the first invocation finishes the sum.
-    pub fn groups(groups: usize) -> Grid {
-        Grid::fixed(groups * 64)
-    }
-
     /// Workgroups for a batch of `n`.
     fn total(&self, n: usize) -> u64 {
         let items = self.per_sample * n as u64 + self.fixed;

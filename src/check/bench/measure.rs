@@ -8,8 +8,9 @@ const SAMPLE: Duration = Duration::from_millis(20);
 /// How many rounds of measurements there are; each round measures every kernel and step. Other programs slow the
 /// machine for seconds at a time. Rounds spread that over all figures, which are compared with each other.
 pub const ROUNDS: usize = 3;
-/// Samples of a measurement; and how many are enough once it has taken [`LONG`].
+/// Samples of a measurement.
 const SAMPLES: usize = 5;
+/// How many samples are enough once a measurement has taken [`LONG`].
 const FEWEST: usize = 3;
 /// A measurement that takes longer than this has taken long.
 const LONG: Duration = Duration::from_secs(10);

@@ -71,7 +71,7 @@ pub enum Variant {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tile {
     /// Invocations along rows and along columns.
-    pub lanes: [usize; 2],
+    pub sides: [usize; 2],
     /// Rows of out that one invocation computes: 4 or 8.
     pub rows: usize,
 }
@@ -82,12 +82,12 @@ impl Tile {
 
     /// Rows and columns of out that the workgroup computes.
     pub fn size(&self) -> [usize; 2] {
-        [self.lanes[0] * self.rows, self.lanes[1] * 4]
+        [self.sides[0] * self.rows, self.sides[1] * 4]
     }
 
     /// Invocations of the workgroup.
     pub fn invocations(&self) -> usize {
-        self.lanes[0] * self.lanes[1]
+        self.sides[0] * self.sides[1]
     }
 
     /// Workgroups that cover a shape if sums are not split.
@@ -101,8 +101,8 @@ impl Tile {
     pub fn parts(&self, direction: Direction, shape: &Shape) -> usize {
         let workgroups = self.workgroups(shape);
         let wanted = match direction {
-            Direction::GradWeight => (2 * BUSY).div_ceil(workgroups),
-            _ => BUSY / workgroups,
+            Direction::GradWeight => (2 * BUSY_GPU).div_ceil(workgroups),
+            _ => BUSY_GPU / workgroups,
         };
         wanted.min(shape.depth / LEAST_PART).max(shape.depth.div_ceil(MOST_TERMS)).max(1)
     }
@@ -115,7 +115,7 @@ impl Tile {
 }
 
 /// Workgroups that keep a GPU busy.
-const BUSY: usize = 128;
+const BUSY_GPU: usize = 128;
 
 /// Fewest terms of one part of a split sum. With fewer the second stage costs more than the split saves.
 const LEAST_PART: usize = 128;
@@ -123,14 +123,17 @@ const LEAST_PART: usize = 128;
 /// Most terms of a sum, so that loops stay under the limit of iterations (see [`crate::ops::tile`]).
 const MOST_TERMS: usize = 60_000 * Tile::STEP;
 
+/// The same for software adapters, which do not split the sums of y and dx.
+const MOST_SOFTWARE_TERMS: usize = 200_000;
+
 /// All tiles. The first ones read less memory for each product, the last ones leave more workgroups.
 const TILES: [Tile; 6] = [
-    Tile { lanes: [16, 16], rows: 8 }, // 128 x 64
-    Tile { lanes: [16, 16], rows: 4 }, // 64 x 64
-    Tile { lanes: [16, 8], rows: 4 },  // 64 x 32
-    Tile { lanes: [8, 8], rows: 4 },   // 32 x 32
-    Tile { lanes: [16, 4], rows: 4 },  // 64 x 16, for few columns
-    Tile { lanes: [4, 16], rows: 4 },  // 16 x 64, for few rows
+    Tile { sides: [16, 16], rows: 8 }, // 128 x 64
+    Tile { sides: [16, 16], rows: 4 }, // 64 x 64
+    Tile { sides: [16, 8], rows: 4 },  // 64 x 32
+    Tile { sides: [8, 8], rows: 4 },   // 32 x 32
+    Tile { sides: [16, 4], rows: 4 },  // 64 x 16, for few columns
+    Tile { sides: [4, 16], rows: 4 },  // 16 x 64, for few rows
 ];
 
 /// A tile of the output that a subgroup computes from textures.
@@ -169,7 +172,7 @@ pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
     }
     // The kernels that read textures do not split the sums of y
     // and dx, so long sums could pass the limit of iterations.
-    let too_long = direction != Direction::GradWeight && shape.depth > 200_000;
+    let too_long = direction != Direction::GradWeight && shape.depth > MOST_SOFTWARE_TERMS;
     let textures = !too_long && reads_textures(caps);
     if let Some(tile) = shape.along.filter(|_| textures) {
         return Variant::Rows(tile);
@@ -233,7 +236,7 @@ fn tile(direction: Direction, shape: &Shape) -> Option<Tile> {
     // The sums of dw are the longest, and its outputs the fewest. So its sums are usually split, which costs little.
     let parts = |t: &Tile| if direction == Direction::GradWeight { t.parts(direction, shape) } else { 1 };
     let groups = |t: &&Tile| t.workgroups(shape) * parts(t);
-    fits().find(|t| groups(t) >= BUSY).or_else(|| fits().rev().max_by_key(groups)).copied()
+    fits().find(|t| groups(t) >= BUSY_GPU).or_else(|| fits().rev().max_by_key(groups)).copied()
 }
 
 #[cfg(test)]
@@ -257,8 +260,8 @@ mod tests {
         )
     }
 
-    fn tiled(lanes: [usize; 2], rows: usize) -> Variant {
-        Variant::Tiled(Tile { lanes, rows })
+    fn tiled(sides: [usize; 2], rows: usize) -> Variant {
+        Variant::Tiled(Tile { sides, rows })
     }
 
     #[test]

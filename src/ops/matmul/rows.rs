@@ -11,16 +11,19 @@ use crate::ops::window::{Axis, Window};
 
 /// With fewer channels, or fewer filters, a convolution is one of few channels.
 const FEW: usize = 16;
-/// Fewest and most cells of a stretch. With fewer cells too little of what is loaded is shared.
+/// Fewest cells of a stretch. With fewer cells too little of what is loaded is shared.
 const LEAST_CELLS: usize = 4;
+/// Most cells of a stretch.
 const MOST_CELLS: usize = 16;
 /// Most filters of a tile: one for each lane, because each lane loads the weights of one.
 const MOST_FILTERS: usize = SUBGROUP;
-/// Most multiply-adds that are unrolled, and most sums of a lane.
+/// Most multiply-adds that are unrolled.
 const MOST_PRODUCTS: usize = 4096;
+/// Most sums of a lane.
 const MOST_SUMS: usize = 224;
-/// Workgroups that keep a software adapter busy; most stretches of a workgroup that keeps its weights.
-const BUSY: usize = 64;
+/// Workgroups that keep a software adapter busy.
+const BUSY_SOFTWARE: usize = 64;
+/// Most stretches of a workgroup that keeps its weights.
 const MOST_RUN: usize = 64;
 /// Most vec4 sums of a lane that has four filters of its own.
 const MOST_WIDE: usize = 36;
@@ -221,7 +224,7 @@ fn over_padding(axis: &Axis) -> bool {
 pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
     let g = &job.geometry;
     let stretches = g.window.h.output * (g.window.w.output / tile.cells);
-    let run = (stretches * cx.batch / BUSY).clamp(1, MOST_RUN);
+    let run = (stretches * cx.batch / BUSY_SOFTWARE).clamp(1, MOST_RUN);
     let (entry, grid) = match (tile.held, tile.filters) {
         (true, 1) => ("forward_each", tile.grid(g)),
         (true, 4) => ("forward_held", tile.grid(g)),

@@ -57,7 +57,7 @@ impl Op for Clip {
             first += parts(len);
         }
         let kernel = Kernel::new("optimizer", "clip_factor").read("parts_in", sums).write("factor", factor.clone());
-        cx.push(kernel.set("ALL_PARTS", all).set_f("MAX_NORM", self.max_norm).grid(Grid::groups(1)));
+        cx.push(kernel.set("ALL_PARTS", all).set_f("MAX_NORM", self.max_norm).grid(Grid::fixed(64)));
         for (window, &len) in cx.windows.iter().enumerate() {
             let kernel = over("clip_scale", len).read_write("sum", Target::Window { arena: self.arena, window });
             cx.push(kernel.read("factor_in", factor.clone()));

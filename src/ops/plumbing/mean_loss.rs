@@ -106,7 +106,7 @@ impl Op for Fill {
     fn kernels(&self, cx: &mut KernelCx) {
         let kernel = Kernel::new("loss", "fill").write("total", cx.output(0)).set_f("SCALE", self.value);
         let grid = if self.spread { Grid::per_sample(1) } else { Grid::fixed(1) };
-        cx.push(kernel.set("SPREAD", usize::from(self.spread)).grid(grid));
+        cx.push(kernel.set("PER_SAMPLE", usize::from(self.spread)).grid(grid));
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
