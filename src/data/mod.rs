@@ -6,6 +6,7 @@ mod dataset;
 pub mod file;
 pub mod folder;
 pub mod idx;
+pub mod mask;
 pub mod mnist;
 pub mod order;
 pub mod picture;
