@@ -9,6 +9,7 @@ pub mod idx;
 pub mod mask;
 pub mod mnist;
 pub mod order;
+pub mod palette;
 pub mod picture;
 pub mod store;
 pub mod table;
