@@ -7,6 +7,7 @@ pub mod file;
 pub mod folder;
 pub mod idx;
 pub mod mask;
+pub mod mask_files;
 pub mod mnist;
 pub mod order;
 pub mod palette;
