@@ -1,5 +1,6 @@
 //! The first values of parameters.
 
+use super::ShapeError;
 use crate::spec::{Content, Diagnostics, Field, Node, Positive, SpecStruct, number, spec_struct, spec_words};
 use serde_json::{Value as Json, json};
 
@@ -12,6 +13,14 @@ pub enum Fill {
     Normal(f32),
     /// One value.
     Constant(f32),
+    /// Of the weight `[channels, rows, columns, channels / groups]` of a transposed convolution: bilinear interpolation
+    /// of every channel, with nothing from one channel to another.
+    Bilinear {
+        /// Rows and columns of a filter.
+        kernel: [usize; 2],
+        /// Channels / groups.
+        channels: usize,
+    },
 }
 
 /// A layer's `init` key.
@@ -29,20 +38,29 @@ pub enum Init {
     Normal(f64),
     /// All zeros.
     Zeros,
+    /// Of a transposed convolution: bilinear interpolation (Long, Shelhamer and Darrell 2015).
+    Bilinear,
 }
 
 impl Init {
     /// The distribution for a weight with this fan-in and fan-out.
-    pub fn fill(self, fan_in: usize, fan_out: usize) -> Fill {
+    ///
+    /// # Errors
+    /// `bilinear`, which does not follow from them: [`Fill::Bilinear`] has what it needs.
+    pub fn fill(self, fan_in: usize, fan_out: usize) -> Result<Fill, ShapeError> {
         let (fan_in, fans) = (fan_in.max(1) as f64, (fan_in + fan_out).max(1) as f64);
-        match self {
+        Ok(match self {
             Init::HeNormal => Fill::Normal((2.0 / fan_in).sqrt() as f32),
             Init::HeUniform => Fill::Uniform((6.0 / fan_in).sqrt() as f32),
             Init::XavierNormal => Fill::Normal((2.0 / fans).sqrt() as f32),
             Init::XavierUniform => Fill::Uniform((6.0 / fans).sqrt() as f32),
             Init::Normal(std) => Fill::Normal(std as f32),
             Init::Zeros => Fill::Constant(0.0),
-        }
+            Init::Bilinear => {
+                let what = "the init `bilinear` is for conv_transpose2d alone";
+                return Err(ShapeError::new(what, "choose another one, or leave `init` out"));
+            }
+        })
     }
 }
 
@@ -64,9 +82,21 @@ impl Fill {
                 let radius = (-2.0 * (1.0 - u).ln()).sqrt();
                 (radius * (std::f64::consts::TAU * v).cos() * f64::from(std)) as f32
             }
+            Fill::Bilinear { kernel: [rows, columns], channels } => {
+                let (tap, c) = (i / channels, i % channels);
+                let (k, r, s) = (tap / columns / rows, tap / columns % rows, tap % columns);
+                if k % channels == c { (triangle(r, rows) * triangle(s, columns)) as f32 } else { 0.0 }
+            }
         };
         (0..len).map(one).collect()
     }
+}
+
+/// Tap `i` of a filter of `size` taps that interpolates linearly. It falls from 1 at the middle to 0 in ⌈size / 2⌉ cells.
+fn triangle(i: usize, size: usize) -> f64 {
+    let reach = size.div_ceil(2) as f64;
+    let middle = (size - 1) as f64 / 2.0;
+    1.0 - (i as f64 - middle).abs() / reach
 }
 
 /// SplitMix64's finaliser (Steele, Lea and Flood 2014).
@@ -107,6 +137,8 @@ spec_words! {
         Normal = "normal",
         /// All zeros.
         Zeros = "zeros",
+        /// Of conv_transpose2d: bilinear interpolation of every channel.
+        Bilinear = "bilinear",
     }
 }
 
@@ -126,6 +158,7 @@ impl Field for Init {
             InitKind::XavierUniform => Init::XavierUniform,
             InitKind::Normal => Init::Normal(keys.std.map_or(0.01, |s| s.0)),
             InitKind::Zeros => Init::Zeros,
+            InitKind::Bilinear => Init::Bilinear,
         })
     }
 
@@ -137,11 +170,44 @@ impl Field for Init {
             Init::XavierNormal => InitKind::XavierNormal,
             Init::XavierUniform => InitKind::XavierUniform,
             Init::Zeros => InitKind::Zeros,
+            Init::Bilinear => InitKind::Bilinear,
         };
         kind.write()
     }
 
     fn schema() -> Json {
         json!({ "anyOf": [InitKind::schema(), <InitKeys as Field>::schema()] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The weights of Long, Shelhamer and Darrell's upsample_filt, one of rows and columns.
+    fn published(i: usize, size: usize) -> f64 {
+        let factor = size.div_ceil(2) as f64;
+        let center = if size % 2 == 1 { factor - 1.0 } else { factor - 0.5 };
+        1.0 - (i as f64 - center).abs() / factor
+    }
+
+    #[test]
+    fn bilinear_weights_are_the_published_ones_on_the_diagonal() {
+        for (kernel, channels, groups) in [([4, 4], 3, 1), ([16, 16], 2, 1), ([3, 5], 4, 2), ([1, 2], 4, 4)] {
+            let [rows, columns] = kernel;
+            let width = channels / groups;
+            let len = channels * rows * columns * width;
+            let values = Fill::Bilinear { kernel, channels: width }.values(len, 7, "up.weight");
+            let mut values = values.into_iter();
+            for (k, r, s, c) in (0..channels).flat_map(|k| {
+                (0..rows).flat_map(move |r| (0..columns).flat_map(move |s| (0..width).map(move |c| (k, r, s, c))))
+            }) {
+                // Channel `c` of the group of `k` is the same channel as `k`.
+                let same = k / width * width + c == k;
+                let expected = if same { (published(r, rows) * published(s, columns)) as f32 } else { 0.0 };
+                assert_eq!(values.next(), Some(expected), "{kernel:?}, {channels} channels at {k} {r} {s} {c}");
+            }
+            assert_eq!(values.next(), None);
+        }
     }
 }

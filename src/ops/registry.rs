@@ -48,12 +48,12 @@ impl LayerCx<'_> {
         fan_in: usize,
         fan_out: usize,
         bias: bool,
-    ) -> (Value, Option<Value>) {
+    ) -> Result<(Value, Option<Value>), ShapeError> {
         let default = crate::graph::pytorch_default(fan_in);
-        let weight = self.init.map_or(default, |init| init.fill(fan_in, fan_out));
+        let weight = self.init.map_or(Ok(default), |init| init.fill(fan_in, fan_out))?;
         let offset = if self.init.is_some() { Fill::Constant(0.0) } else { default };
         let w = self.parameter("weight", dims, weight);
-        (w, bias.then(|| self.parameter("bias", &dims[..1], offset)))
+        Ok((w, bias.then(|| self.parameter("bias", &dims[..1], offset))))
     }
 
     /// The state `NAME.suffix` of the model: a tensor that is kept but not trained.

@@ -75,7 +75,7 @@ impl Layer for Conv2dKeys {
         let geometry = self.geometry(cx.b.ty(inputs[0]))?;
         let taps = self.kernel.h * self.kernel.w;
         let fans = (taps * geometry.group_channels(), taps * geometry.filters);
-        let (w, bias) = cx.weight_and_bias(&geometry.w_dims(), fans.0, fans.1, self.bias);
+        let (w, bias) = cx.weight_and_bias(&geometry.w_dims(), fans.0, fans.1, self.bias)?;
         let mut y = cx.b.op(Conv2d::new(geometry), &[inputs[0], w])?[0];
         if let Some(bias) = bias {
             let cancelled = cx.training && self.norm.is_some();

@@ -2,7 +2,7 @@
 //! x adds its filters to y, `stride` cells apart. It is dx of a convolution. So all
 //! of its nodes are those of that convolution, with the roles of x and y exchanged.
 
-use crate::graph::{Fill, ShapeError, Value, pytorch_default};
+use crate::graph::{Fill, Init, ShapeError, Value, pytorch_default};
 use crate::ops::flow::Flow;
 use crate::ops::layer::batch_norm::{self, BatchNormKeys};
 use crate::ops::layer::conv2d::{Conv2dGradInput, Norm};
@@ -99,6 +99,16 @@ impl ConvTranspose2dKeys {
         };
         Ok(Geometry { window: Window { h, w }, channels: filters, filters: channels, groups })
     }
+
+    /// The weight that interpolates, for as many filters as channels.
+    fn bilinear(&self, geometry: &Geometry) -> Result<Fill, ShapeError> {
+        let (channels, filters) = (geometry.filters, geometry.channels);
+        if channels != filters {
+            let what = format!("the init `bilinear` keeps every channel, but {channels} channels become {filters}");
+            return Err(ShapeError::new(what, format!("use {channels} filters, or another init")));
+        }
+        Ok(Fill::Bilinear { kernel: [self.kernel.h, self.kernel.w], channels: geometry.group_channels() })
+    }
 }
 
 impl Layer for ConvTranspose2dKeys {
@@ -107,7 +117,10 @@ impl Layer for ConvTranspose2dKeys {
         let taps = self.kernel.h * self.kernel.w;
         // PyTorch takes the second dimension of the weight as what goes in, also here.
         let fan_in = taps * geometry.group_channels();
-        let (w, _) = cx.weight_and_bias(&geometry.w_dims(), fan_in, taps * geometry.filters, false);
+        let w = match cx.init {
+            Some(Init::Bilinear) => cx.parameter("weight", &geometry.w_dims(), self.bilinear(&geometry)?),
+            _ => cx.weight_and_bias(&geometry.w_dims(), fan_in, taps * geometry.filters, false)?.0,
+        };
         let mut y = cx.b.op(Conv2dGradInput { geometry, activation: None }, &[inputs[0], w])?[0];
         if self.bias {
             let fill = if cx.init.is_some() { Fill::Constant(0.0) } else { pytorch_default(fan_in) };

@@ -83,7 +83,7 @@ impl Layer for DenseKeys {
             return Err(ShapeError::new(what, "put { \"op\": \"flatten\" } before it"));
         };
         let units = self.units.count(cx.classes)?;
-        let (w, bias) = cx.weight_and_bias(&[units, features], features, units, self.bias);
+        let (w, bias) = cx.weight_and_bias(&[units, features], features, units, self.bias)?;
         let y = cx.b.op(Dense { bias: false, activation: None }, &[inputs[0], w])?[0];
         match bias {
             Some(bias) => Ok(cx.b.op(BiasAdd::default(), &[y, bias])?[0]),
