@@ -31,13 +31,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::temp_dir().join(format!("pumice-example-{}", std::process::id()));
     let run = Run::create(&folder)?;
     trainer.train(&run, None, &mut |event| {
-        if let Event::Epoch(line) = event {
-            println!("{line}");
+        if let Event::Epoch(epoch) = event {
+            println!("{}", epoch.to_json());
         }
         Control::Continue
     })?;
     let (set, report) = trainer.final_evaluation(&run)?;
-    println!("{set} set: {} samples, accuracy {:.2} %", report.samples(), 100.0 * report.accuracy().unwrap_or(0.0));
+    println!(
+        "{set} set: {} samples, accuracy {:.2} %",
+        report.samples,
+        100.0 * report.value("accuracy").unwrap_or(0.0)
+    );
     std::fs::remove_dir_all(&folder)?;
     Ok(())
 }

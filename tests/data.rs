@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use pumice::data::tensors::{Tensors, read_tensors, read_with_state, write_tensors, write_with_state};
-use pumice::data::{self, Dataset, Format, Split, Want, picture};
+use pumice::data::{self, Dataset, Format, LABEL, Split, Want, picture};
 use pumice::error::{Error, Result};
 use pumice::tensor::{Data, HostTensor};
 use pumice::train::run_folder::Run;
@@ -21,6 +21,7 @@ const TRAIN: Want = Want {
     size: None,
     strict: false,
     columns: None,
+    masks: None,
     memory: None,
     progress: None,
 };
@@ -61,10 +62,19 @@ fn assert_says<T: std::fmt::Debug>(result: Result<T>, words: &[&str]) {
     }
 }
 
+/// The classes of a set.
+fn labels(set: &Dataset) -> Vec<i32> {
+    let all: Vec<u32> = (0..set.len() as u32).collect();
+    match set.column(LABEL).expect("the set has labels").read(&all) {
+        Ok(Data::I32(labels)) => labels,
+        other => panic!("labels are i32, not {other:?}"),
+    }
+}
+
 /// All pixels of a set.
 fn pixels(set: &Dataset) -> Vec<u8> {
     let all: Vec<u32> = (0..set.len() as u32).collect();
-    let Data::U8(pixels) = set.samples.read(&all).unwrap() else { panic!("images are u8") };
+    let Data::U8(pixels) = set.samples().read(&all).unwrap() else { panic!("images are u8") };
     pixels
 }
 
@@ -75,17 +85,17 @@ fn bundled_digits_are_all_there() {
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!((train.len(), test.len(), train.dims()), (8000, 2000, [28, 28, 1].as_slice()));
     assert_eq!(train.classes.last().unwrap(), "9");
-    assert_eq!(data::count_classes(Format::Bundled, None).unwrap(), 10);
-    assert_eq!(train.labels.iter().max(), Some(&9));
+    assert_eq!(data::count_classes(Format::Bundled, None, None).unwrap(), 10);
+    assert_eq!(labels(&train).iter().max(), Some(&9));
     // MNIST's mean is 0.1307. If the reader were off by a byte, this would fail.
-    let mean = pixels(&train).iter().map(|&p| f64::from(p)).sum::<f64>() / train.samples.elements() as f64 / 255.0;
+    let mean = pixels(&train).iter().map(|&p| f64::from(p)).sum::<f64>() / train.samples().elements() as f64 / 255.0;
     assert!((mean - 0.1307).abs() < 0.002, "{mean}");
 }
 
 #[test]
 fn idx_is_read_plain_and_packed() {
     let train = open_three(|_| ()).unwrap().train.unwrap();
-    assert_eq!((train.len(), train.dims(), train.labels.as_slice()), (3, [2, 2, 1].as_slice(), [0, 2, 1].as_slice()));
+    assert_eq!((train.len(), train.dims(), labels(&train).as_slice()), (3, [2, 2, 1].as_slice(), [0, 2, 1].as_slice()));
     assert_eq!(pixels(&train), (0..12).collect::<Vec<u8>>());
     assert_eq!(train.classes, ["0", "1", "2"]);
     let renamed = open_three(|dir| {
@@ -108,7 +118,7 @@ fn missing_files_are_listed() {
     assert_says(open_wanting(Want { test: true, ..TRAIN }, |_| ()), &["test images are missing", "t10k-images-idx3"]);
     assert_says(data::open(Format::Idx, None, TRAIN), &["needs a folder", "--data DIR"]);
     assert_says(data::open(Format::Idx, Some(Path::new("no/such")), TRAIN), &["no/such", "no such folder"]);
-    assert_says(data::count_classes(Format::Idx, Some(Path::new("Cargo.toml"))), &["Cargo.toml: not a folder"]);
+    assert_says(data::count_classes(Format::Idx, Some(Path::new("Cargo.toml")), None), &["Cargo.toml: not a folder"]);
 }
 
 /// Opens the three images, with other bytes in the file of images.

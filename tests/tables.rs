@@ -7,7 +7,7 @@ mod gpu;
 
 use image::{ImageFormat, Rgb, RgbImage};
 use pumice::data::store::Store;
-use pumice::data::{self, Columns, Dataset, Format, Split, Splits, Want};
+use pumice::data::{self, Columns, Dataset, Format, LABEL, Split, Splits, VALUES, Want};
 use pumice::error::Result;
 use pumice::tensor::Data;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn want_pictures() -> Want {
 /// All samples of a set.
 fn samples(set: &Dataset) -> Data {
     let all: Vec<u32> = (0..set.len() as u32).collect();
-    set.samples.read(&all).expect("samples")
+    set.samples().read(&all).expect("samples")
 }
 
 fn pixels(set: &Dataset) -> Vec<u8> {
@@ -49,6 +49,24 @@ fn pixels(set: &Dataset) -> Vec<u8> {
 fn features(set: &Dataset) -> Vec<f32> {
     let Data::F32(features) = samples(set) else { panic!("features are f32") };
     features
+}
+
+/// The classes of a set.
+fn labels(set: &Dataset) -> Vec<i32> {
+    let all: Vec<u32> = (0..set.len() as u32).collect();
+    match set.column(LABEL).expect("the set has labels").read(&all) {
+        Ok(Data::I32(labels)) => labels,
+        other => panic!("labels are i32, not {other:?}"),
+    }
+}
+
+/// The values of a set.
+fn values(set: &Dataset) -> Vec<f32> {
+    let all: Vec<u32> = (0..set.len() as u32).collect();
+    match set.column(VALUES).expect("the set has values").read(&all) {
+        Ok(Data::F32(values)) => values,
+        other => panic!("values are f32, not {other:?}"),
+    }
 }
 
 const RED: [u8; 3] = [255, 0, 0];
@@ -63,12 +81,12 @@ fn folders_are_classes_in_the_order_of_their_names() {
     let dir = pictures(&files);
     let set = data::open(Format::Folder, Some(dir.path()), want_pictures()).unwrap().train.unwrap();
     assert_eq!(set.classes, ["ant", "cat", "dog"]);
-    assert_eq!(set.labels, [0, 1, 1, 2]);
+    assert_eq!(labels(&set), [0, 1, 1, 2]);
     assert_eq!((set.len(), set.dims()), (4, [2, 3, 3].as_slice()));
     let all = pixels(&set);
     let first: Vec<&[u8]> = all.chunks(18).map(|image| &image[..3]).collect();
     assert_eq!(first, [BLUE, GREEN, RED, RED]);
-    assert_eq!(data::count_classes(Format::Folder, Some(dir.path())).unwrap(), 3);
+    assert_eq!(data::count_classes(Format::Folder, Some(dir.path()), None).unwrap(), 3);
     let test = Want { train: false, test: true, ..want_pictures() };
     assert_says(data::open(Format::Folder, Some(dir.path()), test), &["no test set", "--split"]);
     let few = Want { classes: Some(2), ..want_pictures() };
@@ -81,7 +99,7 @@ fn broken_pictures_are_skipped_by_name_or_stop() {
     std::fs::write(dir.path().join("a/2.png"), "no picture").unwrap();
     let Splits { train, skipped, .. } = data::open(Format::Folder, Some(dir.path()), want_pictures()).unwrap();
     let train = train.unwrap();
-    assert_eq!((train.labels.as_slice(), &pixels(&train)[18..21]), ([0, 0, 1].as_slice(), BLUE.as_slice()));
+    assert_eq!((labels(&train).as_slice(), &pixels(&train)[18..21]), ([0, 0, 1].as_slice(), BLUE.as_slice()));
     assert!(skipped.len() == 1 && skipped[0].contains("2.png: not a PNG"), "{skipped:?}");
     let strict = Want { strict: true, ..want_pictures() };
     assert_says(data::open(Format::Folder, Some(dir.path()), strict), &["2.png", "convert it"]);
@@ -99,14 +117,14 @@ fn pictures_that_stay_in_their_files_are_the_same() {
     };
     // Five files of 2 x 3 x 3 bytes fit 90 bytes, but not 89.
     let ((train, test, skipped), (later, later_test, later_skipped)) = (open(Some(90)), open(Some(89)));
-    assert!(matches!((&train.samples, &test.samples), (Store::Memory(_), Store::Memory(_))));
-    assert!(matches!((&later.samples, &later_test.samples), (Store::Files { .. }, Store::Files { .. })));
+    assert!(matches!((train.samples(), test.samples()), (Store::Memory(_), Store::Memory(_))));
+    assert!(matches!((later.samples(), later_test.samples()), (Store::Files { .. }, Store::Files { .. })));
     assert_eq!((pixels(&later), pixels(&later_test)), (pixels(&train), pixels(&test)));
-    assert_eq!((later.labels.as_slice(), later_skipped), (train.labels.as_slice(), skipped));
-    assert_eq!(later.samples.read(&[2, 0]).unwrap().bytes(), [&pixels(&train)[36..], &pixels(&train)[..18]].concat());
+    assert_eq!((labels(&later).as_slice(), later_skipped), (labels(&train).as_slice(), skipped));
+    assert_eq!(later.samples().read(&[2, 0]).unwrap().bytes(), [&pixels(&train)[36..], &pixels(&train)[..18]].concat());
     std::fs::remove_file(dir.path().join("train/a/3.bmp")).unwrap();
-    assert_says(later.samples.read(&[0, 1, 2]), &["a/3.bmp", "check that the file exists"]);
-    assert!(later.samples.read(&[0, 2]).is_ok());
+    assert_says(later.samples().read(&[0, 1, 2]), &["a/3.bmp", "check that the file exists"]);
+    assert!(later.samples().read(&[0, 2]).is_ok());
 }
 
 #[test]
@@ -114,10 +132,10 @@ fn train_and_test_folders_share_their_classes() {
     let dir = pictures(&[("train/a/1.png", RED), ("train/b/1.png", BLUE), ("test/b/1.png", GREEN)]);
     let want = Want { test: true, ..want_pictures() };
     let splits = data::open(Format::Folder, Some(dir.path()), want.clone()).unwrap();
-    assert_eq!(splits.test.unwrap().labels, [1]);
+    assert_eq!(labels(&splits.test.unwrap()), [1]);
     assert!(data::has(Format::Folder, Some(dir.path()), Split::Test));
     let named = Want { names: Some(vec!["b".into(), "a".into()]), ..want.clone() };
-    assert_eq!(data::open(Format::Folder, Some(dir.path()), named).unwrap().train.unwrap().labels, [1, 0]);
+    assert_eq!(labels(&data::open(Format::Folder, Some(dir.path()), named).unwrap().train.unwrap()), [1, 0]);
     std::fs::rename(dir.path().join("test/b"), dir.path().join("test/c")).unwrap();
     assert_says(data::open(Format::Folder, Some(dir.path()), want), &["test/c", "`c` is none of the classes a, b"]);
     std::fs::create_dir(dir.path().join("train/c")).unwrap();
@@ -157,11 +175,11 @@ fn cifar_batches_are_turned_to_pixels() {
     let splits = open().unwrap();
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!(
-        (train.labels.as_slice(), train.dims()),
+        (labels(&train).as_slice(), train.dims()),
         ([0, 1, 1, 2, 2, 3, 3, 4, 4, 5].as_slice(), [32, 32, 3].as_slice())
     );
     assert_eq!(&pixels(&train)[3 * 3072..][..6], [1, 101, 200, 1, 101, 200]);
-    assert_eq!((test.labels.as_slice(), train.classes[9].as_str()), ([5, 6].as_slice(), "9"));
+    assert_eq!((labels(&test).as_slice(), train.classes[9].as_str()), ([5, 6].as_slice(), "9"));
     let names: Vec<String> = ('a'..='j').map(String::from).collect();
     std::fs::write(below.join("batches.meta.txt"), names.join("\n") + "\n\n").unwrap();
     assert_eq!(open().unwrap().train.unwrap().classes, names);
@@ -192,17 +210,20 @@ fn columns(target: &str, classes: bool) -> Columns {
 #[test]
 fn a_table_has_features_and_targets() {
     let set = table("a;b;y\n1;2.5;3\n\n-4e1; 5 ;6\n", columns("y", false)).unwrap().train.unwrap();
-    assert_eq!((features(&set), set.values), (vec![1.0, 2.5, -40.0, 5.0], vec![3.0, 6.0]));
+    assert_eq!((features(&set), values(&set)), (vec![1.0, 2.5, -40.0, 5.0], vec![3.0, 6.0]));
     assert_eq!(set.features, ["a", "b"]);
     let two = Columns { target: vec!["y".into(), "a".into()], ..columns("y", false) };
-    assert_eq!(table("a,b,y\n1,2,3\n4,5,6\n", two).unwrap().train.unwrap().values, [3.0, 1.0, 6.0, 4.0]);
+    assert_eq!(values(&table("a,b,y\n1,2,3\n4,5,6\n", two).unwrap().train.unwrap()), [3.0, 1.0, 6.0, 4.0]);
     let chosen = Columns { features: Some(vec!["c".into(), "a".into()]), ..columns("y", false) };
     let set = table("a,b,c,y\n1,x,3,4\n", chosen).unwrap().train.unwrap();
     assert_eq!(features(&set), [3.0, 1.0]);
     let set = table("a,\"the, class\"\n1,10\n2,9\n3,10\n", columns("the, class", true)).unwrap().train.unwrap();
-    assert_eq!((set.classes, set.labels), (vec!["9".to_string(), "10".into()], vec![1, 0, 1]));
+    assert_eq!((set.classes.clone(), labels(&set)), (vec!["9".to_string(), "10".into()], vec![1, 0, 1]));
     let set = table("a,y\n1,no\n2,yes\n3,maybe\n", columns("y", true)).unwrap().train.unwrap();
-    assert_eq!((set.classes, set.labels), (vec!["maybe".to_string(), "no".into(), "yes".into()], vec![1, 2, 0]));
+    assert_eq!(
+        (set.classes.clone(), labels(&set)),
+        (vec!["maybe".to_string(), "no".into(), "yes".into()], vec![1, 2, 0])
+    );
 }
 
 #[test]
@@ -234,7 +255,7 @@ fn the_test_set_is_a_file_or_a_share() {
     let splits = table(&format!("a,y\n{rows}"), share.clone()).unwrap();
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!((train.len(), test.len()), (40, 10));
-    let mut all = [train.values, test.values].concat();
+    let mut all = [values(&train), values(&test)].concat();
     all.sort_by(f32::total_cmp);
     assert!(all.into_iter().eq((0..50).map(|i| i as f32)));
     let dir = tempfile::tempdir().unwrap();
@@ -243,7 +264,7 @@ fn the_test_set_is_a_file_or_a_share() {
     let want = Want { train: true, test: true, columns: Some(columns("y", true)), ..Want::default() };
     let splits = data::open(Format::Csv, Some(dir.path()), want.clone()).unwrap();
     let test = splits.test.unwrap();
-    assert_eq!((features(&test), test.labels, splits.train.unwrap().len()), (vec![3.0], vec![1], 2));
+    assert_eq!((features(&test), labels(&test), splits.train.unwrap().len()), (vec![3.0], vec![1], 2));
     std::fs::write(dir.path().join("test.csv"), "a,y\n3,cow\n").unwrap();
     assert_says(data::open(Format::Csv, Some(dir.path()), want), &["line 2", "\"cow\" is no class", "cat, dog"]);
 }
@@ -274,7 +295,8 @@ fn a_spec_that_does_not_fit_its_table_is_refused() {
         ("data.target=[\"species\",\"sepal_width\"]", "the loss takes one class a sample"),
         ("loss=mse", "\"setosa\" is not a number"),
         ("data.features=[\"sepal_length\",\"sepal_widht\"]", "no column `sepal_widht`"),
-        ("train.early_stopping={\"patience\": 1, \"metric\": \"val_r2\"}", "a model of classes does not have"),
+        ("train.early_stopping={\"patience\": 1, \"metric\": \"accuracy\"}", "begin with val_"),
+        ("train.early_stopping={\"patience\": 1, \"metric\": \"val_r2\"}", "the task `classify` does not have"),
         ("data.classes=2", "has 3 classes, the model 2"),
     ] {
         let more = if set.contains("early") { "data.validation=0.2" } else { set };

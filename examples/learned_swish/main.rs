@@ -174,7 +174,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let run = Run::create(&folder)?;
     trainer.train(&run, None, &mut |_| Control::Continue)?;
     let (set, evaluation) = trainer.final_evaluation(&run)?;
-    println!("{set} set: accuracy {:.2} %", 100.0 * evaluation.accuracy().unwrap_or(0.0));
+    println!("{set} set: accuracy {:.2} %", 100.0 * evaluation.value("accuracy").unwrap_or(0.0));
     std::fs::remove_dir_all(&folder)?;
     Ok(())
 }

@@ -7,9 +7,9 @@ use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::model::{self, Model};
-use crate::report::table;
+use crate::report::table::{self, Align, Table};
 use crate::spec::Source;
-use crate::task::Evaluation;
+use crate::task::{Detail, Evaluation, Metric};
 use crate::train::fit::knn;
 use crate::train::{Inference, Opening, Problem, Run, problem};
 use std::path::PathBuf;
@@ -105,36 +105,21 @@ pub fn batch(model: &Model) -> usize {
     model.train.as_ref().map_or(default, |t| t.batch.0)
 }
 
-/// The numbers of an evaluation; with up to 20 classes also its confusion matrix.
+/// The numbers of an evaluation, and its details as far as a terminal has room for them.
 pub fn text(evaluation: &Evaluation, classes: &[String]) -> String {
-    let evaluation = match evaluation {
-        Evaluation::Classify(evaluation) => evaluation,
-        Evaluation::Regress(evaluation) => {
-            let errors = &evaluation.errors;
-            return format!(
-                "{} samples: loss {:.4}, MAE {:.4}, MSE {:.4}, R² {:.4}\n",
-                numbers::grouped(errors.samples()),
-                evaluation.loss,
-                errors.mae(),
-                errors.mse(),
-                errors.r2(),
-            );
+    let shown = |metric: Metric| format!("{} {}", metric.kind.title, metric.kind.unit.text(metric.value));
+    let numbers: Vec<String> = evaluation.all().map(shown).collect();
+    let head = format!("{} samples: {}\n", numbers::grouped(evaluation.samples), numbers.join(", "));
+    let details = evaluation.details.iter().filter_map(|detail| match detail {
+        Detail::Confusion(counts) => {
+            let name = |i: usize| classes.get(i).cloned().unwrap_or_else(|| i.to_string());
+            table::confusion(counts, &(0..counts.len()).map(name).collect::<Vec<String>>())
         }
-    };
-    let head = format!(
-        "{} samples: loss {:.4}, accuracy {}, precision {}, recall {}, F1 {}\n",
-        numbers::grouped(evaluation.samples),
-        evaluation.loss,
-        numbers::percent(evaluation.accuracy),
-        numbers::percent(evaluation.precision),
-        numbers::percent(evaluation.recall),
-        numbers::percent(evaluation.f1),
-    );
-    let counts = evaluation.confusion.counts();
-    let name = |i: usize| classes.get(i).cloned().unwrap_or_else(|| i.to_string());
-    let names: Vec<String> = (0..counts.len()).map(name).collect();
-    match table::confusion(counts, &names) {
-        Some(matrix) => format!("{head}\n{matrix}"),
-        None => head,
-    }
+        Detail::PerClass { kind, values } => {
+            let mut table = Table::new(&[("class", Align::Left), (kind.title, Align::Right)]);
+            values.iter().for_each(|(class, value)| table.row([class.clone(), kind.unit.text(*value)]));
+            Some(table.to_string())
+        }
+    });
+    details.fold(head, |text, detail| format!("{text}\n{detail}"))
 }

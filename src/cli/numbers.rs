@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use crate::task::Unit;
+
 /// Bytes in binary units: `1.5 MiB`.
 pub fn bytes(n: u64) -> String {
     scaled(n as f64, 1024.0, &["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"])
@@ -31,7 +33,7 @@ pub fn grouped(n: u64) -> String {
 
 /// A share as percent: `97.85 %`.
 pub fn percent(share: f64) -> String {
-    format!("{:.2} %", 100.0 * share)
+    Unit::Share.text(share)
 }
 
 /// Seconds as milliseconds, with as many digits as a clock gives: `0.0798`, `32.53`.

@@ -2,17 +2,18 @@
 
 use super::args::{DeviceArgs, count};
 use super::outcome::{Outcome, fail};
-use super::{eval, numbers, output};
+use super::{eval, output};
 use crate::data::{picture, table};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::model::{InputShape, Model};
-use crate::ops::layer::activation::ActivationKind;
 use crate::spec::Count;
-use crate::task::classify;
+use crate::task::{self, Prediction, Wanted};
 use crate::tensor::{Data, HostTensor};
 use crate::train::{Inference, Run, problem};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,6 +28,9 @@ pub struct Args {
     /// How many classes to show a sample, the likeliest first.
     #[arg(long, value_name = "K", default_value = "3", value_parser = count)]
     top: Count,
+    /// The folder for predicted masks and pictures with them; RUN/predict by default.
+    #[arg(long, value_name = "DIR")]
+    draw: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -37,6 +41,11 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let model = eval::model(&run)?;
     let weights = run.read_weights()?;
     let classes = problem::classes(&model, None)?;
+    let task = task::of(&model);
+    let draw = args.draw.clone().unwrap_or_else(|| run.dir().join("predict"));
+    if task.draws() {
+        names_differ(&args.files)?;
+    }
     let read = reader(&model, &run)?;
     let mut samples = Vec::new();
     let mut failed = None;
@@ -55,21 +64,55 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let weights = (run.weights_path(), weights);
     let mut inference = Inference::new(session, &model, None, classes, batch, (&weights.0, &weights.1))?;
     let found = outputs(&mut inference, &samples, batch)?;
-    let answers = Answers { model: &model, top: args.top.0 };
     // A picture is known by its file; a row of a table also by its number.
-    let place = |(file, &count): (&PathBuf, &usize)| {
-        let (file, table) = (file.display().to_string(), model.tabular());
-        (1..=count).map(move |row| (file.clone(), table.then_some(row))).collect::<Vec<_>>()
+    let place = |index: usize| {
+        let table = model.tabular();
+        (1..=rows[index]).map(move |row| (index, table.then_some(row)))
     };
-    let places = args.files.iter().zip(&rows).flat_map(place).zip(&found);
+    let mut all = Vec::new();
+    for ((index, row), scores) in (0..rows.len()).flat_map(place).zip(&found.scores) {
+        let file = &args.files[index];
+        let size = if model.tabular() { None } else { Some(picture::size(file)?.into()) };
+        let prediction = task.decode(scores, &found.dims, &Wanted { top: args.top.0, size });
+        let drawn = prediction.draw(file, &draw)?;
+        if json {
+            all.push(answer(file, row, &prediction, drawn));
+        } else {
+            output::print(&line(file, row, &prediction, &drawn))?;
+        }
+    }
     if json {
-        let one = |((file, row), scores): ((String, Option<usize>), &Vec<f32>)| answers.json(&file, row, scores);
-        output::print_json(&json!({ "predictions": places.map(one).collect::<Vec<Json>>() }))?;
-    } else {
-        let one = |((file, row), scores): ((String, Option<usize>), &Vec<f32>)| answers.line(&file, row, scores);
-        output::print(&places.map(one).collect::<String>())?;
+        output::print_json(&json!({ "predictions": all }))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fails if what is drawn for one file would replace what is drawn for another.
+fn names_differ(files: &[PathBuf]) -> Result<()> {
+    let mut seen: HashMap<Option<&OsStr>, &Path> = HashMap::new();
+    for file in files {
+        if let Some(other) = seen.insert(file.file_stem(), file) {
+            let what = format!("its mask would have the name of that of {}", other.display());
+            return Err(Error::file(file, what, "predict them one after the other, each with a --draw of its own"));
+        }
+    }
+    Ok(())
+}
+
+/// An object of `predictions` in `predict --json`.
+fn answer(file: &Path, row: Option<usize>, found: &Prediction, drawn: Map<String, Json>) -> Json {
+    let mut one = Map::from_iter([("file".to_string(), json!(file.display().to_string()))]);
+    one.extend(row.map(|row| ("row".to_string(), json!(row))));
+    one.extend(drawn);
+    one.extend(found.to_json());
+    Json::Object(one)
+}
+
+/// The same in words.
+fn line(file: &Path, row: Option<usize>, found: &Prediction, drawn: &Map<String, Json>) -> String {
+    let row = row.map_or(String::new(), |row| format!(", row {row}"));
+    let written = drawn.values().filter_map(Json::as_str).map(|path| format!(" → {path}")).collect::<String>();
+    format!("{}{row}: {}{written}\n", file.display(), found.text())
 }
 
 /// A function that reads a file as samples for the model.
@@ -106,7 +149,15 @@ fn read(file: &Path, [height, width, channels]: [usize; 3]) -> Result<HostTensor
 }
 
 /// The outputs for each sample of all files.
-fn outputs(inference: &mut Inference, files: &[HostTensor], batch: usize) -> Result<Vec<Vec<f32>>> {
+struct Outputs {
+    /// Dimensions of one.
+    dims: Vec<usize>,
+    /// The outputs, flattened.
+    scores: Vec<Vec<f32>>,
+}
+
+/// Computes the outputs, batch by batch.
+fn outputs(inference: &mut Inference, files: &[HostTensor], batch: usize) -> Result<Outputs> {
     let each = |file: &HostTensor| -> Vec<HostTensor> {
         let shape = [&[1], &file.shape[1..]].concat();
         let size: usize = shape.iter().product();
@@ -118,11 +169,12 @@ fn outputs(inference: &mut Inference, files: &[HostTensor], batch: usize) -> Res
         (0..file.shape[0]).map(|i| HostTensor::new(&shape, part(i))).collect()
     };
     let samples: Vec<HostTensor> = files.iter().flat_map(each).collect();
-    let mut found = Vec::new();
+    let mut found = Outputs { dims: Vec::new(), scores: Vec::new() };
     for samples in samples.chunks(batch) {
         let scores = inference.predict(&joined(samples))?;
         let each = scores.as_f32().len() / samples.len();
-        found.extend(scores.as_f32().chunks_exact(each).map(<[f32]>::to_vec));
+        found.scores.extend(scores.as_f32().chunks_exact(each).map(<[f32]>::to_vec));
+        found.dims = scores.shape[1..].to_vec();
     }
     Ok(found)
 }
@@ -137,66 +189,4 @@ fn joined(samples: &[HostTensor]) -> HostTensor {
         _ => Data::F32(bytemuck::pod_collect_to_vec(&bytes)),
     };
     HostTensor::new(&shape, data)
-}
-
-/// What is printed about samples.
-struct Answers<'a> {
-    model: &'a Model,
-    top: usize,
-}
-
-impl Answers<'_> {
-    /// The likeliest classes, with their probabilities.
-    fn ranked(&self, scores: &[f32]) -> Vec<(String, f64)> {
-        let shares = match scores {
-            _ if self.model.knn().is_some() || ends_with(self.model, ActivationKind::Softmax) => {
-                scores.iter().map(|&x| f64::from(x)).collect()
-            }
-            &[p] if ends_with(self.model, ActivationKind::Sigmoid) => vec![1.0 - f64::from(p), f64::from(p)],
-            _ => classify::probabilities(scores),
-        };
-        let names = self.model.data.as_ref().and_then(|data| data.class_names.as_ref());
-        let name = |class: usize| names.and_then(|n| n.get(class).cloned()).unwrap_or_else(|| class.to_string());
-        classify::top(&shares, self.top).into_iter().map(|(class, p)| (name(class), p)).collect()
-    }
-
-    /// Whether outputs are values. They are for a table, unless a loss takes classes.
-    fn values(&self) -> bool {
-        self.model.tabular() && !self.model.classifies()
-    }
-
-    fn json(&self, file: &str, row: Option<usize>, scores: &[f32]) -> Json {
-        let mut one = json!({ "file": file });
-        if let Some(row) = row {
-            one["row"] = json!(row);
-        }
-        if self.values() {
-            one["values"] = json!(scores);
-        } else {
-            let class = |(class, p): (String, f64)| json!({ "class": class, "probability": p });
-            one["classes"] = self.ranked(scores).into_iter().map(class).collect();
-        }
-        one
-    }
-
-    fn line(&self, file: &str, row: Option<usize>, scores: &[f32]) -> String {
-        let what: Vec<String> = match self.values() {
-            true => {
-                let names = self.model.data.as_ref().and_then(|d| d.target.as_ref()).map_or(&[][..], |t| &t.0);
-                names.iter().zip(scores).map(|(name, x)| format!("{name} {x}")).collect()
-            }
-            false => self.ranked(scores).iter().map(|(class, p)| format!("{class} {}", numbers::percent(*p))).collect(),
-        };
-        let row = row.map_or(String::new(), |row| format!(", row {row}"));
-        format!("{file}{row}: {}\n", what.join(", "))
-    }
-}
-
-/// Whether the last activation is `wanted`, which makes probabilities.
-fn ends_with(model: &Model, wanted: ActivationKind) -> bool {
-    let Some(last) = model.layers.last() else { return false };
-    let layer = last.layer.write();
-    let kind = layer.get("kind").map(|k| k.get("kind").unwrap_or(k));
-    last.activation.is_some_and(|a| a.kind == wanted)
-        || (last.op == "activation" && kind.is_some_and(|k| k == wanted.word()))
 }

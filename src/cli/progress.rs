@@ -2,9 +2,9 @@
 
 use super::{numbers, output};
 use crate::error::Error;
-use crate::train::Event;
+use crate::task::{Evaluation, Metric};
+use crate::train::{Epoch, Event};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value as Json;
 use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -65,18 +65,20 @@ impl Progress {
                 start_lines(event, self.last_step).iter().for_each(|line| output::note(line));
                 self.bar = stderr().is_terminal().then(|| bar(*step, (*steps).min(self.last_step)));
             }
-            Event::Step { step, epoch, loss, accuracy, seen } => {
+            Event::Step { step, epoch, loss, counted, seen } => {
                 self.rate.step(*epoch, *seen);
                 if let Some(bar) = &self.bar {
-                    let shown = [loss.map(|x| format!("loss {x:.4}")), accuracy.map(numbers::percent)];
+                    let counted = counted.filter(|metric| metric.value.is_finite());
+                    let counted = counted.map(|metric| metric.kind.unit.text(metric.value));
+                    let shown = [loss.map(|x| format!("loss {x:.4}")), counted];
                     let shown: String = shown.into_iter().flatten().map(|text| format!(", {text}")).collect();
                     let rate = self.rate.per_second();
                     bar.set_message(format!("epoch {epoch}/{}{shown}, {rate:.0} samples/s", self.epochs));
                     bar.set_position(*step);
                 }
             }
-            Event::Epoch(line) => {
-                let text = epoch_line(line, self.epochs, self.rate.per_second());
+            Event::Epoch(epoch) => {
+                let text = epoch_line(epoch, self.epochs, self.rate.per_second());
                 match &self.bar {
                     Some(bar) => bar.println(text),
                     None => output::note(&text),
@@ -144,21 +146,14 @@ fn start_lines(event: &Event, last_step: u64) -> Vec<String> {
     ]
 }
 
-/// A line of `metrics.jsonl` in words.
-fn epoch_line(line: &Json, epochs: usize, rate: f64) -> String {
-    let number = |key: &str| line[key].as_f64();
-    let loss = |name: &str, key: &str| number(key).map(|x| format!("{name} {x:.4}"));
-    let share = |name: &str, key: &str| number(key).map(|x| format!("{name} {}", numbers::percent(x)));
-    let parts = [
-        loss("loss", "train_loss"),
-        share("accuracy", "train_accuracy"),
-        loss("validation loss", "val_loss"),
-        share("validation accuracy", "val_accuracy"),
-        loss("MAE", "val_mae"),
-        loss("R²", "val_r2"),
-        number("seconds").map(|s| format!("{s:.1} s")),
-        Some(format!("{rate:.0} samples/s")),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    format!("epoch {}/{epochs}: {}", line["epoch"], parts.join(", "))
+/// An epoch in words.
+fn epoch_line(epoch: &Epoch, epochs: usize, rate: f64) -> String {
+    let shown = |metric: Metric| format!("{} {}", metric.kind.title, metric.kind.unit.text(metric.value));
+    let validation = epoch.validation.iter().flat_map(Evaluation::all).filter(|metric| metric.kind.brief);
+    let parts: Vec<String> = std::iter::once(format!("loss {:.4}", epoch.train_loss))
+        .chain(epoch.counted.map(shown))
+        .chain(validation.map(|metric| format!("validation {}", shown(metric))))
+        .chain([format!("{:.1} s", epoch.seconds), format!("{rate:.0} samples/s")])
+        .collect();
+    format!("epoch {}/{epochs}: {}", epoch.epoch, parts.join(", "))
 }

@@ -16,8 +16,8 @@ use std::collections::HashMap;
 pub enum Feed {
     /// The host writes `input` and `target` before each step.
     Host,
-    /// A gather from the data set on the adapter. The tensors are `data/images`, or `data/features` for a table;
-    /// `data/labels` or `data/targets`; and the order of positions, `data/ORDER`.
+    /// A gather from the data set on the adapter. The tensors are `data/image`, or `data/features` for a table;
+    /// `data/label` or `data/values`; and the order of positions, `data/ORDER`.
     Resident {
         /// Samples in the data set.
         count: usize,
@@ -118,7 +118,7 @@ impl Build<'_> {
             let features = self.b.state("data/features", TensorType::f32(&shape), 0.0, false);
             return Some(self.b.one(GatherRows, &[features, order]));
         }
-        let images = self.b.state("data/images", TensorType::f32(&shape).with(DType::U8), 0.0, false);
+        let images = self.b.state("data/image", TensorType::f32(&shape).with(DType::U8), 0.0, false);
         let (mean, std) = match &self.model.input.normalize {
             Some(Normalize::Values { mean, std }) if !self.model.input.many_channels() => (mean.clone(), std.clone()),
             // Training replaces "auto" by measured values. A plan needs only their number.
@@ -129,7 +129,7 @@ impl Build<'_> {
         let mut sources = vec![images, order];
         if self.options.loss && self.model.loss.iter().any(|term| term.loss.target_may_be_class()) {
             let labels = TensorType::f32(&[count]).with(DType::I32);
-            sources.push(self.b.state("data/labels", labels, 0.0, false));
+            sources.push(self.b.state("data/label", labels, 0.0, false));
         }
         let batch = self.b.must(Gather { mean: narrow(mean), std: narrow(std) }, &sources);
         self.labels = batch.get(1).copied();
@@ -227,7 +227,7 @@ impl Build<'_> {
     /// The batch's targets: from the resident data set if there is one, else from the host.
     fn target(&mut self, wanted: TensorType) -> Value {
         let Some((count, order)) = self.resident else { return self.b.input("target", wanted) };
-        let name = if wanted.dtype == DType::I32 { "data/labels" } else { "data/targets" };
+        let name = if wanted.dtype == DType::I32 { "data/label" } else { "data/values" };
         let shape: Vec<usize> = std::iter::once(count).chain(wanted.dims.iter().copied()).collect();
         self.b.scope = "target".into();
         let all = self.b.state(name, TensorType::f32(&shape).with(wanted.dtype), 0.0, false);

@@ -6,12 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, Split, Splits, Want};
-use super::store::{self, Store};
+use super::store::{self, FileReader, Store};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
-
-/// Largest data set that lies in memory: 64 GiB.
-const MAX_BYTES: u64 = 64 << 30;
 
 /// How a folder of pictures should look. Messages about other folders end with it.
 const LAYOUT: &str = "make one sub-folder a class, or `train` and `test` with one sub-folder a class each";
@@ -40,12 +37,7 @@ pub fn class_names(dir: &Path) -> Result<Vec<String>> {
 /// file that is no picture is skipped and named in [`Splits::skipped`]; with `want.strict` the first such file is the
 /// error. If the pictures take more than `want.memory`, they are not kept, and decoded again each time they are read.
 pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
-    let hint = "give `input` the keys height, width and channels (1 or 3)";
-    let size = want.size.ok_or_else(|| Error::usage("pictures need an input of height, width and channels", hint))?;
-    if ![1, 3].contains(&size[2]) {
-        let what = format!("pictures have 1 or 3 channels, the spec's input has {}", size[2]);
-        return Err(Error::usage(what, "set input.channels to 1 or 3"));
-    }
+    let size = want.picture_size()?;
     let names = match &want.names {
         Some(names) => names.clone(),
         None => class_names(dir)?,
@@ -63,11 +55,7 @@ pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
     let test = want.test.then(|| list(Split::Test)).transpose()?;
     let count: usize = [&train, &test].into_iter().flatten().map(|(_, listing)| listing.files.len()).sum();
     let bytes = count as u64 * size.iter().product::<usize>() as u64;
-    let in_memory = bytes <= want.memory.unwrap_or(u64::MAX);
-    if in_memory && bytes > MAX_BYTES {
-        let what = format!("{count} pictures of {} x {} take over 64 GiB", size[0], size[1]);
-        return Err(Error::usage(what, "set `data.stream` to true, or use a smaller input"));
-    }
+    let in_memory = want.in_memory(count, size, bytes)?;
     let mut skipped = Vec::new();
     let mut read = |(part, listing): (PathBuf, Listing)| {
         let set = read(listing, &names, size, in_memory, want, &mut skipped)?;
@@ -75,7 +63,7 @@ pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
     };
     let train = train.map(&mut read).transpose()?;
     let test = test.map(&mut read).transpose()?;
-    Ok(Splits { train, test, skipped })
+    Ok(Splits { train, validation: None, test, skipped })
 }
 
 /// Lists the files of one split. A folder that is in `part` but not in `names` is an error. A folder that is only in
@@ -113,7 +101,7 @@ fn read(
     let items = size.iter().product::<usize>();
     let mut pixels = vec![0; if in_memory { items * files.len() } else { 0 }];
     let mut failures = match in_memory {
-        true => store::decode(&paths, &mut pixels, size, want.progress),
+        true => store::decode(&paths, &mut pixels, &size, FileReader::Picture, want.progress),
         false => store::check(&paths, want.progress),
     };
     if want.strict && !failures.is_empty() {
@@ -121,30 +109,17 @@ fn read(
     }
     if !failures.is_empty() {
         let broken: Vec<usize> = failures.iter().map(|(index, _)| *index).collect();
-        remove(&mut pixels, items, &broken);
-        remove(&mut labels, 1, &broken);
-        remove(&mut files, 1, &broken);
-        skipped.extend(failures.iter().map(|(_, e)| one_line(&e.to_string())));
+        store::remove(&mut pixels, items, &broken);
+        store::remove(&mut labels, 1, &broken);
+        store::remove(&mut files, 1, &broken);
+        skipped.extend(failures.iter().map(|(_, e)| store::one_line(e)));
     }
     let [height, width, channels] = size;
     let samples = match in_memory {
         true => Store::Memory(HostTensor::new(&[labels.len(), height, width, channels], Data::U8(pixels))),
-        false => Store::Files { files, size },
+        false => Store::Files { files, dims: size.to_vec(), reader: FileReader::Picture },
     };
     Ok((!labels.is_empty()).then(|| Dataset::of_images(samples, labels, names.to_vec())))
-}
-
-/// Removes the items at ascending positions of a list. Each item is `size` elements long.
-fn remove<T>(list: &mut Vec<T>, size: usize, broken: &[usize]) {
-    let (mut index, mut next) = (0, 0);
-    list.retain(|_| {
-        let item = index / size;
-        index += 1;
-        while broken.get(next).is_some_and(|&b| b < item) {
-            next += 1;
-        }
-        broken.get(next) != Some(&item)
-    });
 }
 
 /// The folder of one split. `None` if there is no test set.
@@ -193,27 +168,8 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// The text in one line: messages of decoders may have several.
-fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).collect::<Vec<&str>>().join(" ")
-}
-
 fn shown(names: &[String]) -> String {
     const SHOWN: usize = 20;
     let more = if names.len() > SHOWN { ", …" } else { "" };
     format!("{}{more}", names[..names.len().min(SHOWN)].join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn removing_keeps_the_order_of_the_others() {
-        let mut list: Vec<u8> = (0..10).collect();
-        remove(&mut list, 2, &[0, 3]);
-        assert_eq!(list, [2, 3, 4, 5, 8, 9]);
-        remove(&mut list, 2, &[0, 1, 2]);
-        assert!(list.is_empty());
-    }
 }

@@ -4,14 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::metadata::Orientation;
-use image::{ImageDecoder, ImageError, ImageReader};
-
-use super::{file, mask};
+use super::{file, mask, picture};
 use crate::error::{Error, Result};
 
 /// The folder that holds the pictures.
@@ -193,31 +189,11 @@ fn hidden(path: &Path) -> bool {
 
 /// An error if a mask does not fit its picture, or if one of them has no size.
 fn same_size(picture: &Path, mask: &Path) -> Result<()> {
-    let (of_picture, of_mask) = (picture_size(picture)?, mask::size(mask)?);
+    let (of_picture, of_mask) = (picture::size(picture)?, mask::size(mask)?);
     if of_picture == of_mask {
         return Ok(());
     }
     let [(h, w), (mask_h, mask_w)] = [of_picture, of_mask];
     let what = format!("a mask of {mask_w} x {mask_h}, but its picture {} has {w} x {h}", picture.display());
     Err(Error::file(mask, what, "give both one size (pictures that a camera turned count as shown)"))
-}
-
-/// Height and width of a picture that is turned upright, from the first bytes of its file.
-fn picture_size(path: &Path) -> Result<(usize, usize)> {
-    let wrong = |e: ImageError| {
-        let what = format!("the picture cannot be read ({e})");
-        Error::file(path, what, "use PNG, JPEG, BMP or WebP files that open in a viewer")
-    };
-    let file = File::open(path).map(BufReader::new).map_err(|e| Error::read(path, e))?;
-    let reader = ImageReader::new(file).with_guessed_format().map_err(|e| Error::read(path, e))?;
-    let mut decoder = reader.into_decoder().map_err(wrong)?;
-    let (w, h) = decoder.dimensions();
-    let turned = match decoder.orientation().map_err(wrong)? {
-        Orientation::Rotate90 | Orientation::Rotate270 => true,
-        Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => true,
-        Orientation::NoTransforms | Orientation::Rotate180 => false,
-        Orientation::FlipHorizontal | Orientation::FlipVertical => false,
-    };
-    let (w, h) = (w as usize, h as usize);
-    Ok(if turned { (w, h) } else { (h, w) })
 }

@@ -8,6 +8,7 @@ pub mod folder;
 pub mod idx;
 pub mod mask;
 pub mod mask_files;
+pub mod masks;
 pub mod mnist;
 pub mod order;
 pub mod palette;
@@ -20,7 +21,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use dataset::need_folder;
-pub use dataset::{Columns, Dataset, Format, Split, Splits, Want};
+pub use dataset::{Column, Columns, Dataset, FEATURES, Format, IMAGE, LABEL, MASK, Masks, Split, Splits, VALUES, Want};
 pub use store::Progress;
 
 /// Reads the wanted splits of a data set. Errors name the file, the sample if one is at fault, and what to do.
@@ -28,6 +29,7 @@ pub fn open(format: Format, dir: Option<&Path>, want: Want) -> Result<Splits> {
     match format {
         Format::Folder => return folder::open(need_folder(format, dir)?, &want),
         Format::Csv => return table::open(need_folder(format, dir)?, &want),
+        Format::Masks => return masks::open(need_folder(format, dir)?, &want),
         Format::Idx | Format::Bundled | Format::Cifar10 => {}
     }
     let place = if format == Format::Cifar10 { None } else { Some(mnist::place(format, dir)?) };
@@ -50,7 +52,7 @@ pub fn open(format: Format, dir: Option<&Path>, want: Want) -> Result<Splits> {
     for set in train.iter_mut().chain(&mut test) {
         rename(set, want.names.as_deref())?;
     }
-    Ok(Splits { train, test, skipped: Vec::new() })
+    Ok(Splits { train, validation: None, test, skipped: Vec::new() })
 }
 
 /// Gives the names of the spec to the classes of a format that has no names.
@@ -68,6 +70,7 @@ fn rename(set: &mut Dataset, names: Option<&[String]>) -> Result<()> {
 pub fn has(format: Format, dir: Option<&Path>, split: Split) -> bool {
     match format {
         Format::Folder => dir.is_some_and(|dir| folder::has(dir, split)),
+        Format::Masks => dir.is_some_and(|dir| masks::has(dir, split)),
         // Reading will name what is missing. Of a table, a share of the rows may be the test set.
         Format::Cifar10 | Format::Csv => true,
         Format::Idx | Format::Bundled => mnist::place(format, dir).is_ok_and(|place| mnist::has(&place, split)),
@@ -76,9 +79,13 @@ pub fn has(format: Format, dir: Option<&Path>, split: Split) -> bool {
 
 /// The number of classes: the largest training label + 1; for the bundled
 /// digits 10, without unpacking them; for pictures the number of class folders.
-pub fn count_classes(format: Format, dir: Option<&Path>) -> Result<usize> {
+pub fn count_classes(format: Format, dir: Option<&Path>, masks: Option<&Masks>) -> Result<usize> {
     match format {
         Format::Folder => Ok(folder::class_names(need_folder(format, dir)?)?.len()),
+        Format::Masks => {
+            let keys = masks.expect("whoever opens masks says where they are");
+            masks::count_classes(need_folder(format, dir)?, keys)
+        }
         Format::Cifar10 => Ok(cifar::CLASSES),
         Format::Csv => Err(Error::usage("the classes of a table depend on its column", "say `data.classes`")),
         Format::Idx | Format::Bundled => mnist::count_classes(&mnist::place(format, dir)?),

@@ -5,6 +5,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use image::imageops::FilterType;
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
 
 use crate::error::{Error, Result};
@@ -32,6 +33,26 @@ pub fn read(path: &Path, height: usize, width: usize, channels: usize) -> Result
         }
     };
     Ok(HostTensor::new(&[1, height, width, channels], Data::U8(pixels)))
+}
+
+/// Height and width of a picture that is turned upright, from the first bytes of its file.
+pub fn size(path: &Path) -> Result<(usize, usize)> {
+    let wrong = |e: ImageError| {
+        let what = format!("the picture cannot be read ({e})");
+        Error::file(path, what, "use PNG, JPEG, BMP or WebP files that open in a viewer")
+    };
+    let file = File::open(path).map(BufReader::new).map_err(|e| Error::read(path, e))?;
+    let reader = ImageReader::new(file).with_guessed_format().map_err(|e| Error::read(path, e))?;
+    let mut decoder = reader.into_decoder().map_err(wrong)?;
+    let (w, h) = decoder.dimensions();
+    let turned = match decoder.orientation().map_err(wrong)? {
+        Orientation::Rotate90 | Orientation::Rotate270 => true,
+        Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => true,
+        Orientation::NoTransforms | Orientation::Rotate180 => false,
+        Orientation::FlipHorizontal | Orientation::FlipVertical => false,
+    };
+    let (w, h) = (w as usize, h as usize);
+    Ok(if turned { (w, h) } else { (h, w) })
 }
 
 /// Decodes a file and turns it upright.

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::mask::{self, Mask};
 use super::picture;
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Data, HostTensor};
@@ -15,15 +16,57 @@ pub type Progress = fn(done: usize, all: usize);
 /// Samples of one type and shape, in some order.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Store {
-    /// u8 or f32 `[count, dims…]`.
+    /// u8, i32 or f32 `[count, dims…]`.
     Memory(HostTensor),
-    /// u8 `[count, height, width, channels]`, decoded each time they are read.
+    /// u8 `[count, dims…]`, decoded each time they are read.
     Files {
-        /// One picture for each sample.
+        /// One file for each sample.
         files: Vec<PathBuf>,
-        /// Height, width and channels that each picture is converted to.
-        size: [usize; 3],
+        /// The dimensions that each file is converted to.
+        dims: Vec<usize>,
+        /// What the files are.
+        reader: FileReader,
     },
+}
+
+/// What files hold, and how one becomes bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileReader {
+    /// Pictures, converted to height, width and channels.
+    Picture,
+    /// Masks, converted to height and width.
+    Mask {
+        /// Whether everything above 0 is class 1.
+        binary: bool,
+    },
+}
+
+impl FileReader {
+    /// A file as u8 of `dims`.
+    fn read(self, file: &Path, dims: &[usize]) -> Result<Vec<u8>> {
+        match (self, dims) {
+            (FileReader::Picture, &[h, w, c]) => match picture::read(file, h, w, c)?.data {
+                Data::U8(pixels) => Ok(pixels),
+                other => panic!("pictures are u8, not {:?}", other.dtype()),
+            },
+            (FileReader::Mask { binary }, &[h, w]) => Ok(mask::read(file, binary)?.resize(h, w).classes),
+            (reader, dims) => panic!("{reader:?} is not of dimensions {dims:?}"),
+        }
+    }
+
+    /// A file in its own size.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn original(self, file: &Path) -> Result<HostTensor> {
+        match self {
+            FileReader::Mask { binary } => {
+                let Mask { height, width, classes } = mask::read(file, binary)?;
+                Ok(HostTensor::new(&[height, width], Data::U8(classes)))
+            }
+            FileReader::Picture => panic!("pictures are not judged in their own size"),
+        }
+    }
 }
 
 impl Store {
@@ -39,8 +82,16 @@ impl Store {
     pub fn dims(&self) -> &[usize] {
         match self {
             Store::Memory(tensor) => &tensor.shape[1..],
-            Store::Files { size, .. } => size,
+            Store::Files { dims, .. } => dims,
         }
+    }
+
+    /// One sample, of [`Store::dims`].
+    ///
+    /// # Errors
+    /// A file that has changed since the data set was opened.
+    pub fn one(&self, position: u32) -> Result<HostTensor> {
+        Ok(HostTensor::new(self.dims(), self.read(&[position])?))
     }
 
     /// Elements of all samples.
@@ -65,12 +116,13 @@ impl Store {
             Store::Memory(tensor) => Ok(match &tensor.data {
                 Data::U8(all) => Data::U8(picked(all, self.count(), positions)),
                 Data::F32(all) => Data::F32(picked(all, self.count(), positions)),
-                other => panic!("samples are u8 or f32, not {:?}", other.dtype()),
+                Data::I32(all) => Data::I32(picked(all, self.count(), positions)),
+                other => panic!("columns are u8, i32 or f32, not {:?}", other.dtype()),
             }),
-            Store::Files { files, size } => {
-                let mut pixels = vec![0; positions.len() * size.iter().product::<usize>()];
+            Store::Files { files, dims, reader } => {
+                let mut pixels = vec![0; positions.len() * dims.iter().product::<usize>()];
                 let wanted: Vec<&Path> = positions.iter().map(|&p| files[p as usize].as_path()).collect();
-                match decode(&wanted, &mut pixels, *size, None).into_iter().next() {
+                match decode(&wanted, &mut pixels, dims, *reader, None).into_iter().next() {
                     Some((_, error)) => Err(error),
                     None => Ok(Data::U8(pixels)),
                 }
@@ -86,6 +138,7 @@ impl Store {
                 match (&mut all.data, more.data) {
                     (Data::U8(all), Data::U8(more)) => all.extend(more),
                     (Data::F32(all), Data::F32(more)) => all.extend(more),
+                    (Data::I32(all), Data::I32(more)) => all.extend(more),
                     _ => panic!("the kind of data decides the element type"),
                 }
             }
@@ -96,7 +149,7 @@ impl Store {
 }
 
 /// The items at some positions of a list of `count` items. All items have the same number of elements.
-pub fn picked<T: Copy>(all: &[T], count: usize, positions: &[u32]) -> Vec<T> {
+fn picked<T: Copy>(all: &[T], count: usize, positions: &[u32]) -> Vec<T> {
     let size = all.len() / count.max(1);
     positions.iter().flat_map(|&i| &all[i as usize * size..][..size]).copied().collect()
 }
@@ -106,12 +159,12 @@ pub fn picked<T: Copy>(all: &[T], count: usize, positions: &[u32]) -> Vec<T> {
 pub(super) fn decode(
     files: &[&Path],
     pixels: &mut [u8],
-    [h, w, c]: [usize; 3],
+    dims: &[usize],
+    reader: FileReader,
     progress: Option<Progress>,
 ) -> Vec<(usize, Error)> {
-    on_all_cores(files.iter().zip(pixels.chunks_exact_mut(h * w * c)), progress, |(file, place)| {
-        let picture = picture::read(file, h, w, c)?;
-        place.copy_from_slice(picture.data.bytes());
+    on_all_cores(files.iter().zip(pixels.chunks_exact_mut(dims.iter().product())), progress, |(file, place)| {
+        place.copy_from_slice(&reader.read(file, dims)?);
         Ok(())
     })
 }
@@ -121,7 +174,8 @@ pub(super) fn check(files: &[&Path], progress: Option<Progress>) -> Vec<(usize, 
     on_all_cores(files.iter(), progress, |file| picture::decode(file).map(drop))
 }
 
-fn on_all_cores<T: Send>(
+/// Runs a function over all items, on all cores. Returns what failed, by ascending position.
+pub(super) fn on_all_cores<T: Send>(
     items: impl ExactSizeIterator<Item = T> + Send,
     progress: Option<Progress>,
     run: impl Fn(T) -> Result<()> + Sync,
@@ -150,4 +204,36 @@ fn on_all_cores<T: Send>(
     });
     failures.sort_unstable_by_key(|(index, _)| *index);
     failures
+}
+
+/// Removes the items at ascending positions of a list. Each item is `size` elements long.
+pub(super) fn remove<T>(list: &mut Vec<T>, size: usize, broken: &[usize]) {
+    let (mut index, mut next) = (0, 0);
+    list.retain(|_| {
+        let item = index / size;
+        index += 1;
+        while broken.get(next).is_some_and(|&b| b < item) {
+            next += 1;
+        }
+        broken.get(next) != Some(&item)
+    });
+}
+
+/// The message of an error in one line: those of decoders may have several.
+pub(super) fn one_line(error: &Error) -> String {
+    error.to_string().lines().map(str::trim).collect::<Vec<&str>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removing_keeps_the_order_of_the_others() {
+        let mut list: Vec<u8> = (0..10).collect();
+        remove(&mut list, 2, &[0, 3]);
+        assert_eq!(list, [2, 3, 4, 5, 8, 9]);
+        remove(&mut list, 2, &[0, 1, 2]);
+        assert!(list.is_empty());
+    }
 }

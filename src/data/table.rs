@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Columns, Dataset, Splits, Want};
-use super::store::{Store, picked};
+use super::dataset::{Column, Columns, Dataset, FEATURES, Splits, VALUES, Want};
+use super::store::Store;
 use super::{file, order};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
@@ -49,7 +49,7 @@ pub fn open(path: &Path, want: &Want) -> Result<Splits> {
         return Err(Error::file(path, "the table has no test set", hint));
     }
     let train = want.train.then_some(all_train);
-    Ok(Splits { train, test: all_test.filter(|_| want.test), skipped: Vec::new() })
+    Ok(Splits { train, validation: None, test: all_test.filter(|_| want.test), skipped: Vec::new() })
 }
 
 /// The classes in the target column of the training table: numbers in ascending order, or words in alphabetical order.
@@ -79,12 +79,12 @@ fn files(path: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
 impl Dataset {
     /// The rows of a table at these positions.
     fn part(&self, positions: &[u32]) -> Dataset {
-        let count = self.len();
-        let shape = [positions.len(), self.features.len()];
-        let samples = self.samples.read(positions).expect("a table lies in memory");
-        let samples = Store::Memory(HostTensor::new(&shape, samples));
-        let (labels, values) = (picked(&self.labels, count, positions), picked(&self.values, count, positions));
-        Dataset { samples, labels, classes: self.classes.clone(), values, features: self.features.clone() }
+        let part = |column: &Column| {
+            let data = column.store.read(positions).expect("a table lies in memory");
+            let shape = [&[positions.len()], column.store.dims()].concat();
+            Column::new(column.field, Store::Memory(HostTensor::new(&shape, data)))
+        };
+        Dataset { columns: self.columns.iter().map(part).collect(), ..self.clone() }
     }
 }
 
@@ -143,14 +143,17 @@ impl Table {
             let what = format!("column `{}` is both a feature and the target", self.header[both]);
             return Err(Error::file(&self.path, what, "take it out of `data.features`"));
         }
-        let shape = [self.rows.len(), features.len()];
-        let samples = Store::Memory(HostTensor::new(&shape, Data::F32(self.numbers(&features)?)));
-        let (labels, values) = match columns.classes {
-            true => (self.labels(targets[0], names)?, Vec::new()),
-            false => (Vec::new(), self.numbers(&targets)?),
+        let numbers = |field, columns: &[usize]| {
+            let tensor = HostTensor::new(&[self.rows.len(), columns.len()], Data::F32(self.numbers(columns)?));
+            Ok(Column::new(field, Store::Memory(tensor)))
         };
+        let target = match columns.classes {
+            true => Column::labels(self.labels(targets[0], names)?),
+            false => numbers(VALUES, &targets)?,
+        };
+        let columns = vec![numbers(FEATURES, &features)?, target];
         let features = features.into_iter().map(|c| self.header[c].clone()).collect();
-        Ok(Dataset { samples, labels, classes: names.to_vec(), values, features })
+        Ok(Dataset { columns, classes: names.to_vec(), features })
     }
 
     /// Cells of some columns as numbers, row by row. The error names the

@@ -14,6 +14,8 @@ spec_words! {
         Folder = "folder",
         /// A table with a header row: a file, or a folder with train.csv and perhaps test.csv.
         Csv = "csv",
+        /// Pictures in a folder `images`, and in a folder `masks` a PNG picture with the class of each of their pixels.
+        Masks = "masks",
         /// The 10,000 digits that come with the program.
         Bundled = "bundled",
     }
@@ -41,6 +43,10 @@ spec_struct! {
         pub standardize: Option<bool>,
         /// Of a table in one file: the share of its rows that is the test set, the same rows for every seed; 0.2 by default.
         pub test: Option<Fraction>,
+        /// Of pictures with masks: the name of the folder of masks; "masks" by default.
+        pub masks: Option<String>,
+        /// Of pictures with masks: whether everything above 0 in a mask is class 1.
+        pub binary: bool = false,
         /// Of pictures in a folder: whether they are decoded batch by batch while the adapter works, instead of once into memory; by default where they
         /// would take more than half of the memory that is free.
         pub stream: Option<bool>,

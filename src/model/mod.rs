@@ -20,6 +20,7 @@ mod set;
 mod train;
 
 use crate::error::{Diagnostic, Error, Result};
+use crate::ops::layer::activation::{ActivationKind, ActivationLayer};
 use crate::ops::layer::knn::KnnKeys;
 use crate::spec::{self, Field, Place, Source};
 use crate::tensor::{DType, TensorType};
@@ -35,7 +36,7 @@ pub use schedule::{
 pub use schema::schema;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
-pub use train::{EarlyStopping, Metric, OptimizerSpec, TrainSpec};
+pub use train::{EarlyStopping, OptimizerSpec, TrainSpec, ValidationMetric};
 
 /// Everything that one spec file says.
 #[derive(Debug)]
@@ -98,6 +99,13 @@ impl Model {
             Some(first) if self.loss.iter().all(|loss| loss.of != last) => &first.of,
             _ => last,
         }
+    }
+
+    /// The activation that makes the model's output, if there is one.
+    pub fn last_activation(&self) -> Option<ActivationKind> {
+        let last = self.layers.last()?;
+        let own = || last.layer.downcast_ref::<ActivationLayer>().map(|layer| layer.kind.kind);
+        last.activation.map(|activation| activation.kind).or_else(own)
     }
 
     /// Fails, for something that needs a loss, if the spec has none.

@@ -3,7 +3,7 @@
 use super::op_object::{entry_of, with_op, word_or_object};
 use super::schedule::{ConstantSchedule, Schedule};
 use crate::ops::{Optimizer, registry};
-use crate::spec::{Count, Diagnostics, Field, Node, NonNegative, Positive, SpecStruct, spec_struct, spec_words};
+use crate::spec::{Count, Diagnostics, Field, Node, NonNegative, Positive, SpecStruct, spec_struct};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -48,23 +48,32 @@ spec_struct! {
         /// Validations without improvement before stopping.
         pub patience: Count,
         /// What must improve.
-        pub metric: Metric = Metric::ValLoss,
+        pub metric: ValidationMetric = ValidationMetric("val_loss".into()),
     }
 }
 
-spec_words! {
-    /// A validation metric.
-    pub enum Metric {
-        /// Loss, lower is better.
-        ValLoss = "val_loss",
-        /// Accuracy of classes, higher is better.
-        ValAccuracy = "val_accuracy",
-        /// Mean absolute error of values, lower is better.
-        ValMae = "val_mae",
-        /// Mean squared error of values, lower is better.
-        ValMse = "val_mse",
-        /// Coefficient of determination of values, higher is better.
-        ValR2 = "val_r2",
+/// The name of a metric of validation: `val_loss`, or `val_` and the name of one of the task's metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidationMetric(pub String);
+
+impl Field for ValidationMetric {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<ValidationMetric> {
+        let name = <String as Field>::read(node, report)?;
+        if name.starts_with("val_") {
+            return Some(ValidationMetric(name));
+        }
+        let hint =
+            "its names begin with val_: val_loss, or val_accuracy of classes, val_mae, val_mse or val_r2 of values";
+        report.error(node, format!("{name:?} is no metric of validation"), hint);
+        None
+    }
+
+    fn write(&self) -> Json {
+        self.0.write()
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^val_" })
     }
 }
 

@@ -1,7 +1,88 @@
 //! Classification: the confusion matrix and what is computed from it, and the decoding of scores. The averages are
 //! those of scikit-learn's `precision_recall_fscore_support(average="macro", zero_division=0)`.
 
-use serde_json::{Value, json};
+use super::contract::{Task, Wanted};
+use super::evaluation::{Detail, Tally};
+use super::metric::{MetricKind, Unit};
+use super::prediction::Prediction;
+use crate::model::Model;
+use crate::ops::layer::activation::ActivationKind;
+use crate::tensor::{Data, HostTensor};
+
+/// Share of right predictions.
+const ACCURACY: MetricKind = MetricKind::higher("accuracy", "accuracy", Unit::Share).brief();
+
+/// Accuracy, and the macro averages of precision, recall and F1.
+const METRICS: [MetricKind; 4] = [
+    ACCURACY,
+    MetricKind::higher("precision", "precision", Unit::Share),
+    MetricKind::higher("recall", "recall", Unit::Share),
+    MetricKind::higher("f1", "F1", Unit::Share),
+];
+
+/// One class a sample.
+pub struct Classify {
+    /// What the model's outputs are.
+    scores: Scores,
+    /// The names of the classes, where the spec says them.
+    names: Vec<String>,
+}
+
+/// What a model's outputs for the classes are.
+enum Scores {
+    /// Logits: their softmax, or σ of a single one, are probabilities.
+    Logits,
+    /// Probabilities of all classes.
+    Probabilities,
+    /// The probability of class 1 of two.
+    Probability,
+}
+
+impl Classify {
+    /// The task of a model that predicts classes.
+    pub fn of(model: &Model) -> Classify {
+        let scores = match model.last_activation() {
+            _ if model.knn().is_some() => Scores::Probabilities,
+            Some(ActivationKind::Softmax) => Scores::Probabilities,
+            Some(ActivationKind::Sigmoid) => Scores::Probability,
+            _ => Scores::Logits,
+        };
+        let names = model.data.as_ref().and_then(|data| data.class_names.clone()).unwrap_or_default();
+        Classify { scores, names }
+    }
+}
+
+impl Task for Classify {
+    fn name(&self) -> &'static str {
+        "classify"
+    }
+
+    fn field(&self) -> &'static str {
+        "label"
+    }
+
+    fn metrics(&self) -> &'static [MetricKind] {
+        &METRICS
+    }
+
+    fn counter(&self) -> Option<&'static MetricKind> {
+        Some(&ACCURACY)
+    }
+
+    fn tally(&self, dims: &[usize], classes: &[String]) -> Box<dyn Tally> {
+        Box::new(Confusion::new(told_apart(dims.iter().product()).max(classes.len())))
+    }
+
+    fn decode(&self, output: &[f32], _: &[usize], wanted: &Wanted) -> Prediction {
+        let shares = match (&self.scores, output) {
+            (Scores::Probabilities, _) => output.iter().map(|&x| f64::from(x)).collect(),
+            (Scores::Probability, &[p]) => vec![1.0 - f64::from(p), f64::from(p)],
+            _ => probabilities(output),
+        };
+        let name = |class: usize| self.names.get(class).cloned().unwrap_or_else(|| class.to_string());
+        Prediction::Classes(top(&shares, wanted.top).into_iter().map(|(class, p)| (name(class), p)).collect())
+    }
+}
 
 /// How often each true class was predicted as each class.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,19 +97,8 @@ impl Confusion {
     }
 
     /// Counts one sample. Panics if a class is out of range; readers have checked the labels.
-    pub fn add(&mut self, truth: usize, predicted: usize) {
+    pub fn count(&mut self, truth: usize, predicted: usize) {
         self.counts[truth][predicted] += 1;
-    }
-
-    /// Counts a batch: `labels` `[n]`, `scores` `[n, classes]` (logits or probabilities), of which the largest wins.
-    /// For two classes scores may be `[n, 1]`, see [`decide`].
-    pub fn add_scores(&mut self, labels: &[i32], scores: &[f32]) {
-        let classes = self.classes();
-        let units = if classes == 2 && scores.len() == labels.len() { 1 } else { classes };
-        assert_eq!(scores.len(), labels.len() * units, "scores are not [{}, {classes}]", labels.len());
-        for (&label, scores) in labels.iter().zip(scores.chunks_exact(units.max(1))) {
-            self.add(usize::try_from(label).expect("labels are not negative"), decide(scores));
-        }
     }
 
     /// Number of classes.
@@ -39,11 +109,6 @@ impl Confusion {
     /// The counts, `[true class][predicted class]`.
     pub fn counts(&self) -> &[Vec<u64>] {
         &self.counts
-    }
-
-    /// Number of samples counted.
-    pub fn samples(&self) -> u64 {
-        self.counts.iter().flatten().sum()
     }
 
     /// The share of samples that were predicted right; 0 without samples.
@@ -85,45 +150,23 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// What `eval` says about a classifier.
-#[derive(Clone, PartialEq, Debug)]
-pub struct ClassifyEvaluation {
-    /// Number of samples.
-    pub samples: u64,
-    /// Mean loss.
-    pub loss: f64,
-    /// Share of right predictions.
-    pub accuracy: f64,
-    /// Macro-averaged precision.
-    pub precision: f64,
-    /// Macro-averaged recall.
-    pub recall: f64,
-    /// Macro-averaged F1.
-    pub f1: f64,
-    /// The counts that these numbers come from.
-    pub confusion: Confusion,
-}
-
-impl ClassifyEvaluation {
-    /// Everything that follows from the confusion matrix, and the mean `loss`.
-    pub fn new(loss: f64, confusion: Confusion) -> ClassifyEvaluation {
-        ClassifyEvaluation {
-            samples: confusion.samples(),
-            loss,
-            accuracy: confusion.accuracy(),
-            precision: confusion.precision(),
-            recall: confusion.recall(),
-            f1: confusion.f1(),
-            confusion,
-        }
+impl Tally for Confusion {
+    /// Adds a sample: its label i32 `[]`, and its scores `[classes]`, or `[1]` for two classes (see [`decide`]).
+    fn add(&mut self, truth: &HostTensor, output: &[f32]) {
+        let Data::I32(label) = &truth.data else { panic!("labels are i32") };
+        self.count(usize::try_from(label[0]).expect("labels are not negative"), decide(output));
     }
 
-    /// The object that `eval --json` prints. A loss that is not finite becomes null.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "samples": self.samples, "loss": self.loss, "accuracy": self.accuracy, "precision": self.precision,
-            "recall": self.recall, "f1": self.f1, "confusion": self.confusion.counts,
-        })
+    fn samples(&self) -> u64 {
+        self.counts.iter().flatten().sum()
+    }
+
+    fn values(&self) -> Vec<f64> {
+        vec![self.accuracy(), self.precision(), self.recall(), self.f1()]
+    }
+
+    fn details(&self) -> Vec<Detail> {
+        vec![Detail::Confusion(self.counts.clone())]
     }
 }
 
@@ -169,31 +212,46 @@ pub fn softmax(logits: &[f32]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::evaluation::Evaluation;
+    use serde_json::json;
 
     /// Truth 0 0 0 1 1 2 2 2 2, predicted 0 0 1 1 1 2 0 3 2, among five
     /// classes. Class 3 occurs only as a prediction, class 4 not at all.
     fn example() -> Confusion {
         let mut confusion = Confusion::new(5);
         for (truth, predicted) in [(0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (2, 2), (2, 0), (2, 3), (2, 2)] {
-            confusion.add(truth, predicted);
+            confusion.count(truth, predicted);
         }
         confusion
     }
 
+    fn add<const N: usize>(confusion: &mut Confusion, samples: [(i32, &[f32]); N]) {
+        for (label, scores) in samples {
+            confusion.add(&HostTensor::new(&[], Data::I32(vec![label])), scores);
+        }
+    }
+
+    fn evaluation(tally: &Confusion, loss: f64) -> Evaluation {
+        Evaluation::new(&METRICS, tally, loss)
+    }
+
     #[test]
     fn averages_are_those_of_scikit_learn() {
-        let evaluation = ClassifyEvaluation::new(0.5, example());
+        let evaluation = evaluation(&example(), 0.5);
         // Computed by hand: precision 2/3, 2/3, 1, 0; recall 2/3, 1, 1/2, 0; F1 2/3, 4/5, 2/3, 0.
-        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
-        near(evaluation.accuracy, 6.0 / 9.0);
-        near(evaluation.precision, (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 4.0);
-        near(evaluation.recall, (2.0 / 3.0 + 1.0 + 0.5) / 4.0);
-        near(evaluation.f1, (2.0 / 3.0 + 0.8 + 2.0 / 3.0) / 4.0);
+        let near = |name: &str, b: f64| {
+            let a = evaluation.value(name).unwrap();
+            assert!((a - b).abs() < 1e-12, "{name}: {a} is not {b}");
+        };
+        near("accuracy", 6.0 / 9.0);
+        near("precision", (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 4.0);
+        near("recall", (2.0 / 3.0 + 1.0 + 0.5) / 4.0);
+        near("f1", (2.0 / 3.0 + 0.8 + 2.0 / 3.0) / 4.0);
     }
 
     #[test]
     fn an_evaluation_has_the_keys_of_eval() {
-        let json = ClassifyEvaluation::new(0.5, example()).to_json();
+        let json = evaluation(&example(), 0.5).to_json();
         let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["samples", "loss", "accuracy", "precision", "recall", "f1", "confusion"]);
         assert_eq!(json["samples"], 9);
@@ -202,15 +260,15 @@ mod tests {
 
     #[test]
     fn nothing_counted_is_zero_everywhere() {
-        let evaluation = ClassifyEvaluation::new(f64::NAN, Confusion::new(3));
-        assert_eq!((evaluation.accuracy, evaluation.precision, evaluation.recall, evaluation.f1), (0.0, 0.0, 0.0, 0.0));
+        let evaluation = evaluation(&Confusion::new(3), f64::NAN);
+        assert!(evaluation.metrics.iter().all(|metric| metric.value == 0.0));
         assert!(evaluation.to_json()["loss"].is_null());
     }
 
     #[test]
     fn a_single_logit_tells_two_classes_apart() {
         let mut confusion = Confusion::new(told_apart(1));
-        confusion.add_scores(&[1, 0, 0, 1], &[0.1, 0.2, -3.0, 0.0]);
+        add(&mut confusion, [(1, &[0.1]), (0, &[0.2]), (0, &[-3.0]), (1, &[0.0])]);
         assert_eq!(confusion.counts(), [[1, 1], [1, 1]]);
         let [no, yes] = probabilities(&[3.0_f32.ln()])[..] else { panic!("two probabilities") };
         assert!((no - 0.25).abs() < 1e-6 && (yes - 0.75).abs() < 1e-6, "{no} {yes}");
@@ -219,7 +277,7 @@ mod tests {
     #[test]
     fn scores_are_decoded() {
         let mut confusion = Confusion::new(2);
-        confusion.add_scores(&[1, 0], &[0.1, 0.9, 0.5, 0.5]);
+        add(&mut confusion, [(1, &[0.1, 0.9]), (0, &[0.5, 0.5])]);
         assert_eq!(confusion.counts(), [[1, 0], [0, 1]]);
         assert_eq!(argmax(&[f32::NAN, -1.0, f32::NAN, 2.0, 2.0]), 3);
         let probabilities = softmax(&[1000.0, 1000.0, -1000.0]);

@@ -1,15 +1,55 @@
 //! Regression: errors of predicted values, summed in f64. R² is that
 //! of scikit-learn's `r2_score` (uniform average over the outputs).
 
-use serde_json::{Value, json};
+use super::contract::{Task, Wanted};
+use super::evaluation::Tally;
+use super::metric::{MetricKind, Unit};
+use super::prediction::Prediction;
+use crate::model::Model;
+use crate::tensor::{Data, HostTensor};
 
-/// What `eval` says about predicted values.
-#[derive(Clone, PartialEq, Debug)]
-pub struct RegressEvaluation {
-    /// Mean loss.
-    pub loss: f64,
-    /// The errors of the values.
-    pub errors: Regression,
+/// Mean absolute and squared error, and the coefficient of determination.
+const METRICS: [MetricKind; 3] = [
+    MetricKind::lower("mae", "MAE", Unit::Number).brief(),
+    MetricKind::lower("mse", "MSE", Unit::Number),
+    MetricKind::higher("r2", "R²", Unit::Number).brief(),
+];
+
+/// Values of a sample.
+pub struct Regress {
+    /// The names of the values, where the spec says them.
+    names: Vec<String>,
+}
+
+impl Regress {
+    /// The task of a model that predicts values.
+    pub fn of(model: &Model) -> Regress {
+        let target = model.data.as_ref().and_then(|data| data.target.clone());
+        Regress { names: target.map_or(Vec::new(), |names| names.0) }
+    }
+}
+
+impl Task for Regress {
+    fn name(&self) -> &'static str {
+        "regress"
+    }
+
+    fn field(&self) -> &'static str {
+        "values"
+    }
+
+    fn metrics(&self) -> &'static [MetricKind] {
+        &METRICS
+    }
+
+    fn tally(&self, dims: &[usize], _: &[String]) -> Box<dyn Tally> {
+        Box::new(Regression::new(dims.iter().product()))
+    }
+
+    fn decode(&self, output: &[f32], _: &[usize], _: &Wanted) -> Prediction {
+        let name = |i: usize| self.names.get(i).cloned().unwrap_or_else(|| i.to_string());
+        Prediction::Values(output.iter().enumerate().map(|(i, &value)| (name(i), value)).collect())
+    }
 }
 
 /// Running sums over samples of `outputs` values each.
@@ -35,27 +75,18 @@ impl Regression {
         Regression { samples: 0, absolute: 0.0, columns: vec![Column::default(); outputs] }
     }
 
-    /// Adds a batch, both `[n, outputs]`.
-    pub fn add(&mut self, targets: &[f32], predictions: &[f32]) {
-        let outputs = self.columns.len();
-        assert!(outputs > 0 && targets.len().is_multiple_of(outputs), "targets are not [n, {outputs}]");
-        assert_eq!(targets.len(), predictions.len(), "targets and predictions differ in shape");
-        for (targets, predictions) in targets.chunks_exact(outputs).zip(predictions.chunks_exact(outputs)) {
-            self.samples += 1;
-            for (column, (&target, &prediction)) in self.columns.iter_mut().zip(targets.iter().zip(predictions)) {
-                let (target, prediction) = (f64::from(target), f64::from(prediction));
-                self.absolute += (prediction - target).abs();
-                column.residual += (prediction - target).powi(2);
-                let off = target - column.mean;
-                column.mean += off / self.samples as f64;
-                column.spread += off * (target - column.mean);
-            }
+    /// Adds a sample: what was wanted, and what was predicted. Panics if either has not one number for each output.
+    pub fn count(&mut self, targets: &[f32], predictions: &[f32]) {
+        assert_eq!([targets.len(), predictions.len()], [self.columns.len(); 2], "values of a sample");
+        self.samples += 1;
+        for (column, (&target, &prediction)) in self.columns.iter_mut().zip(targets.iter().zip(predictions)) {
+            let (target, prediction) = (f64::from(target), f64::from(prediction));
+            self.absolute += (prediction - target).abs();
+            column.residual += (prediction - target).powi(2);
+            let off = target - column.mean;
+            column.mean += off / self.samples as f64;
+            column.spread += off * (target - column.mean);
         }
-    }
-
-    /// Number of samples.
-    pub fn samples(&self) -> u64 {
-        self.samples
     }
 
     /// Mean absolute error over samples and outputs; 0 without samples.
@@ -82,35 +113,51 @@ impl Regression {
         self.columns.iter().map(score).sum::<f64>() / self.columns.len() as f64
     }
 
-    /// The object that `eval --json` prints, with the mean `loss`. Numbers that are not finite become null.
-    pub fn to_json(&self, loss: f64) -> Value {
-        json!({ "samples": self.samples, "loss": loss, "mae": self.mae(), "mse": self.mse(), "r2": self.r2() })
-    }
-
     /// Number of values, but at least 1, so that nothing is divided by zero.
     fn values(&self) -> f64 {
         (self.samples * self.columns.len() as u64).max(1) as f64
     }
 }
 
+impl Tally for Regression {
+    /// Adds a sample: its values f32 `[outputs]`, and the output.
+    fn add(&mut self, truth: &HostTensor, output: &[f32]) {
+        let Data::F32(values) = &truth.data else { panic!("values are f32") };
+        self.count(values, output);
+    }
+
+    fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    fn values(&self) -> Vec<f64> {
+        vec![self.mae(), self.mse(), self.r2()]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::evaluation::Evaluation;
+
+    fn of<const N: usize>(samples: &[([f32; N], [f32; N])]) -> Regression {
+        let mut sums = Regression::new(N);
+        samples.iter().for_each(|(targets, predictions)| sums.count(targets, predictions));
+        sums
+    }
 
     #[test]
     fn matches_the_examples_of_scikit_learn() {
-        let mut one = Regression::new(1);
-        one.add(&[3.0, -0.5], &[2.5, 0.0]);
-        one.add(&[2.0, 7.0], &[2.0, 8.0]);
+        let one = of(&[([3.0], [2.5]), ([-0.5], [0.0]), ([2.0], [2.0]), ([7.0], [8.0])]);
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
         near(one.mae(), 0.5);
         near(one.mse(), 0.375);
         near(one.r2(), 1.0 - 1.5 / 29.1875);
-        let keys: Vec<String> = one.to_json(0.1).as_object().unwrap().keys().cloned().collect();
+        let json = Evaluation::new(&METRICS, &one, 0.1).to_json();
+        let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["samples", "loss", "mae", "mse", "r2"]);
 
-        let mut two = Regression::new(2);
-        two.add(&[0.5, 1.0, -1.0, 1.0, 7.0, -6.0], &[0.0, 2.0, -1.0, 2.0, 8.0, -5.0]);
+        let two = of(&[([0.5, 1.0], [0.0, 2.0]), ([-1.0, 1.0], [-1.0, 2.0]), ([7.0, -6.0], [8.0, -5.0])]);
         near(two.r2(), ((1.0 - 1.25 * 3.0 / 108.5) + (1.0 - 9.0 / 98.0)) / 2.0);
     }
 
@@ -118,11 +165,11 @@ mod tests {
     fn corners() {
         let mut flat = Regression::new(1);
         assert_eq!((flat.mae(), flat.mse()), (0.0, 0.0));
-        flat.add(&[2.0], &[2.0]);
-        assert!(flat.to_json(0.0)["r2"].is_null());
-        flat.add(&[2.0], &[2.0]);
+        flat.count(&[2.0], &[2.0]);
+        assert!(Evaluation::new(&METRICS, &flat, 0.0).to_json()["r2"].is_null());
+        flat.count(&[2.0], &[2.0]);
         assert_eq!(flat.r2(), 1.0);
-        flat.add(&[2.0], &[3.0]);
+        flat.count(&[2.0], &[3.0]);
         assert_eq!(flat.r2(), 0.0);
     }
 }

@@ -1,5 +1,6 @@
 //! What a trainer tells its watcher, and what the watcher may answer.
 
+use crate::task::{Evaluation, LOSS, Metric, MetricKind};
 use serde_json::{Value as Json, json};
 
 /// Something that happened in training.
@@ -32,13 +33,13 @@ pub enum Event {
         epoch: u64,
         /// Mean loss of this epoch, over what has been read back.
         loss: Option<f64>,
-        /// Share of right answers of this epoch, over what has been read back.
-        accuracy: Option<f64>,
+        /// What the steps of this epoch count beside the loss, over what has been read back; NaN as long as nothing was.
+        counted: Option<Metric>,
         /// Samples of this epoch that were submitted so far.
         seen: usize,
     },
-    /// An epoch ended. Holds the line of `metrics.jsonl`.
-    Epoch(Json),
+    /// An epoch ended.
+    Epoch(Epoch),
     /// A checkpoint was written.
     Checkpoint {
         /// Its step.
@@ -54,6 +55,45 @@ pub enum Event {
     },
 }
 
+/// What an epoch has brought.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Epoch {
+    /// Its number, from 1.
+    pub epoch: u64,
+    /// Updates so far.
+    pub step: u64,
+    /// Mean loss over the epoch's samples, as they were trained on.
+    pub train_loss: f64,
+    /// What its steps counted beside the loss.
+    pub counted: Option<Metric>,
+    /// What the task judges by.
+    pub metrics: &'static [MetricKind],
+    /// How good the model is on the samples held back for validation; `None` without such samples.
+    pub validation: Option<Evaluation>,
+    /// Samples that were trained on.
+    pub samples: usize,
+    /// Wall-clock time of its steps.
+    pub seconds: f64,
+}
+
+impl Epoch {
+    /// The line of `metrics.jsonl`. Without validation, the metrics are null.
+    pub fn to_json(&self) -> Json {
+        let mut line = json!({ "epoch": self.epoch, "step": self.step, "train_loss": self.train_loss });
+        let mut put = |prefix: &str, metric: Metric| {
+            line[format!("{prefix}_{}", metric.kind.name)] = json!(metric.value);
+        };
+        self.counted.into_iter().for_each(|metric| put("train", metric));
+        for &kind in std::iter::once(&LOSS).chain(self.metrics) {
+            let value = self.validation.as_ref().and_then(|evaluation| evaluation.value(kind.name));
+            put("val", Metric { kind, value: value.unwrap_or(f64::NAN) });
+        }
+        line["samples"] = json!(self.samples);
+        line["seconds"] = json!(self.seconds);
+        line
+    }
+}
+
 impl Event {
     /// One JSON object.
     pub fn to_json(&self) -> Json {
@@ -64,11 +104,15 @@ impl Event {
                 "bytes": bytes, "data_bytes": data_bytes, "step": step, "steps": steps,
                 "pipelines": compiled.0, "compile_seconds": compiled.1,
             }),
-            Event::Step { step, epoch, loss, accuracy, seen } => json!({
-                "event": "step", "step": step, "epoch": epoch, "loss": loss, "accuracy": accuracy, "seen": seen,
-            }),
-            Event::Epoch(line) => {
-                let mut line = line.clone();
+            Event::Step { step, epoch, loss, counted, seen } => {
+                let mut line = json!({ "event": "step", "step": step, "epoch": epoch, "loss": loss, "seen": seen });
+                if let Some(metric) = counted {
+                    line[metric.kind.name] = json!(metric.value);
+                }
+                line
+            }
+            Event::Epoch(epoch) => {
+                let mut line = epoch.to_json();
                 line["event"] = json!("epoch");
                 line
             }

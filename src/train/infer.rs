@@ -9,9 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Segment, Step};
 use crate::model::{InputSpec, Model, Normalize};
-use crate::task::classify::{self, Confusion};
-use crate::task::regress::Regression;
-use crate::task::{Evaluation, Tally};
+use crate::task::{self, Evaluation, Task};
 use crate::tensor::{DType, Data, HostTensor};
 use std::path::Path;
 
@@ -20,17 +18,21 @@ use std::path::Path;
 ///
 /// # Errors
 /// What the adapter reports.
-pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positions: &[u32]) -> Result<Evaluation> {
+pub fn evaluate(
+    session: &mut Session,
+    bound: &Bound,
+    task: &dyn Task,
+    problem: &Problem,
+    positions: &[u32],
+) -> Result<Evaluation> {
     let batch = bound.program().batch;
     let mut pass = Pass::begin(session, problem, "eval_order", positions.to_vec());
     let outputs = &bound.program().outputs;
     let output = outputs.get("scores").unwrap_or(&outputs["output"]).clone();
     let loss = bound.program().outputs["loss"].clone();
     let units = output.ty.items();
-    let mut tally = match problem.values.is_empty() {
-        true => Tally::Classify(Confusion::new(classify::told_apart(units).max(problem.classes.len()))),
-        false => Tally::Regress(Regression::new(units)),
-    };
+    let truth = problem.column(task.field());
+    let mut tally = task.tally(&output.ty.dims, &problem.classes);
     let mut total = 0.0;
     // One batch is computed while the results of the one before are read.
     let mut pending: Option<(usize, usize, Pending, Pending)> = None;
@@ -54,15 +56,13 @@ pub fn evaluate(session: &mut Session, bound: &Bound, problem: &Problem, positio
         if let Some((start, n, scores, mean)) = std::mem::replace(&mut pending, next) {
             let scores: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(scores)?);
             let mean: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(mean)?);
-            let (here, scores) = (pass.positions(start, n), &scores[..n * units]);
-            match &mut tally {
-                Tally::Classify(confusion) => confusion.add_scores(&problem.labels_of(here), scores),
-                Tally::Regress(errors) => errors.add(&problem.values_of(here), scores),
+            for (&position, scores) in pass.positions(start, n).iter().zip(scores.chunks_exact(units)) {
+                tally.add(&truth.truth(position)?, scores);
             }
             total += f64::from(mean[0]) * n as f64;
         }
     }
-    Ok(tally.evaluation(total / positions.len().max(1) as f64))
+    Ok(Evaluation::new(task.metrics(), &*tally, total / positions.len().max(1) as f64))
 }
 
 /// A trained model bound for inference.
@@ -71,6 +71,7 @@ pub struct Inference {
     bound: Bound,
     layout: Layout,
     input: InputSpec,
+    task: Box<dyn Task>,
 }
 
 /// Samples as a model's input takes them. Bytes of images stay bytes, or
@@ -107,7 +108,7 @@ impl Inference {
         weights: (&Path, &Tensors),
     ) -> Result<Inference> {
         let caps = session.device().caps().clone();
-        let samples = problem.map(|p| p.samples(batch, &caps));
+        let samples = problem.map(|p| p.placed(batch, &caps));
         let feed =
             samples.map_or(Feed::Host, |s| Feed::Resident { count: s.count, order: "eval_order", positions: s.eval });
         let graph = inference_graph(model, feed, classes, problem.is_some())?;
@@ -119,7 +120,7 @@ impl Inference {
         if let Some(p) = problem {
             p.upload(&session, model)?;
         }
-        Ok(Inference { session, bound, layout, input: model.input.clone() })
+        Ok(Inference { session, bound, layout, input: model.input.clone(), task: task::of(model) })
     }
 
     /// The layout of the model's persistent tensors.
@@ -132,7 +133,7 @@ impl Inference {
     /// # Errors
     /// What the adapter reports.
     pub fn evaluate(&mut self, problem: &Problem, positions: &[u32]) -> Result<Evaluation> {
-        evaluate(&mut self.session, &self.bound, problem, positions)
+        evaluate(&mut self.session, &self.bound, &*self.task, problem, positions)
     }
 
     /// The last layer's outputs for u8 images `[n, h, w, c]` or f32

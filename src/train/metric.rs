@@ -1,31 +1,27 @@
 //! The validation metric that decides which parameters are the best.
 
 use crate::error::{Error, Result};
-use crate::model::{Metric, TrainSpec};
-use crate::task::Evaluation;
+use crate::model::TrainSpec;
+use crate::task::{Evaluation, LOSS, Task};
 
-/// A metric as a number of which more is better.
-pub(super) fn score(metric: Metric, evaluation: &Evaluation) -> f64 {
-    match (metric, evaluation.errors()) {
-        (Metric::ValMae, Some(errors)) => -errors.mae(),
-        (Metric::ValMse, Some(errors)) => -errors.mse(),
-        (Metric::ValR2, Some(errors)) => errors.r2(),
-        (Metric::ValAccuracy, _) => evaluation.accuracy().unwrap_or(f64::NAN),
-        _ => -evaluation.loss(),
-    }
+/// What the names of validation metrics begin with.
+const PREFIX: &str = "val_";
+
+/// The metric of that name, such as `val_loss`, as a number of which more is better. NaN if there is no such metric.
+pub(super) fn score(name: &str, evaluation: &Evaluation) -> f64 {
+    let wanted = name.strip_prefix(PREFIX);
+    evaluation.all().find(|metric| Some(metric.kind.name) == wanted).map_or(f64::NAN, |metric| metric.score())
 }
 
-/// Fails if early stopping asks for a metric that the problem does not have.
-pub(super) fn check(train: &TrainSpec, classes: bool) -> Result<()> {
-    let Some(metric) = train.early_stopping.as_ref().map(|s| s.metric) else { return Ok(()) };
-    let fits = metric == Metric::ValLoss || (metric == Metric::ValAccuracy) == classes;
-    if fits {
+/// Fails if early stopping asks for a metric that the task does not have.
+pub(super) fn check(train: &TrainSpec, task: &dyn Task) -> Result<()> {
+    let Some(stopping) = &train.early_stopping else { return Ok(()) };
+    let kinds = std::iter::once(&LOSS).chain(task.metrics());
+    let names: Vec<String> = kinds.map(|kind| format!("{PREFIX}{}", kind.name)).collect();
+    if names.contains(&stopping.metric.0) {
         return Ok(());
     }
-    let (kind, hint) = match classes {
-        true => ("classes", "val_loss or val_accuracy"),
-        false => ("values", "val_loss, val_mae, val_mse or val_r2"),
-    };
-    let what = format!("train.early_stopping.metric is {}, which a model of {kind} does not have", metric.word());
-    Err(Error::usage(what, format!("use {hint}")))
+    let what =
+        format!("train.early_stopping.metric is {}, which the task `{}` does not have", stopping.metric.0, task.name());
+    Err(Error::usage(what, format!("use {}", names.join(", "))))
 }

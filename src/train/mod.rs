@@ -13,7 +13,7 @@ pub mod timings;
 pub mod trainer;
 
 pub use checkpoint::{Checkpoint, Progress};
-pub use event::{Control, Event};
+pub use event::{Control, Epoch, Event};
 pub use infer::Inference;
 pub use problem::{Opening, Problem};
 pub use run_folder::Run;

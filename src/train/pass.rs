@@ -1,7 +1,7 @@
 //! One pass over samples in some order, and how its batches reach the adapter.
 
 use super::Problem;
-use crate::data::store::Store;
+use crate::data::Column;
 use crate::error::Result;
 use crate::gpu::Session;
 use crate::tensor::Data;
@@ -25,16 +25,17 @@ pub struct Pass {
 struct Ahead {
     /// Where in the pass the next batch starts.
     next: usize,
-    batches: Receiver<Result<Data>>,
+    /// The data of each column.
+    batches: Receiver<Result<Vec<Data>>>,
 }
 
 impl Ahead {
     /// Reads batches of `n` from `start` on, until the pass ends or the receiver is gone.
-    fn start(store: Arc<Store>, positions: Arc<[u32]>, start: usize, n: usize) -> Ahead {
+    fn start(columns: Arc<Vec<Column>>, positions: Arc<[u32]>, start: usize, n: usize) -> Ahead {
         let (sender, batches) = sync_channel(WAITING);
         thread::spawn(move || {
             for batch in positions[start..].chunks(n) {
-                let data = store.read(batch);
+                let data: Result<Vec<Data>> = columns.iter().map(|column| column.store.read(batch)).collect();
                 let failed = data.is_err();
                 if sender.send(data).is_err() || failed {
                     return;
@@ -71,13 +72,13 @@ impl Pass {
         if !self.streamed {
             return Ok(start as u32);
         }
-        let begin = || Ahead::start(problem.samples.clone(), self.positions.clone(), start, n);
+        let begin = || Ahead::start(problem.columns.clone(), self.positions.clone(), start, n);
         let ahead = self.ahead.get_or_insert_with(begin);
         assert_eq!(ahead.next, start, "batches follow each other");
         ahead.next += n;
-        let samples = ahead.batches.recv().expect("the reader stops after the last batch or an error")?;
-        for (name, data) in problem.tensors(self.positions(start, n), samples) {
-            session.write_start(name, &data);
+        let batch = ahead.batches.recv().expect("the reader stops after the last batch or an error")?;
+        for (column, data) in problem.columns.iter().zip(batch) {
+            session.write_start(&column.tensor(), &data);
         }
         Ok(0)
     }

@@ -3,13 +3,13 @@
 use crate::compile::Samples;
 use crate::compile::build::{self, BuildOptions, Feed};
 use crate::compile::plan::free_memory;
-use crate::data::store::{Store, picked};
-use crate::data::{self, Columns, Dataset, Format, Split, Want, order, table};
+use crate::data::store::Store;
+use crate::data::{self, Column, Columns, Dataset, Format, Masks, Split, Want, order, table};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
 use crate::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
-use crate::tensor::{DType, Data, HostTensor};
+use crate::tensor::{Data, HostTensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,13 +23,8 @@ const CHUNK: usize = 256;
 pub struct Problem {
     /// Number of samples: those of the training set, then those of the test set.
     pub count: usize,
-    /// All samples: images u8 `[count, h, w, c]`, or features f32
-    /// `[count, features]`, normalised once mean and deviation are known.
-    pub samples: Arc<Store>,
-    /// The classes of the samples; empty where targets are values.
-    pub labels: Vec<i32>,
-    /// The values of the samples, `[count, targets]`, flattened; empty where targets are classes.
-    pub values: Vec<f32>,
+    /// What the network takes, then the targets. Features are normalised once mean and deviation are known.
+    pub columns: Arc<Vec<Column>>,
     /// Class names.
     pub classes: Vec<String>,
     /// Feature names; empty for images.
@@ -75,7 +70,14 @@ fn format_of(data: &DataSpec) -> Format {
         DataKind::Folder => Format::Folder,
         DataKind::Cifar10 => Format::Cifar10,
         DataKind::Csv => Format::Csv,
+        DataKind::Masks => Format::Masks,
     }
+}
+
+/// Where the masks of a data set are, if it has any.
+fn masks(data: &DataSpec) -> Option<Masks> {
+    let folder = data.masks.clone().unwrap_or_else(|| "masks".into());
+    (data.kind == DataKind::Masks).then_some(Masks { folder, binary: data.binary })
 }
 
 /// The number of classes of a model, if a layer says `"classes"`:
@@ -99,7 +101,7 @@ pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
     if let (Some(columns), Some(path)) = (columns(model, data)?, &folder) {
         return Ok(Some(table::class_names(path, &columns)?.len()));
     }
-    data::count_classes(format_of(data), folder.as_deref()).map(Some)
+    data::count_classes(format_of(data), folder.as_deref(), masks(data).as_ref()).map(Some)
 }
 
 /// How many classes the scores can tell apart; labels must be below that. If several losses judge, the smallest number.
@@ -167,7 +169,7 @@ impl Problem {
         let spec = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
         check_losses(model)?;
         let (format, folder) = (format_of(spec), folder(spec, &model.source.file, opening.folder));
-        if spec.stream == Some(true) && format != Format::Folder {
+        if spec.stream == Some(true) && ![Format::Folder, Format::Masks].contains(&format) {
             let what = "data.stream is true, and only pictures in a folder are decoded batch by batch";
             return Err(Error::file(&model.source.file, what, "remove it: this data set is read once into memory"));
         }
@@ -186,6 +188,7 @@ impl Problem {
             size: model.input.dims().try_into().ok(),
             strict: opening.strict,
             columns: want_columns.clone(),
+            masks: masks(spec),
             progress: opening.progress,
             memory: match spec.stream {
                 Some(true) => Some(0),
@@ -196,9 +199,7 @@ impl Problem {
         let splits = data::open(format, folder.as_deref(), want)?;
         let mut problem = Problem {
             count: 0,
-            samples: Arc::new(Store::Memory(HostTensor::new(&[0], Data::U8(Vec::new())))),
-            labels: Vec::new(),
-            values: Vec::new(),
+            columns: Arc::default(),
             classes: Vec::new(),
             features: Vec::new(),
             train: Vec::new(),
@@ -216,6 +217,10 @@ impl Problem {
         if let Some(set) = splits.train {
             let all = problem.add(model, set)?;
             (problem.train, problem.validation) = order::split(all.len(), spec.validation.0, opening.seed);
+            if let Some(set) = splits.validation {
+                let held_back = problem.add(model, set)?;
+                problem.validation.extend(held_back);
+            }
             if problem.train.is_empty() {
                 return Err(Error::usage("no sample is left to train on", "lower `data.validation`, or add samples"));
             }
@@ -243,12 +248,10 @@ impl Problem {
         }
         let (start, len) = (self.count as u32, set.len());
         match start {
-            0 => self.samples = Arc::new(set.samples),
-            _ => self.store().append(set.samples),
+            0 => self.columns = Arc::new(set.columns),
+            _ => self.columns_mut().iter_mut().zip(set.columns).for_each(|(all, more)| all.append(more)),
         }
         self.count += len;
-        self.labels.extend(set.labels);
-        self.values.extend(set.values);
         self.features = set.features;
         if set.classes.len() > self.classes.len() {
             self.classes = set.classes;
@@ -256,64 +259,46 @@ impl Problem {
         Ok((start..self.count as u32).collect())
     }
 
-    /// The samples, to be changed. Only possible before a pass shares them.
-    fn store(&mut self) -> &mut Store {
-        Arc::get_mut(&mut self.samples).expect("samples do not change while they are read")
+    /// All columns, to be changed. Only possible before a pass shares them.
+    fn columns_mut(&mut self) -> &mut Vec<Column> {
+        Arc::get_mut(&mut self.columns).expect("samples do not change while they are read")
     }
 
-    /// How many samples the programs hold: the whole data set if it
-    /// fits one binding of the adapter and [`RESIDENT`], else a batch.
-    pub fn samples(&self, batch: usize, caps: &Caps) -> Samples {
+    /// What the network takes: images u8 `[h, w, c]`, or features f32 `[features]`.
+    pub fn samples(&self) -> &Store {
+        &self.columns[0].store
+    }
+
+    /// A column by its name.
+    ///
+    /// # Panics
+    /// If the data set has no such column.
+    pub fn column(&self, field: &str) -> &Column {
+        let found = self.columns.iter().find(|column| column.field == field);
+        found.unwrap_or_else(|| panic!("the data set has no column {field}"))
+    }
+
+    /// How many samples the programs hold: the whole data set if each
+    /// column fits one binding of the adapter and [`RESIDENT`], else a batch.
+    pub fn placed(&self, batch: usize, caps: &Caps) -> Samples {
         let most = caps.max_binding.min(caps.max_buffer).min(RESIDENT);
-        let bytes = (self.samples.elements() * self.samples.dtype().size()) as u64;
-        if (bytes > most || self.in_files()) && batch < self.count {
+        let bytes = |store: &Store| (store.elements() * store.dtype().size()) as u64;
+        let fits = self.columns.iter().all(|column| bytes(&column.store) <= most);
+        if (!fits || self.in_files()) && batch < self.count {
             return Samples { count: batch, train: batch, eval: batch };
         }
         let eval = self.validation.len().max(self.test.len()).max(self.train.len());
         Samples { count: self.count, train: self.train.len(), eval }
     }
 
-    /// Some samples as they lie in memory: images u8, or features f32.
-    ///
-    /// # Errors
-    /// A picture that has changed since it was opened.
-    pub fn samples_of(&self, positions: &[u32]) -> Result<Data> {
-        self.samples.read(positions)
-    }
-
-    /// The programs' tensors of some samples, by name: `samples`, which
-    /// [`Problem::samples_of`] returned, and their labels or values.
-    pub fn tensors(&self, positions: &[u32], samples: Data) -> [(&'static str, Data); 2] {
-        let targets = match self.values.is_empty() {
-            true => ("data/labels", Data::I32(self.labels_of(positions))),
-            false => ("data/targets", Data::F32(self.values_of(positions))),
-        };
-        [(self.tensor(), samples), targets]
-    }
-
     /// Whether the programs of a session hold all samples.
     pub fn resident(&self, session: &Session) -> bool {
-        session.elements(self.tensor()) == self.samples.elements()
+        session.elements(&self.columns[0].tensor()) == self.samples().elements()
     }
 
     /// Whether samples stay in their files and are decoded each time they are read.
     pub fn in_files(&self) -> bool {
-        matches!(*self.samples, Store::Files { .. })
-    }
-
-    /// The name of the programs' tensor of samples.
-    fn tensor(&self) -> &'static str {
-        if self.samples.dtype() == DType::U8 { "data/images" } else { "data/features" }
-    }
-
-    /// The classes of samples.
-    pub fn labels_of(&self, positions: &[u32]) -> Vec<i32> {
-        picked(&self.labels, self.count, positions)
-    }
-
-    /// The values of samples, `[positions, units]` flattened.
-    pub fn values_of(&self, positions: &[u32]) -> Vec<f32> {
-        picked(&self.values, self.count, positions)
+        self.columns.iter().any(|column| matches!(column.store, Store::Files { .. }))
     }
 
     /// Replaces `"normalize": "auto"`, the default of a table, by the mean and standard
@@ -329,7 +314,7 @@ impl Problem {
             None if model.data.as_ref().is_some_and(by_default) => {}
             _ => return Ok(()),
         }
-        if let Store::Memory(HostTensor { data: Data::F32(features), .. }) = &*self.samples {
+        if let Store::Memory(HostTensor { data: Data::F32(features), .. }) = self.samples() {
             model.input.normalize = Some(self.measure_features(features));
             self.normalise(model);
             return Ok(());
@@ -337,7 +322,7 @@ impl Problem {
         let channels = model.input.channels();
         let mut counts = vec![[0u64; 256]; channels];
         for positions in self.train.chunks(CHUNK) {
-            let Data::U8(pixels) = self.samples_of(positions)? else { panic!("images are u8") };
+            let Data::U8(pixels) = self.samples().read(positions)? else { panic!("images are u8") };
             for (k, &byte) in pixels.iter().enumerate() {
                 counts[k % channels][byte as usize] += 1;
             }
@@ -357,7 +342,8 @@ impl Problem {
 
     /// Normalises the features of a table with the spec's mean and standard deviation, if it has them.
     fn normalise(&mut self, model: &Model) {
-        if let (Store::Memory(table), Some(Normalize::Values { mean, std })) = (self.store(), &model.input.normalize)
+        if let Some(Normalize::Values { mean, std }) = &model.input.normalize
+            && let Store::Memory(table) = &mut self.columns_mut()[0].store
             && let Data::F32(features) = &mut table.data
         {
             *features = normalised(features, mean, std);
@@ -378,6 +364,12 @@ impl Problem {
         Normalize::Values { mean, std }
     }
 
+    /// The samples that a finished model is judged on, and their name: `test`, else `validation`, else `train`.
+    pub fn judged_split(&self) -> (&'static str, &[u32]) {
+        let splits = [("test", &self.test), ("validation", &self.validation), ("train", &self.train)];
+        splits.into_iter().find(|(_, positions)| !positions.is_empty()).map_or(("train", &[]), |(name, p)| (name, p))
+    }
+
     /// Writes into the spec which names the data has: of its features, and of its classes if they come from the data.
     pub fn write_names(&self, model: &mut Model) {
         let own = self.classes.iter().enumerate().any(|(class, name)| *name != class.to_string());
@@ -389,15 +381,15 @@ impl Problem {
         }
     }
 
-    /// Writes the samples and their targets to the adapter, if the bound programs gather from the whole data set.
+    /// Writes all columns to the adapter, if the bound programs gather from the whole data set.
     ///
     /// # Errors
     /// A picture that has changed since it was opened.
     pub fn upload(&self, session: &Session, model: &Model) -> Result<()> {
         if self.resident(session) {
             let all: Vec<u32> = (0..self.count as u32).collect();
-            for (name, data) in self.tensors(&all, self.samples_of(&all)?) {
-                session.write_tensor(name, None, &data);
+            for column in self.columns.iter() {
+                session.write_tensor(&column.tensor(), None, &column.store.read(&all)?);
             }
         }
         let input = &model.input;

@@ -1,7 +1,7 @@
 //! The training loop: epochs, updates, the ring of losses, validation, checkpoints.
 
 use super::checkpoint::{Checkpoint, Progress};
-use super::event::{Control, Event};
+use super::event::{Control, Epoch, Event};
 use super::pass::Pass;
 use super::problem::Problem;
 use super::run_folder::Run;
@@ -13,9 +13,8 @@ use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Pending, Session};
 use crate::graph::{Arena, RING, Segment, Step};
-use crate::model::{Metric, Model, TrainSpec};
-use crate::task::Evaluation;
-use serde_json::json;
+use crate::model::{Model, TrainSpec};
+use crate::task::{self, Evaluation, Metric, Task};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -35,6 +34,7 @@ pub struct Trainer {
     training: Training,
     step: Bound,
     eval: Bound,
+    task: Box<dyn Task>,
     problem: Problem,
     train: TrainSpec,
     progress: Progress,
@@ -69,9 +69,10 @@ impl Trainer {
             let hint = "set data.validation, such as 0.1, or remove train.early_stopping";
             return Err(Error::usage("early stopping needs samples held back for validation", hint));
         }
-        metric::check(&train, model.classifies())?;
+        let task = task::of(model);
+        metric::check(&train, &*task)?;
         let mut session = session;
-        let samples = problem.samples(train.batch.0, session.device().caps());
+        let samples = problem.placed(train.batch.0, session.device().caps());
         let training = compile::training(model, &train, samples, classes, session.device().caps())?;
         compile::plan::check_memory(&training, session.device().caps())?;
         let step = session.bind(training.step.clone(), &training.layout)?;
@@ -84,6 +85,7 @@ impl Trainer {
             training,
             step,
             eval,
+            task,
             problem,
             train,
             progress: Progress::default(),
@@ -248,7 +250,7 @@ impl Trainer {
                 step: self.progress.step,
                 epoch: self.progress.epoch + 1,
                 loss: mean(self.progress.loss_sum),
-                accuracy: mean(self.progress.correct).filter(|_| self.problem.values.is_empty()),
+                counted: self.counted(),
                 seen: submitted,
             };
             if watch(&event) == Control::Stop {
@@ -360,36 +362,39 @@ impl Trainer {
         let seconds = self.epoch_start.elapsed().as_secs_f64();
         let validation = match self.problem.validation.is_empty() {
             true => None,
-            false => Some(infer::evaluate(&mut self.session, &self.eval, &self.problem, &self.problem.validation)?),
+            false => Some(self.evaluate(&self.problem.validation.clone())?),
         };
         let better = self.judge(validation.as_ref());
-        let seen = self.progress.seen.max(1) as f64;
         self.progress.epoch += 1;
         self.progress.batches = 0;
-        let classes = self.problem.values.is_empty();
-        let mut line = json!({
-            "epoch": self.progress.epoch,
-            "step": self.progress.step,
-            "train_loss": self.progress.loss_sum / seen,
-            "train_accuracy": classes.then_some(self.progress.correct / seen),
-            "val_loss": validation.as_ref().map(Evaluation::loss),
-            "val_accuracy": validation.as_ref().and_then(Evaluation::accuracy),
-            "samples": self.progress.seen,
-            "seconds": seconds,
-        });
-        if let Some(errors) = validation.as_ref().and_then(Evaluation::errors) {
-            line["val_mae"] = json!(errors.mae());
-            line["val_mse"] = json!(errors.mse());
-            line["val_r2"] = json!(errors.r2());
-        }
+        let line = Epoch {
+            epoch: self.progress.epoch,
+            step: self.progress.step,
+            train_loss: self.progress.loss_sum / self.progress.seen.max(1) as f64,
+            counted: self.counted(),
+            metrics: self.task.metrics(),
+            validation,
+            samples: self.progress.seen,
+            seconds,
+        };
         if better {
             let weights = parameters::read(&mut self.session, &self.training.layout)?;
             run.write_weights(&weights)?;
         }
-        run.append_metrics(&line)?;
+        run.append_metrics(&line.to_json())?;
         self.checkpoint(run, watch)?;
         watch(&Event::Epoch(line));
         Ok(())
+    }
+
+    /// What the steps of this epoch have counted beside the loss, over what has been read back.
+    fn counted(&self) -> Option<Metric> {
+        let kind = *self.task.counter()?;
+        Some(Metric { kind, value: self.progress.correct / self.progress.seen as f64 })
+    }
+
+    fn evaluate(&mut self, positions: &[u32]) -> Result<Evaluation> {
+        infer::evaluate(&mut self.session, &self.eval, &*self.task, &self.problem, positions)
     }
 
     /// Whether validation found this epoch's parameters the best so far.
@@ -397,8 +402,8 @@ impl Trainer {
     fn judge(&mut self, validation: Option<&Evaluation>) -> bool {
         let Some(evaluation) = validation else { return false };
         let stopping = self.train.early_stopping.as_ref();
-        let metric = stopping.map_or(Metric::ValLoss, |s| s.metric);
-        let score = metric::score(metric, evaluation);
+        let name = stopping.map_or("val_loss", |s| s.metric.0.as_str());
+        let score = metric::score(name, evaluation);
         let better = self.progress.best.is_none_or(|best| score > best || best.is_nan());
         if better {
             self.progress.best = Some(score);
@@ -430,12 +435,8 @@ impl Trainer {
         let weights = run.read_weights()?;
         let file = run.weights_path();
         parameters::load(&self.session, &self.training.layout, &file, &weights, false)?;
-        let p = &self.problem;
-        let (name, positions) = match (p.test.is_empty(), p.validation.is_empty()) {
-            (false, _) => ("test", &p.test),
-            (true, false) => ("validation", &p.validation),
-            (true, true) => ("train", &p.train),
-        };
-        Ok((name, infer::evaluate(&mut self.session, &self.eval, &self.problem, positions)?))
+        let (name, positions) = self.problem.judged_split();
+        let positions = positions.to_vec();
+        Ok((name, self.evaluate(&positions)?))
     }
 }

@@ -7,6 +7,7 @@ use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::layout::Layout;
 use pumice::compile::program::Program;
 use pumice::compile::{Training, fuse, lower, plan, prune, training, training_graph, unfused_training_graph};
+use pumice::data::LABEL;
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Bound, Clock, Session};
 use pumice::graph::{Arena, Builder, Caps, Family, Fill, Graph, Op, RING, RefCx, RefTensor, Segment, Step, Value};
@@ -30,7 +31,7 @@ fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
     let model = open(LENET);
     let problem =
         Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
-    let samples = problem.samples(16, session.device().caps());
+    let samples = problem.placed(16, session.device().caps());
     let t = training(&model, &train_of(&model), samples, Some(10), session.device().caps()).expect("LeNet compiles");
     let step = session.bind(t.step.clone(), &t.layout).expect("LeNet binds");
     let eval = session.bind(t.eval.clone(), &t.layout).expect("LeNet binds");
@@ -53,7 +54,7 @@ fn the_plan_is_what_is_allocated() {
         let train = train_of(&model);
         let planned = plan::plan(&model, &train, Some(10), session.device().caps(), None).expect("a plan");
         let t =
-            training(&model, &train, problem.samples(16, session.device().caps()), Some(10), session.device().caps())
+            training(&model, &train, problem.placed(16, session.device().caps()), Some(10), session.device().caps())
                 .expect("it compiles");
         session.bind(t.step, &t.layout).expect("it binds");
         session.bind(t.eval, &t.layout).expect("it binds");
@@ -263,7 +264,7 @@ fn batches_are_gathered_and_losses_recorded() {
     let model = open(LENET);
     let problem =
         Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
-    let samples = problem.samples(16, session.device().caps());
+    let samples = problem.placed(16, session.device().caps());
     let feed = Feed::Resident { count: samples.count, order: "order", positions: samples.train };
     let options = BuildOptions { training: true, random: true, loss: true, feed, classes: Some(10) };
     let mut graph = training_graph(&model, &options, &[], None).expect("it builds");
@@ -289,13 +290,15 @@ fn batches_are_gathered_and_losses_recorded() {
     let mut read = |name: &str| session.read_output(&bound, name, n).expect("a kept value");
     let images = read("images");
     for (i, &p) in positions.iter().enumerate() {
-        let Data::U8(pixels) = problem.samples_of(&[p]).expect("samples") else { panic!("images are u8") };
+        let Data::U8(pixels) = problem.samples().read(&[p]).expect("samples") else { panic!("images are u8") };
         for (got, &byte) in images.as_f32()[i * 784..][..784].iter().zip(&pixels) {
             let want = (f32::from(byte) / 255.0 - 0.1307) / 0.3081;
             assert!((got - want).abs() < 1e-5, "sample {i}: {got} instead of {want}");
         }
     }
-    let labels: Vec<i32> = positions.iter().map(|&p| problem.labels[p as usize]).collect();
+    let Data::I32(labels) = problem.column(LABEL).store.read(positions).expect("labels") else {
+        panic!("labels are i32")
+    };
     assert_eq!(read("labels").data, Data::I32(labels.clone()));
     let (scores, loss) = (read("output"), f64::from(read("loss").as_f32()[0]));
     let rows: Vec<&[f32]> = scores.as_f32().chunks(10).collect();
@@ -377,7 +380,7 @@ fn accumulated_batches_equal_one_large_batch() {
         let mut train = train_of(&model);
         (train.batch.0, train.accumulate.0) = (batch, accumulate);
         let t =
-            training(&model, &train, problem.samples(16, session.device().caps()), Some(10), session.device().caps())
+            training(&model, &train, problem.placed(16, session.device().caps()), Some(10), session.device().caps())
                 .expect("it compiles");
         let bound = session.bind(t.step, &t.layout).expect("it binds");
         parameters::initialise(&session, &t.layout, 0);

@@ -25,7 +25,7 @@ fn train(spec: &str, folder: Option<&Path>, set: &[(&str, &str)], binding: u64) 
     let run = Run::create(&dir.path().join("run")).expect("a run");
     assert_eq!(trainer.train(&run, None, &mut |_| Control::Continue).expect("training"), "finished");
     let (_, report) = trainer.final_evaluation(&run).expect("a report");
-    assert!(report.accuracy() > Some(0.8), "it has learnt: {report:?}");
+    assert!(report.value("accuracy") > Some(0.8), "it has learnt: {report:?}");
     let metrics = run.read_metrics().expect("metrics");
     let losses = format!("{} {} {report:?}", metrics[0]["train_loss"], metrics[0]["val_loss"]);
     let weights = std::fs::read(run.weights_path()).expect("weights");

@@ -6,11 +6,13 @@ use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::{inference_graph, lower, plan};
 use crate::data::store::Store;
+use crate::data::{Column, FEATURES, IMAGE, LABEL, VALUES};
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
 use crate::model::{self, Model, TrainSpec};
 use crate::spec::Source;
+use crate::task;
 use crate::tensor::{Data, HostTensor};
 use crate::train::{Problem, Trainer, parameters, problem};
 use serde_json::{Value as Json, json};
@@ -131,12 +133,24 @@ impl Workload {
             true => Data::F32((0..count * size).map(|i| noise(i) as u8 as f32 / 256.0).collect()),
             false => Data::U8((0..count * size).map(|i| noise(i) as u8).collect()),
         };
+        let column = |field, shape: &[usize], data| Column::new(field, Store::Memory(HostTensor::new(shape, data)));
+        let target = match task::of(&self.model).field() {
+            VALUES => {
+                let targets = self.model.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |t| t.0.len());
+                column(
+                    VALUES,
+                    &[count, targets],
+                    Data::F32((0..count * targets).map(|i| noise(i) as u8 as f32).collect()),
+                )
+            }
+            _ => column(LABEL, &[count], Data::I32((0..count).map(|i| (noise(i) % 2) as i32).collect())),
+        };
+        let field = if self.model.tabular() { FEATURES } else { IMAGE };
+        let columns = vec![column(field, &[count, size], samples), target];
         Problem {
             count,
-            samples: Arc::new(Store::Memory(HostTensor::new(&[count, size], samples))),
-            values: Vec::new(),
+            columns: Arc::new(columns),
             features: Vec::new(),
-            labels: (0..count).map(|i| (noise(i) % 2) as i32).collect(),
             classes: Vec::new(),
             train: (0..count as u32).collect(),
             validation: Vec::new(),

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::gpu::Session;
 use crate::model::Model;
 use crate::report::table::{Align, Table};
+use crate::task;
 use crate::train::fit::knn::{self, Tried};
 use crate::train::{Inference, Run, problem};
 use serde_json::json;
@@ -34,11 +35,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let best = knn::best(&tried);
     model.settle_knn(best.k, best.metric, problem.train.len());
     let stored = knn::tensors(&model, &problem)?;
-    let (split, positions) = match (problem.test.is_empty(), problem.validation.is_empty()) {
-        (false, _) => ("test", &problem.test),
-        (true, false) => ("validation", &problem.validation),
-        (true, true) => ("train", &problem.train),
-    };
+    let (split, positions) = problem.judged_split();
     session.clear();
     let mut inference = Inference::new(session, &model, None, classes, batch, (&dir, &stored))?;
     let run = if args.out.is_some() { Run::create(&dir)? } else { Run::create_numbered(&dir)? };
@@ -51,7 +48,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
         "epoch": 1, "step": 0, "train_loss": null, "val_loss": best.accuracy.map(|a| 1.0 - a), "val_accuracy": best.accuracy,
         "seconds": start.elapsed().as_secs_f64(), "search": search,
     }))?;
-    print_evaluation(&run, split, &evaluation, &problem.classes, json)?;
+    print_evaluation(&run, split, &evaluation, &*task::of(&model), &problem.classes, json)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,10 +8,9 @@ use crate::cli::{expand, numbers, output};
 use crate::gpu::Session;
 use crate::model::{Model, TrainSpec};
 use crate::spec::Field;
-use crate::task::Evaluation;
+use crate::task::{self, Evaluation};
 use crate::train::fit::normal_equation::NormalEquation;
-use crate::train::{Run, problem};
-use serde_json::{Value as Json, json};
+use crate::train::{Epoch, Event, Run, problem};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -25,6 +24,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let train = model.train.clone().expect("the spec has an optimizer");
     ignored(&train);
     let problem = open(args, &mut model, data.as_deref(), classes)?;
+    let task = task::of(&model);
     let start = Instant::now();
     let session = Session::new(args.device.open()?);
     let rows = numbers::grouped(problem.train.len() as u64);
@@ -35,17 +35,24 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     run.write_spec(&expand::text(&model))?;
     run.write_weights(&found)?;
     let [on_train, on_validation, on_test] = evaluate(&mut solver)?;
-    let line = metrics(on_train.as_ref(), on_validation.as_ref(), start.elapsed().as_secs_f64());
-    run.append_metrics(&line)?;
+    let epoch = Epoch {
+        epoch: 1,
+        step: 0,
+        train_loss: on_train.as_ref().map_or(f64::NAN, |evaluation| evaluation.loss),
+        counted: None,
+        metrics: task.metrics(),
+        validation: on_validation.clone(),
+        samples: solver.problem().train.len(),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    run.append_metrics(&epoch.to_json())?;
     if json {
-        let mut event = line;
-        event["event"] = json!("epoch");
-        output::print_json(&event)?;
+        output::print_json(&Event::Epoch(epoch).to_json())?;
     }
     let evaluations = [("test", on_test), ("validation", on_validation), ("train", on_train)];
     let best = evaluations.into_iter().find_map(|(split, evaluation)| evaluation.map(|evaluation| (split, evaluation)));
     let (split, evaluation) = best.expect("there are rows to train on");
-    print_evaluation(&run, split, &evaluation, &[], json)?;
+    print_evaluation(&run, split, &evaluation, &*task, &[], json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -69,22 +76,4 @@ fn evaluate(solver: &mut NormalEquation) -> crate::error::Result<[Option<Evaluat
         *evaluation = Some(solver.evaluate(&positions)?);
     }
     Ok(evaluations)
-}
-
-/// The one line of `metrics.jsonl`.
-fn metrics(train: Option<&Evaluation>, validation: Option<&Evaluation>, seconds: f64) -> Json {
-    let errors = validation.and_then(Evaluation::errors);
-    json!({
-        "epoch": 1,
-        "step": 0,
-        "train_loss": train.map(Evaluation::loss),
-        "train_accuracy": null,
-        "val_loss": validation.map(Evaluation::loss),
-        "val_accuracy": null,
-        "val_mae": errors.map(|e| e.mae()),
-        "val_mse": errors.map(|e| e.mse()),
-        "val_r2": errors.map(|e| e.r2()),
-        "samples": train.map(Evaluation::samples),
-        "seconds": seconds,
-    })
 }

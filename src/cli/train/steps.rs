@@ -12,6 +12,7 @@ use crate::data::tensors::{self, Tensors};
 use crate::error::Result;
 use crate::gpu::Session;
 use crate::model::Model;
+use crate::task;
 use crate::train::{Control, Run, Trainer, problem};
 use std::path::Path;
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let train = model.train.clone().expect("`load` has seen it");
     let problem = open(args, &mut model, data.as_deref(), classes)?;
     let class_names = problem.classes.clone();
+    let task = task::of(&model);
     let session = Session::new(args.device.open()?);
     let epochs = train.epochs.0;
     let mut trainer = Trainer::new(session, &model, train, problem, classes)?;
@@ -61,7 +63,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
         return Ok(ExitCode::from(if reason == "stopped" { INTERRUPTED } else { 0 }));
     }
     let (split, evaluation) = trainer.final_evaluation(&run)?;
-    print_evaluation(&run, split, &evaluation, &class_names, json)?;
+    print_evaluation(&run, split, &evaluation, &*task, &class_names, json)?;
     Ok(ExitCode::SUCCESS)
 }
 

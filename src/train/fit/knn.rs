@@ -1,15 +1,15 @@
 //! Models that are fitted by storing the training set: the
 //! stored tensors, the search over k and metric, and evaluation.
 
-use crate::data::Split;
 use crate::data::tensors::Tensors;
+use crate::data::{LABEL, Split};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::model::Model;
 use crate::ops::layer::knn::{Metric, shares};
 use crate::spec::Count;
-use crate::task::Evaluation;
-use crate::task::classify::{ClassifyEvaluation, Confusion, argmax};
+use crate::task::classify::{Confusion, argmax};
+use crate::task::{self, Evaluation, Tally};
 use crate::tensor::{Data, HostTensor};
 use crate::train::infer::{Inference, input_data};
 use crate::train::problem::{Opening, Problem};
@@ -43,7 +43,7 @@ impl Tried {
 /// A picture that has changed since it was opened.
 pub fn images(model: &Model, problem: &Problem, positions: &[u32]) -> Result<HostTensor> {
     let shape: Vec<usize> = std::iter::once(positions.len()).chain(model.input.dims()).collect();
-    Ok(HostTensor::new(&shape, problem.samples_of(positions)?))
+    Ok(HostTensor::new(&shape, problem.samples().read(positions)?))
 }
 
 /// What the layer stores: `NAME.samples`, the training samples as the layer sees them, and `NAME.labels`, i32.
@@ -52,15 +52,14 @@ pub fn images(model: &Model, problem: &Problem, positions: &[u32]) -> Result<Hos
 /// A picture that has changed since it was opened.
 pub fn tensors(model: &Model, problem: &Problem) -> Result<Tensors> {
     let (layer, _) = model.knn().expect("a model with a layer knn");
-    let labels = problem.labels_of(&problem.train);
+    let labels = HostTensor::new(&[problem.train.len()], problem.column(LABEL).store.read(&problem.train)?);
     let samples = images(model, problem, &problem.train)?;
     // A layer after `flatten` sees samples as rows.
     let dims = model.input.dims();
     let flat = layer.from.iter().all(|name| name == "input");
     let item = if flat { dims } else { vec![dims.iter().product()] };
-    let shape: Vec<usize> = std::iter::once(labels.len()).chain(item).collect();
+    let shape: Vec<usize> = std::iter::once(problem.train.len()).chain(item).collect();
     let samples = HostTensor::new(&shape, input_data(&model.input, model.input_type().dtype, &samples));
-    let labels = HostTensor::new(&[labels.len()], Data::I32(labels));
     Ok(Tensors::from([(format!("{}.samples", layer.name), samples), (format!("{}.labels", layer.name), labels)]))
 }
 
@@ -103,13 +102,15 @@ pub fn search(
 /// Fills in the accuracies of choices that share a metric.
 fn judge(inference: &mut Inference, model: &Model, problem: &Problem, batch: usize, tried: &mut [Tried]) -> Result<()> {
     let classes = problem.classes.len();
-    let label = |&index: &u32| problem.labels[problem.train[index as usize] as usize] as usize;
+    let Data::I32(stored) = problem.column(LABEL).store.read(&problem.train)? else { panic!("labels are i32") };
+    let label = |&index: &u32| stored[index as usize] as usize;
     let mut right = vec![0usize; tried.len()];
     for positions in problem.validation.chunks(batch) {
         let found = inference.neighbours(&images(model, problem, positions)?)?;
         let Data::U32(indices) = &found.data else { panic!("indices are u32") };
-        for (&position, row) in positions.iter().zip(indices.chunks_exact(found.shape[1])) {
-            let truth = problem.labels[position as usize] as usize;
+        let Data::I32(labels) = problem.column(LABEL).store.read(positions)? else { panic!("labels are i32") };
+        for (label_here, row) in labels.into_iter().zip(indices.chunks_exact(found.shape[1])) {
+            let truth = label_here as usize;
             for (right, choice) in right.iter_mut().zip(tried.iter()) {
                 let votes: Vec<f32> =
                     shares(row[..choice.k].iter().map(label), classes).iter().map(|&x| x as f32).collect();
@@ -134,14 +135,14 @@ pub fn best(tried: &[Tried]) -> Tried {
 /// # Errors
 /// What the adapter reports.
 pub fn evaluate(inference: &mut Inference, model: &Model, problem: &Problem, positions: &[u32]) -> Result<Evaluation> {
-    let mut confusion: Option<Confusion> = None;
+    let mut confusion = Confusion::new(problem.classes.len());
     for positions in positions.chunks(inference.batch()) {
         let votes = inference.predict(&images(model, problem, positions)?)?;
-        let confusion = confusion.get_or_insert_with(|| Confusion::new(votes.shape[1]));
-        confusion.add_scores(&problem.labels_of(positions), votes.as_f32());
+        for (&position, votes) in positions.iter().zip(votes.as_f32().chunks_exact(votes.shape[1])) {
+            confusion.add(&problem.column(LABEL).truth(position)?, votes);
+        }
     }
-    let confusion = confusion.unwrap_or_else(|| Confusion::new(problem.classes.len()));
-    Ok(Evaluation::Classify(ClassifyEvaluation::new(1.0 - confusion.accuracy(), confusion)))
+    Ok(Evaluation::new(task::of(model).metrics(), &confusion, 1.0 - confusion.accuracy()))
 }
 
 /// If the spec does not say how many samples a model will store, counts them, so that its memory can be planned.

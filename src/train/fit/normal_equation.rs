@@ -3,12 +3,14 @@
 
 use crate::compile::update::SUMS;
 use crate::compile::{self, Training};
+use crate::data::VALUES;
+use crate::data::store::Store;
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Session};
 use crate::graph::{Segment, Step};
 use crate::model::{Model, TrainSpec};
-use crate::task::Evaluation;
+use crate::task::{self, Evaluation, Task};
 use crate::tensor::{Data, HostTensor};
 use crate::train::problem::Problem;
 use crate::train::{infer, parameters};
@@ -30,6 +32,7 @@ pub struct NormalEquation {
     training: Training,
     sums: Bound,
     eval: Bound,
+    task: Box<dyn Task>,
     problem: Problem,
     /// The dense layer's name.
     layer: String,
@@ -50,14 +53,15 @@ impl NormalEquation {
     ) -> Result<NormalEquation> {
         let caps = session.device().caps().clone();
         let batch = train.batch.get();
-        let training = compile::training(model, train, problem.samples(batch, &caps), classes, &caps)?;
+        let training = compile::training(model, train, problem.placed(batch, &caps), classes, &caps)?;
         compile::plan::check_memory(&training, &caps)?;
         let sums = session.bind(training.step.clone(), &training.layout)?;
         let eval = session.bind(training.eval.clone(), &training.layout)?;
         problem.upload(&session, model)?;
         session.reserve_staging(&training.layout)?;
         let layer = model.layers.last().expect("a model has layers").name.clone();
-        let solver = NormalEquation { session, training, sums, eval, problem, layer, batch };
+        let task = task::of(model);
+        let solver = NormalEquation { session, training, sums, eval, task, problem, layer, batch };
         let (rows, unknown) = (solver.problem.train.len(), solver.width() + usize::from(solver.has_bias()));
         if rows < unknown {
             let what = format!("{rows} rows do not determine {unknown} coefficients");
@@ -104,7 +108,7 @@ impl NormalEquation {
     /// # Errors
     /// What the adapter reports.
     pub fn evaluate(&mut self, positions: &[u32]) -> Result<Evaluation> {
-        infer::evaluate(&mut self.session, &self.eval, &self.problem, positions)
+        infer::evaluate(&mut self.session, &self.eval, &*self.task, &self.problem, positions)
     }
 
     fn name(&self, parameter: &str) -> String {
@@ -129,8 +133,8 @@ impl NormalEquation {
         let (units, width) = weight.shape();
         let mut total = [DMatrix::zeros(width, width), DMatrix::zeros(units, width)];
         for positions in self.problem.train.chunks(self.batch) {
-            let x = less(features(&self.problem, positions), &centre.x);
-            let mut y = less(self.problem.values_of(positions), &centre.y);
+            let x = less(numbers(self.problem.samples(), positions), &centre.x);
+            let mut y = less(numbers(&self.problem.column(VALUES).store, positions), &centre.y);
             for (row, rest) in x.chunks_exact(width).zip(y.chunks_exact_mut(units)) {
                 let row = DVector::from_iterator(width, row.iter().map(|&x| f64::from(x)));
                 let explained = weight * row;
@@ -163,15 +167,16 @@ impl Centre {
             let column = |c: usize| values[c..].iter().step_by(width).map(|&x| f64::from(x)).sum::<f64>();
             (0..width).map(|c| if bias { column(c) / rows as f64 } else { 0.0 }).collect()
         };
-        Centre { x: mean(features(problem, &problem.train)), y: mean(problem.values_of(&problem.train)) }
+        let of = |store| mean(numbers(store, &problem.train));
+        Centre { x: of(problem.samples()), y: of(&problem.column(VALUES).store) }
     }
 }
 
-/// The features of some rows, `[positions, in]`, flattened.
-fn features(problem: &Problem, positions: &[u32]) -> Vec<f32> {
-    match problem.samples_of(positions).expect("a table lies in memory") {
-        Data::F32(features) => features,
-        other => panic!("values are the targets of a table, whose features are f32, not {:?}", other.dtype()),
+/// A column of some rows of a table, `[positions, width]`, flattened.
+fn numbers(column: &Store, positions: &[u32]) -> Vec<f32> {
+    match column.read(positions).expect("a table lies in memory") {
+        Data::F32(numbers) => numbers,
+        other => panic!("the columns of a table of values are f32, not {:?}", other.dtype()),
     }
 }
 

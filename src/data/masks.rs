@@ -1,0 +1,187 @@
+//! Data sets of pictures with a mask each: a class for every pixel. [`super::mask_files`] says how the folders look.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use super::dataset::{Column, Dataset, IMAGE, MASK, Masks, Split, Splits, Want};
+use super::mask::{self, Mask};
+use super::mask_files::{self, Pairs, Part};
+use super::store::{self, FileReader, Store, on_all_cores};
+use crate::error::{Error, Result};
+use crate::tensor::{Data, HostTensor};
+
+/// The class that marks pixels which are not judged.
+pub const IGNORED: u8 = 255;
+
+/// The classes of the training set: of the names that there are; 2 where everything above 0 is one class; else the
+/// largest class in a training mask + 1.
+///
+/// # Errors
+/// Masks that are missing or cannot be read.
+pub fn count_classes(dir: &Path, keys: &Masks) -> Result<usize> {
+    if let Some(names) = names(dir, keys)? {
+        return Ok(names.len());
+    }
+    let pairs = mask_files::pairs(dir, &keys.folder, Part::Train)?;
+    let most = AtomicU8::new(0);
+    let read = |file: &PathBuf| {
+        let mask = mask::read(file, keys.binary)?;
+        let largest = mask.classes.iter().filter(|&&class| class != IGNORED).max();
+        most.fetch_max(largest.copied().unwrap_or(0), Ordering::Relaxed);
+        Ok(())
+    };
+    match on_all_cores(pairs.masks.iter(), None, read).into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(usize::from(most.into_inner()) + 1),
+    }
+}
+
+/// The names of the classes, where the data set says them.
+fn names(dir: &Path, keys: &Masks) -> Result<Option<Vec<String>>> {
+    let found = mask_files::class_names(dir)?;
+    Ok(found.or_else(|| keys.binary.then(|| vec!["background".into(), "foreground".into()])))
+}
+
+/// Whether pictures of `split` are there.
+pub fn has(dir: &Path, split: Split) -> bool {
+    mask_files::has(dir, if split == Split::Train { Part::Train } else { Part::Test })
+}
+
+/// Opens the wanted splits. Pictures are stretched to `want.size`, and masks likewise, to the nearest pixel. A picture
+/// without a sound mask is left out and named in [`Splits::skipped`]; with `want.strict` the first such file is the
+/// error. A class that the model does not have is always an error.
+pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
+    let keys = want.masks.as_ref().expect("whoever opens masks says where they are");
+    let size = want.picture_size()?;
+    let names = match &want.names {
+        Some(names) => Some(names.clone()),
+        None => names(dir, keys)?,
+    };
+    let classes = match (want.classes, &names) {
+        (Some(classes), Some(names)) if names.len() > classes => {
+            let what = format!("{} class names, but the model has {classes} classes", names.len());
+            return Err(Error::file(dir, what, "correct `data.classes`, `data.class_names` or the last layer"));
+        }
+        (Some(classes), _) => classes,
+        (None, Some(names)) => names.len(),
+        (None, None) => count_classes(dir, keys)?,
+    };
+    let names = names.unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect());
+    let list = |wanted: bool, part: Part| {
+        let there = wanted && (part == Part::Train || part == Part::Test || mask_files::has(dir, part));
+        there.then(|| mask_files::pairs(dir, &keys.folder, part)).transpose()
+    };
+    let parts = [list(want.train, Part::Train)?, list(want.train, Part::Validation)?, list(want.test, Part::Test)?];
+    let count: usize = parts.iter().flatten().map(|pairs| pairs.pictures.len()).sum();
+    let [height, width, channels] = size;
+    let bytes = count as u64 * (height * width * (channels + 1)) as u64;
+    let in_memory = want.in_memory(count, size, bytes)?;
+    let opener = Opener { want, keys, names, classes, size, in_memory };
+    let mut skipped = Vec::new();
+    let mut open = |pairs: Option<Pairs>| pairs.map(|pairs| opener.open(pairs, &mut skipped)).transpose();
+    let [train, validation, test] = parts;
+    let (train, validation, test) = (open(train)?, open(validation)?, open(test)?);
+    Ok(Splits { train, validation, test, skipped })
+}
+
+/// What all parts of a data set have in common.
+struct Opener<'a> {
+    want: &'a Want,
+    keys: &'a Masks,
+    names: Vec<String>,
+    classes: usize,
+    /// Height, width and channels that pictures are stretched to.
+    size: [usize; 3],
+    in_memory: bool,
+}
+
+impl Opener<'_> {
+    /// Reads and checks all files of a part, on all cores.
+    fn open(&self, mut pairs: Pairs, skipped: &mut Vec<String>) -> Result<Dataset> {
+        if self.want.strict && !pairs.wrong.is_empty() {
+            return Err(pairs.wrong.swap_remove(0));
+        }
+        let [height, width, channels] = self.size;
+        let (picture_dims, mask_dims) = (vec![height, width, channels], vec![height, width]);
+        let reader = FileReader::Mask { binary: self.keys.binary };
+        let count = if self.in_memory { pairs.pictures.len() } else { 0 };
+        let mut masks = vec![0; count * height * width];
+        let mut pixels = vec![0; count * height * width * channels];
+        let mut failures = self.read_masks(&pairs.masks, &mut masks)?;
+        let paths: Vec<&Path> = pairs.pictures.iter().map(PathBuf::as_path).collect();
+        failures.extend(match self.in_memory {
+            true => store::decode(&paths, &mut pixels, &picture_dims, FileReader::Picture, self.want.progress),
+            false => store::check(&paths, self.want.progress),
+        });
+        failures.sort_by_key(|(index, _)| *index);
+        if self.want.strict && !failures.is_empty() {
+            return Err(failures.swap_remove(0).1);
+        }
+        let mut broken: Vec<usize> = failures.iter().map(|(index, _)| *index).collect();
+        broken.dedup();
+        store::remove(&mut pixels, height * width * channels, &broken);
+        store::remove(&mut masks, height * width, &broken);
+        store::remove(&mut pairs.pictures, 1, &broken);
+        store::remove(&mut pairs.masks, 1, &broken);
+        let wrong = pairs.wrong.iter().chain(failures.iter().map(|(_, error)| error));
+        skipped.extend(wrong.map(store::one_line));
+        let count = pairs.pictures.len();
+        if count == 0 {
+            let first = failures.swap_remove(0).1;
+            return Err(first);
+        }
+        let store = |bytes, files, dims: Vec<usize>, reader| match self.in_memory {
+            true => Store::Memory(HostTensor::new(&[&[count], &dims[..]].concat(), Data::U8(bytes))),
+            false => Store::Files { files, dims, reader },
+        };
+        let pictures = store(pixels, pairs.pictures, picture_dims, FileReader::Picture);
+        let truth = store(masks, pairs.masks.clone(), mask_dims, reader);
+        let columns = vec![Column::new(IMAGE, pictures), Column::from_files(MASK, truth, pairs.masks, reader)];
+        Ok(Dataset { columns, classes: self.names.clone(), features: Vec::new() })
+    }
+
+    /// Reads all masks, and stretches each into its part of `place`, unless that is empty. Returns what is wrong with
+    /// files that cannot be read, by ascending position.
+    ///
+    /// # Errors
+    /// A class that the model does not have.
+    fn read_masks(&self, files: &[PathBuf], place: &mut [u8]) -> Result<Vec<(usize, Error)>> {
+        let [height, width, _] = self.size;
+        let (most, ignored) = (AtomicU8::new(0), AtomicBool::new(false));
+        let beyond: Mutex<Vec<Error>> = Mutex::default();
+        let read = |file: &Path| -> Result<Mask> {
+            let mask = mask::read(file, self.keys.binary)?;
+            if let Err(e) = mask::check(file, &mask, self.classes, Some(IGNORED)) {
+                beyond.lock().expect("nobody panics with it").push(e);
+            }
+            for &class in &mask.classes {
+                match class {
+                    IGNORED => ignored.store(true, Ordering::Relaxed),
+                    class => drop(most.fetch_max(class, Ordering::Relaxed)),
+                }
+            }
+            Ok(mask)
+        };
+        let failures = if place.is_empty() {
+            on_all_cores(files.iter(), None, |file| read(file).map(drop))
+        } else {
+            on_all_cores(files.iter().zip(place.chunks_exact_mut(height * width)), None, |(file, place)| {
+                place.copy_from_slice(&read(file)?.resize(height, width).classes);
+                Ok(())
+            })
+        };
+        let mut beyond = beyond.into_inner().expect("nobody panics with it");
+        // Cores finish in any order. The message is always the same.
+        beyond.sort_by_key(Error::to_string);
+        if !beyond.is_empty() {
+            return Err(beyond.swap_remove(0));
+        }
+        if most.into_inner() == 0 && ignored.into_inner() {
+            let what = "all masks hold nothing but class 0 and 255, which is not judged";
+            let folder = files[0].parent().unwrap_or(Path::new(""));
+            return Err(Error::file(folder, what, "set `data.binary` to true if everything above 0 is class 1"));
+        }
+        Ok(failures)
+    }
+}

@@ -1,0 +1,81 @@
+//! What is counted over a set of samples, and what comes out.
+
+use super::metric::{LOSS, Metric, MetricKind};
+use crate::tensor::HostTensor;
+use serde_json::{Map, Value as Json, json};
+
+/// What is counted while samples are evaluated, in f64.
+pub trait Tally {
+    /// Adds one sample: the truth in its field, and the output.
+    fn add(&mut self, truth: &HostTensor, output: &[f32]);
+
+    /// Number of samples so far.
+    fn samples(&self) -> u64;
+
+    /// The values of the task's metrics, in their order. Without any sample they are those of nothing: 0 or NaN.
+    fn values(&self) -> Vec<f64>;
+
+    /// What does not fit into one number, such as a confusion matrix.
+    fn details(&self) -> Vec<Detail> {
+        Vec::new()
+    }
+}
+
+/// What does not fit into one number.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Detail {
+    /// Counts by true and predicted class, `[true][predicted]`. The key in JSON is `confusion`.
+    Confusion(Vec<Vec<u64>>),
+    /// One value for each class that occurs.
+    PerClass {
+        /// What the values are.
+        kind: MetricKind,
+        /// Class name and value.
+        values: Vec<(String, f64)>,
+    },
+}
+
+/// How good a model is on some samples.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Evaluation {
+    /// Number of samples.
+    pub samples: u64,
+    /// Mean loss.
+    pub loss: f64,
+    /// The task's metrics, the most telling first.
+    pub metrics: Vec<Metric>,
+    /// What does not fit into one number.
+    pub details: Vec<Detail>,
+}
+
+impl Evaluation {
+    /// The evaluation of all that a task has tallied, with the mean `loss`.
+    pub fn new(kinds: &[MetricKind], tally: &dyn Tally, loss: f64) -> Evaluation {
+        let metrics = kinds.iter().zip(tally.values()).map(|(&kind, value)| Metric { kind, value }).collect();
+        Evaluation { samples: tally.samples(), loss, metrics, details: tally.details() }
+    }
+
+    /// The loss, then the task's metrics.
+    pub fn all(&self) -> impl Iterator<Item = Metric> {
+        std::iter::once(Metric { kind: LOSS, value: self.loss }).chain(self.metrics.iter().copied())
+    }
+
+    /// The value of the loss or of a metric, by name.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.all().find(|metric| metric.kind.name == name).map(|metric| metric.value)
+    }
+
+    /// The object that `eval --json` prints. Numbers that are not finite become null.
+    pub fn to_json(&self) -> Json {
+        let mut object = Map::from_iter([("samples".to_string(), json!(self.samples))]);
+        object.extend(self.all().map(|metric| (metric.kind.name.to_string(), json!(metric.value))));
+        object.extend(self.details.iter().map(|detail| match detail {
+            Detail::Confusion(counts) => ("confusion".to_string(), json!(counts)),
+            Detail::PerClass { kind, values } => {
+                let each = values.iter().map(|(class, value)| (class.clone(), json!(value)));
+                (kind.name.to_string(), Json::Object(each.collect()))
+            }
+        }));
+        Json::Object(object)
+    }
+}

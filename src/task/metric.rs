@@ -1,0 +1,80 @@
+//! Named numbers that say how good a model is.
+
+/// What a metric is called and how it is read.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct MetricKind {
+    /// The key in JSON. `train.early_stopping.metric` and `metrics.jsonl` put `val_` before it.
+    pub name: &'static str,
+    /// The name for people.
+    pub title: &'static str,
+    /// How its values are written.
+    pub unit: Unit,
+    /// Which way it improves.
+    pub better: Better,
+    /// Whether the line of an epoch shows it. `eval` shows all.
+    pub brief: bool,
+}
+
+/// How values of a metric are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// A share from 0 to 1, written in percent.
+    Share,
+    /// A plain number.
+    Number,
+}
+
+/// Which way a metric improves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Better {
+    /// More is better.
+    Higher,
+    /// Less is better.
+    Lower,
+}
+
+impl Unit {
+    /// A value in words.
+    pub fn text(self, value: f64) -> String {
+        match self {
+            Unit::Share => format!("{:.2} %", 100.0 * value),
+            Unit::Number => format!("{value:.4}"),
+        }
+    }
+}
+
+impl MetricKind {
+    /// A kind whose larger values are better.
+    pub const fn higher(name: &'static str, title: &'static str, unit: Unit) -> MetricKind {
+        MetricKind { name, title, unit, better: Better::Higher, brief: false }
+    }
+
+    /// A kind whose smaller values are better.
+    pub const fn lower(name: &'static str, title: &'static str, unit: Unit) -> MetricKind {
+        MetricKind { name, title, unit, better: Better::Lower, brief: false }
+    }
+
+    /// The same, shown in the line of an epoch.
+    pub const fn brief(self) -> MetricKind {
+        MetricKind { brief: true, ..self }
+    }
+}
+
+/// The loss, which every task has.
+pub const LOSS: MetricKind = MetricKind::lower("loss", "loss", Unit::Number).brief();
+
+/// A metric with its value.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Metric {
+    /// What it is.
+    pub kind: MetricKind,
+    /// Its value; NaN where it is not defined.
+    pub value: f64,
+}
+
+impl Metric {
+    /// The value as a number of which more is better.
+    pub fn score(&self) -> f64 {
+        if self.kind.better == Better::Higher { self.value } else { -self.value }
+    }
+}
