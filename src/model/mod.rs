@@ -86,7 +86,7 @@ impl Model {
     /// either, they are classes unless a table has several targets.
     pub fn classifies(&self) -> bool {
         let targets = self.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |target| target.0.len());
-        let class = |term: &LossNode| term.loss.target_is_class() || (term.loss.target_may_be_class() && targets == 1);
+        let class = |term: &LossNode| term.loss.needs_label() || (term.loss.takes_label() && targets == 1);
         self.knn().is_some() || self.loss.iter().any(class)
     }
 

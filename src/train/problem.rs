@@ -8,8 +8,8 @@ use crate::data::{self, Columns, Dataset, Format, Split, Want, order, table};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
-use crate::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
-use crate::tensor::{DType, Data, HostTensor};
+use crate::model::{DataKind, DataSpec, InputSpec, LossNode, Model, Normalize};
+use crate::tensor::{DType, Data, HostTensor, TensorType};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -110,8 +110,12 @@ fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
     let mut least = model.knn().and_then(|(layer, _)| output(&layer.name)).map(|value| graph.ty(value).channels());
     for loss in &model.loss {
-        let Some(ty) = output(&loss.of).map(|value| graph.ty(value)).filter(|ty| ty.dims.len() == 1) else { continue };
-        let binary = !loss.loss.target_is_class() && (model.classifies() || !model.tabular());
+        let Some(ty) = output(&loss.of).map(|value| graph.ty(value)) else { continue };
+        if ty.dims.len() != 1 {
+            check_picture(model, loss, ty)?;
+            continue;
+        }
+        let binary = !loss.loss.needs_label() && (model.classifies() || !model.tabular());
         if binary && ty.channels() != 1 {
             let what = format!("loss `{}` of {} scores cannot judge classes", loss.op, ty.channels());
             let hint = "end with one unit, where classes 0 and 1 are told apart, or use cross_entropy";
@@ -121,6 +125,18 @@ fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
         least = Some(least.map_or(count, |n| n.min(count)));
     }
     Ok(least)
+}
+
+/// Fails for a loss that would compare a picture with targets which the data set has not.
+fn check_picture(model: &Model, loss: &LossNode, output: &TensorType) -> Result<()> {
+    let fields: Vec<&str> = loss.loss.targets(output).iter().map(|target| target.field).collect();
+    let has = |field: &&str| *field == "label" || (*field == "values" && model.tabular());
+    if fields.is_empty() || fields.iter().any(has) {
+        return Ok(());
+    }
+    let (op, of) = (loss.op, &loss.of);
+    let what = format!("loss `{op}` of layer `{of}` {output} needs a target {}, and the data set has none", fields[0]);
+    Err(model.mistake(&loss.place, what, "end with a dense layer, or add a flatten layer"))
 }
 
 /// The share of a table's rows that is the test set, if the spec does not say.
@@ -151,7 +167,7 @@ fn check_losses(model: &Model) -> Result<()> {
     if model.tabular() {
         return Ok(());
     }
-    let Some(loss) = model.loss.iter().find(|loss| !loss.loss.target_may_be_class()) else { return Ok(()) };
+    let Some(loss) = model.loss.iter().find(|loss| !loss.loss.takes_label()) else { return Ok(()) };
     let what = format!("loss `{}` needs values as targets, and the data set has classes", loss.op);
     Err(model.mistake(&loss.place, what, "use cross_entropy or hinge"))
 }
