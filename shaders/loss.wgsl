@@ -1,5 +1,7 @@
 // The scalar loss, and what is counted beside it.
 // - mean_loss: total = SCALE · inv_n · Σ loss[n]; its gradient, spread: dloss[n] = SCALE · inv_n · dtotal
+// - ratio_loss: total = SCALE · inv_n · N · Σ loss[n] / Σ weight[n]; its gradient,
+//   ratio_spread: dloss[n] = SCALE · inv_n · N · dtotal / Σ weight[n]. Both are 0 where Σ weight is 0
 // - correct: hit[n] = 1 where the first largest of output[n, :] is at
 //   the label. A single output stands for class 1 where it is above 0.
 // - record: total = SCALE · inv_n · Σ loss[n], and ring[slot] = (total, Σ hit[n])
@@ -56,6 +58,46 @@ fn spread(id: Invocation) {
     let n = flat_index(id);
     if n < step.n {
         dloss[n] = SCALE * step.inv_n * dtotal[0];
+    }
+}
+
+@group(0) @binding(3) var<storage, read> weights: array<f32>;
+
+// The sum of those `weights` that belong to invocation `lane`.
+fn own_weight(lane: u32) -> f32 {
+    var sum = 0.0;
+    for (var n = lane; n < step.n; n += WG) {
+        sum += weights[n];
+    }
+    return sum;
+}
+
+// a / b; 0 where b is 0.
+fn ratio(a: f32, b: f32) -> f32 {
+    return select(a / b, 0.0, b == 0.0);
+}
+
+// One workgroup adds the losses and the weights of all samples.
+@compute @workgroup_size(WG)
+fn ratio_loss(id: Invocation) {
+    let lane = id.local;
+    sums[lane] = vec2<f32>(own_sum(lane), own_weight(lane));
+    workgroupBarrier();
+    if lane == 0u {
+        let sum = joined();
+        total[0] = ratio(sum.x, sum.y) * f32(step.n);
+    }
+}
+
+// One workgroup adds the weights of all samples, and writes the gradient of every sample's loss.
+@compute @workgroup_size(WG)
+fn ratio_spread(id: Invocation) {
+    let lane = id.local;
+    sums[lane] = vec2<f32>(0.0, own_weight(lane));
+    workgroupBarrier();
+    let d = ratio(SCALE * step.inv_n * f32(step.n) * dtotal[0], joined().y);
+    for (var n = lane; n < step.n; n += WG) {
+        dloss[n] = d;
     }
 }
 

@@ -50,11 +50,12 @@ fn traits_of(graph: &Graph, node: usize, batch: usize) -> BTreeSet<&'static str>
 }
 
 /// Ops on scalars, flat arenas or the resident data set have no shapes that rows could vary. Other tests cover them.
-const SHAPELESS: [&str; 14] = [
+const SHAPELESS: [&str; 17] = [
     "fill",
     "spread",
     "record",
     "gather",
+    "gather_masks",
     "gather_rows",
     "accumulate",
     "clip",
@@ -62,6 +63,8 @@ const SHAPELESS: [&str; 14] = [
     "adam",
     "rmsprop",
     "mean_loss",
+    "ratio_loss",
+    "ratio_spread",
     "adamw",
     "adagrad",
     "label_values",

@@ -2,6 +2,7 @@
 //! by the graph in f64, against central differences of the forward pass in f64.
 
 use pumice::check::cases::{Case, cases};
+use pumice::check::targets;
 use pumice::check::verify::sample;
 use pumice::compile::autodiff::autodiff;
 use pumice::compile::build::{BuildOptions, Feed};
@@ -26,11 +27,8 @@ fn sources(graph: &Graph, step: &Step) -> HashMap<usize, RefTensor> {
         let noise = Fill::Normal(1.0).values(len, 11, &node.name);
         let data: Vec<f64> = match (&node.kind, ty.dtype) {
             (_, DType::I32) => {
-                let users = graph.nodes.iter().filter(|n| n.inputs.iter().any(|v| v.node == i));
-                let widths =
-                    users.flat_map(|n| n.inputs.iter().map(|&v| graph.ty(v))).filter(|t| t.dtype == DType::F32);
-                let classes = widths.filter(|t| !t.dims.is_empty()).map(|t| t.channels()).min().unwrap_or(1);
-                noise.iter().map(|x| f64::from((x.abs() * 100.0) as u32 % classes as u32)).collect()
+                let classes = targets::classes(graph, &node.name).expect("a reader of targets knows their classes");
+                classes.random(ty, &noise).into_iter().map(f64::from).collect()
             }
             // Variances and similar numbers must stay positive.
             (NodeKind::State { .. }, _) => noise.iter().map(|x| 1.0 + 0.2 * f64::from(x.tanh())).collect(),

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod cases;
 pub mod profile;
+pub mod targets;
 pub mod trace;
 pub mod verify;
 

@@ -1,8 +1,9 @@
 //! One batch, step by step: activations, gradients and updated parameters as tensors, to compare with other programs.
 
-use crate::compile::build::{BuildOptions, Feed};
+use super::targets;
+use crate::compile::build::{self, BuildOptions, Feed};
 use crate::compile::layout::Layout;
-use crate::compile::{lower, prune, unfused_training_graph, update_of};
+use crate::compile::{lower, prune, update_of, with_gradients};
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
@@ -33,7 +34,9 @@ pub fn trace(
     let options = BuildOptions { training: true, random: false, loss: true, feed: Feed::Host, classes };
     let mut train = train.clone();
     train.accumulate.0 = 1;
-    let mut graph = unfused_training_graph(model, &options, &["input"], Some(&update_of(&train)))?;
+    let field = if batch.1.contains_key("mask") { "mask" } else { "values" };
+    let forward = build::build_for(model, &options, &[field])?;
+    let mut graph = with_gradients(forward, &["input"], Some(&update_of(&train)));
     let layers =
         graph.layers.iter().filter_map(|l| l.output.map(|v| (format!("act/{}", l.name), v))).collect::<Vec<_>>();
     graph.keep.extend(layers);
@@ -82,10 +85,15 @@ pub fn trace(
     Ok(out)
 }
 
-/// The batch. Where all losses take classes or values, classes 0 and 1 become numbers.
+/// The batch. Bytes of masks become i32. Where all losses take classes or values, classes 0 and 1 become numbers.
 fn with_numbers(model: &Model, graph: &Graph, file: &Path, batch: &Tensors) -> Result<Tensors> {
     let mut batch = batch.clone();
-    let either = model.loss.iter().all(|term| term.loss.target_may_be_class());
+    if let Some(mask) = batch.get_mut("mask")
+        && let Data::U8(classes) = &mask.data
+    {
+        *mask = HostTensor::new(&mask.shape, Data::I32(classes.iter().map(|&class| i32::from(class)).collect()));
+    }
+    let either = model.loss.iter().all(|term| term.loss.takes_label());
     let wanted = graph.find("target").map(|i| &graph.nodes[i].outputs[0]);
     let wanted = wanted.filter(|ty| either && ty.dtype == DType::F32 && ty.dims == [1]);
     if let (Some(ty), Some(target)) = (wanted, batch.get_mut("target"))
@@ -122,21 +130,16 @@ fn samples(graph: &Graph, file: &Path, batch: &Tensors) -> Result<usize> {
             check_classes(graph, &node.name, values, file)?;
         }
     }
-    n.ok_or_else(|| Error::file(file, "the batch has no input", "give `input` and `target`"))
+    n.ok_or_else(|| Error::file(file, "the batch has no input", "give `input`, and `target` or `mask`"))
 }
 
 fn check_classes(graph: &Graph, name: &str, values: &[i32], file: &Path) -> Result<()> {
-    let target = graph.find(name);
-    let users = graph.nodes.iter().filter(|n| n.inputs.iter().any(|v| Some(v.node) == target));
-    let scores = users.flat_map(|n| n.inputs.iter().map(|&v| graph.ty(v)));
-    let classes = scores.filter(|ty| ty.dtype == DType::F32 && !ty.dims.is_empty()).map(|ty| ty.channels()).min();
-    let bad = values.iter().position(|&v| v < 0 || classes.is_some_and(|c| v as usize >= c));
-    match (bad, classes) {
-        (Some(i), Some(c)) => Err(Error::file(
-            file,
-            format!("{name}[{i}] is class {}, and the network has {c}", values[i]),
-            "give class indices from 0",
-        )),
-        _ => Ok(()),
-    }
+    let Some(classes) = targets::classes(graph, name) else { return Ok(()) };
+    let Some(i) = values.iter().position(|&class| !classes.has(class)) else { return Ok(()) };
+    let what = format!("{name}[{i}] is class {}, and the network has {}", values[i], classes.count);
+    let hint = match classes.ignore {
+        Some(ignore) => format!("give class indices from 0, and {ignore} for pixels that do not count"),
+        None => "give class indices from 0".into(),
+    };
+    Err(Error::file(file, what, hint))
 }

@@ -1,6 +1,7 @@
 //! Verification. First every node, as training runs it, is compared with its f64 reference on the adapter's own inputs.
 //! Then the production program runs: every tensor that both programs have must be the same to the bit.
 
+use super::targets::{self, Classes};
 use crate::compile::build::{self, Feed};
 use crate::compile::layout::Layout;
 use crate::compile::program::Program;
@@ -447,7 +448,7 @@ fn compare(
     (worst, if magnitude.is_some() { SUM_TOLERANCE } else { TOLERANCE })
 }
 
-/// Random inputs: images are about normally distributed, targets are uniform, classes as well as values.
+/// Random inputs: images and values are about normally distributed, classes are uniform.
 pub(super) fn feeds(graph: &Graph, n: usize, seed: u64) -> Feeds {
     let normal = |len: usize, name: &str| crate::graph::Fill::Normal(1.0).values(len, seed ^ 0xfeed, name);
     let mut feeds = Feeds::new();
@@ -455,23 +456,14 @@ pub(super) fn feeds(graph: &Graph, n: usize, seed: u64) -> Feeds {
         let ty = &node.outputs[0];
         let values = normal(ty.len(n), &node.name);
         let data = match ty.dtype {
-            DType::I32 => Data::I32(class_targets(graph, node, &values)),
+            DType::I32 => {
+                let classes = targets::classes(graph, &node.name).unwrap_or(Classes { count: 1, ignore: None });
+                Data::I32(classes.random(ty, &values))
+            }
             DType::U8 => Data::U8(values.iter().map(|v| ((v.abs() * 1e4) as u32 % 256) as u8).collect()),
             _ => Data::F32(values),
         };
         feeds.insert(node.name.clone(), HostTensor::new(&ty.shape(n), data));
     }
     feeds
-}
-
-/// Class indices below the number of classes. That number is the
-/// smallest one of what the readers of the target read beside it.
-fn class_targets(graph: &Graph, target: &crate::graph::Node, values: &[f32]) -> Vec<i32> {
-    let index = graph.find(&target.name);
-    let users = graph.nodes.iter().filter(|n| n.inputs.iter().any(|v| Some(v.node) == index));
-    let widths = users
-        .flat_map(|n| n.inputs.iter().map(|&v| graph.ty(v)))
-        .filter(|ty| ty.dtype == DType::F32 && !ty.dims.is_empty());
-    let classes = widths.map(TensorType::channels).min().unwrap_or(1) as f32;
-    values.iter().map(|v| ((v.abs() * 1000.0).floor() % classes) as i32).collect()
 }

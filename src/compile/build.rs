@@ -3,10 +3,10 @@
 use crate::error::{Diagnostic, Error, Result};
 use crate::graph::{Builder, Graph, RING, ShapeError, Value};
 use crate::model::{LayerNode, LossNode, Model, Normalize};
-use crate::ops::LayerCx;
 use crate::ops::layer::elementwise::{Add, Mul};
-use crate::ops::plumbing::gather::{Gather, GatherRows};
-use crate::ops::plumbing::{mean_loss::MeanLoss, record::Record};
+use crate::ops::plumbing::gather::{Gather, GatherMasks, GatherRows};
+use crate::ops::plumbing::{mean_loss::MeanLoss, ratio_loss::RatioLoss, record::Record};
+use crate::ops::{LayerCx, Losses, TargetType};
 use crate::spec::Place;
 use crate::tensor::{DType, TensorType};
 use std::collections::HashMap;
@@ -14,10 +14,10 @@ use std::collections::HashMap;
 /// Where a batch comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Feed {
-    /// The host writes `input` and `target` before each step.
+    /// The host writes `input`, and `target` or `mask` before each step.
     Host,
     /// A gather from the data set on the adapter. The tensors are `data/image`, or `data/features` for a table;
-    /// `data/label` or `data/values`; and the order of positions, `data/ORDER`.
+    /// `data/label`, `data/values` or `data/mask`; and the order of positions, `data/ORDER`.
     Resident {
         /// Samples in the data set.
         count: usize,
@@ -49,7 +49,27 @@ pub struct BuildOptions {
 /// # Errors
 /// All layers whose shapes do not fit, each with its place in the spec.
 pub fn build(model: &Model, options: &BuildOptions) -> Result<Graph> {
-    let mut build = Build { model, options, b: Builder::default(), labels: None, resident: None, errors: Vec::new() };
+    // A data set of pictures with masks has no other targets.
+    let fields: &[&str] = if options.feed != Feed::Host && model.masked() { &["mask"] } else { &[] };
+    build_for(model, options, fields)
+}
+
+/// As [`build`], for batches of the host that bring some `fields` ([`TargetType::field`]). A loss that can take several,
+/// and where no other loss decides, takes one of these.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_for(model: &Model, options: &BuildOptions, fields: &[&str]) -> Result<Graph> {
+    let mut build = Build {
+        model,
+        options,
+        fields,
+        labelled: labelled(model, options),
+        b: Builder::default(),
+        labels: None,
+        resident: None,
+        errors: Vec::new(),
+    };
     let Some(input) = build.input() else { return Err(Error::Spec(build.errors)) };
     let mut values: HashMap<&str, Value> = HashMap::from([("input", input)]);
     for layer in &model.layers {
@@ -73,9 +93,30 @@ pub fn build(model: &Model, options: &BuildOptions) -> Result<Graph> {
     Ok(build.b.graph)
 }
 
+/// Whether the samples of a resident data set have labels that a loss can take.
+fn labelled(model: &Model, options: &BuildOptions) -> bool {
+    if options.feed == Feed::Host || !options.loss {
+        return false;
+    }
+    if model.tabular() {
+        return model.classifies();
+    }
+    // Labels are gathered together with the images, before the layers whose outputs say which targets a loss takes.
+    let layers = BuildOptions { loss: false, feed: Feed::Host, ..options.clone() };
+    let Ok(graph) = build(model, &layers) else { return false };
+    model.loss.iter().any(|term| {
+        let output = graph.layers.iter().find(|layer| layer.name == term.of).and_then(|layer| layer.output);
+        term.loss.takes(output.map_or(&model.input_type(), |value| graph.ty(value)), "label")
+    })
+}
+
 struct Build<'a> {
     model: &'a Model,
     options: &'a BuildOptions,
+    /// Fields that batches of the host bring, if that is known.
+    fields: &'a [&'a str],
+    /// Whether the resident samples have labels.
+    labelled: bool,
     b: Builder,
     /// The labels of the batch, gathered together with its images.
     labels: Option<Value>,
@@ -127,7 +168,7 @@ impl Build<'_> {
         let narrow = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
         self.b.scope = "input".into();
         let mut sources = vec![images, order];
-        if self.options.loss && self.model.loss.iter().any(|term| term.loss.target_may_be_class()) {
+        if self.labelled {
             let labels = TensorType::f32(&[count]).with(DType::I32);
             sources.push(self.b.state("data/label", labels, 0.0, false));
         }
@@ -171,72 +212,99 @@ impl Build<'_> {
         }
     }
 
-    /// Whether a loss compares an output with classes. If it may, it does
-    /// so where the data set has classes or another loss needs them.
-    fn judges_classes(&self, term: &LossNode, output: &TensorType) -> bool {
-        let table = self.resident.is_some() && self.model.tabular() && self.model.classifies();
-        let classes = self.labels.is_some() || table || self.model.loss.iter().any(|term| term.loss.target_is_class());
-        term.loss.target_is_class() || (term.loss.target_may_be_class() && output.dims == [1] && classes)
+    /// The targets of every loss. Of those that a loss can take, these come first: labels of the data set; what another
+    /// loss takes and nothing else; what the host brings.
+    fn choices(&mut self, values: &HashMap<&str, Value>) -> Option<Vec<TargetType>> {
+        let model = self.model;
+        let mut lists = Vec::new();
+        for term in &model.loss {
+            let output = self.b.ty(values[term.of.as_str()]).clone();
+            let list = term.loss.targets(&output);
+            if list.is_empty() {
+                let need = term.loss.outputs();
+                let what = format!("{} needs an output of shape {need}, found {output}", term.op);
+                self.misfit(term, &output, ShapeError::new(what, "end with a dense layer, or add a flatten layer"));
+                return None;
+            }
+            lists.push(list);
+        }
+        let only: Vec<&str> = lists.iter().filter(|list| list.len() == 1).map(|list| list[0].field).collect();
+        let sure = if self.labelled { &["label"][..] } else { &only[..] };
+        let of = |list: &[TargetType], fields: &[&str]| list.iter().find(|t| fields.contains(&t.field)).cloned();
+        let choice = |list: &Vec<TargetType>| of(list, sure).or(of(list, self.fields)).unwrap_or(list[0].clone());
+        Some(lists.iter().map(choice).collect())
+    }
+
+    /// Reports a loss that does not fit its output.
+    fn misfit(&mut self, term: &LossNode, output: &TensorType, e: ShapeError) {
+        let what = format!("loss `{}` of layer `{}` {output}: {}", term.op, term.of, e.what);
+        self.error(&term.place, what, e.hint);
     }
 
     fn losses(&mut self, values: &HashMap<&str, Value>) {
         let model = self.model;
+        let Some(choices) = self.choices(values) else { return };
         let mut terms = Vec::new();
-        let mut target: Option<Value> = None;
-        for term in &model.loss {
+        // The targets so far, by the name of the host's tensor.
+        let mut targets: HashMap<&str, (&str, Value)> = HashMap::new();
+        for (term, TargetType { field, ty: wanted }) in model.loss.iter().zip(choices) {
             let output = values[term.of.as_str()];
-            let class = self.judges_classes(term, self.b.ty(output));
-            let wanted = match class {
-                true => TensorType { dims: vec![], ..self.b.ty(output).clone() }.with(DType::I32),
-                false => self.b.ty(output).clone(),
-            };
-            let target = match target {
-                Some(t) if *self.b.ty(t) == wanted => t,
-                Some(t) => {
+            let name = if field == "mask" { "mask" } else { "target" };
+            let target = match targets.get(name) {
+                Some(&(_, t)) if *self.b.ty(t) == wanted => t,
+                Some(&(_, t)) => {
                     let what =
-                        format!("loss `{}` needs a target {wanted}, an earlier one has {}", term.op, self.b.ty(t));
+                        format!("loss `{}` needs a {name} {wanted}, an earlier one has {}", term.op, self.b.ty(t));
                     self.error(&term.place, what, "let all losses share one target".into());
                     return;
                 }
                 // Classes of images are gathered together with the images.
-                None => *target.insert(match self.labels.filter(|_| class) {
+                None => match self.labels.filter(|_| field == "label") {
                     Some(labels) => labels,
-                    None => self.target(wanted),
-                }),
+                    None => self.target(name, field, wanted),
+                },
             };
+            targets.insert(name, (field, target));
             self.b.scope = format!("loss/{}", term.of);
-            let each = match term.loss.build(&mut self.b, output, target) {
-                Ok(each) => each,
+            match term.loss.build(&mut self.b, output, target) {
+                Ok(losses) => terms.push((term.weight, losses)),
                 Err(e) => {
-                    let what = format!("loss `{}` of layer `{}` {}: {}", term.op, term.of, self.b.ty(output), e.what);
-                    self.error(&term.place, what, e.hint);
+                    let output = self.b.ty(output).clone();
+                    self.misfit(term, &output, e);
                     return;
                 }
-            };
-            terms.push((term.weight, each));
+            }
         }
-        let Some(target) = target else { return };
-        let class = self.b.ty(target).dtype == DType::I32;
+        if terms.is_empty() {
+            return;
+        }
         let recorded = self.options.feed != Feed::Host && self.options.training;
-        let judged = if class { vec![values[model.judged()], target] } else { Vec::new() };
+        let scores = values[model.judged()];
+        let judged = match targets.get("target") {
+            Some(&("label", labels)) if self.b.ty(scores).dims.len() == 1 => vec![scores, labels],
+            _ => Vec::new(),
+        };
         let loss = self.total(&terms, recorded.then_some(judged));
         self.b.graph.loss = Some(loss);
         self.b.graph.keep.push(("loss".into(), loss));
     }
 
-    /// The batch's targets: from the resident data set if there is one, else from the host.
-    fn target(&mut self, wanted: TensorType) -> Value {
-        let Some((count, order)) = self.resident else { return self.b.input("target", wanted) };
-        let name = if wanted.dtype == DType::I32 { "data/label" } else { "data/values" };
+    /// The batch's targets: from the resident data set if there is one, else the tensor `name` of the host.
+    fn target(&mut self, name: &str, field: &str, wanted: TensorType) -> Value {
+        let Some((count, order)) = self.resident else { return self.b.input(name, wanted) };
         let shape: Vec<usize> = std::iter::once(count).chain(wanted.dims.iter().copied()).collect();
-        self.b.scope = "target".into();
-        let all = self.b.state(name, TensorType::f32(&shape).with(wanted.dtype), 0.0, false);
+        self.b.scope = name.into();
+        let stored = if field == "mask" { DType::U8 } else { wanted.dtype };
+        let all = self.b.state(&format!("data/{field}"), TensorType::f32(&shape).with(stored), 0.0, false);
+        if field == "mask" {
+            return self.b.one(GatherMasks, &[all, order]);
+        }
         self.b.one(GatherRows, &[all, order])
     }
 
     /// The weighted sum of the mean losses. Where it is recorded, the ring gets the step's loss and, for an output that
     /// is `judged` by classes, the number of hits. The host reads the ring now and then.
-    fn total(&mut self, terms: &[(f64, Value)], judged: Option<Vec<Value>>) -> Value {
+    fn total(&mut self, terms: &[(f64, Losses)], judged: Option<Vec<Value>>) -> Value {
         let record = |b: &mut Builder, weight, values, judged: Vec<Value>| {
             b.scope = "metrics".into();
             let ring = b.state("data/ring", TensorType::f32(&[RING, 2]), 0.0, false);
@@ -244,10 +312,14 @@ impl Build<'_> {
         };
         let b = &mut self.b;
         b.scope = "loss".into();
-        if let ([(weight, each)], Some(judged)) = (terms, &judged) {
+        if let ([(weight, Losses { each, weights: None })], Some(judged)) = (terms, &judged) {
             return record(b, Some(*weight), *each, judged.clone());
         }
-        let means: Vec<Value> = terms.iter().map(|&(weight, each)| b.one(MeanLoss { weight }, &[each])).collect();
+        let mut mean = |&(weight, losses): &(f64, Losses)| match losses.weights {
+            Some(weights) => b.one(RatioLoss { weight }, &[losses.each, weights]),
+            None => b.one(MeanLoss { weight }, &[losses.each]),
+        };
+        let means: Vec<Value> = terms.iter().map(&mut mean).collect();
         let total = means[1..].iter().fold(means[0], |total, &mean| b.one(Add::default(), &[total, mean]));
         judged.map_or(total, |judged| record(b, None, total, judged))
     }

@@ -58,6 +58,12 @@ pub fn unfused_training_graph(
     if forward.loss.is_none() && model.knn().is_some() {
         return Ok(forward);
     }
+    Ok(with_gradients(forward, wanted, update))
+}
+
+/// A forward graph that has a loss, with gradients and update. `wanted` names inputs whose gradients are kept as
+/// `grad/NAME`.
+pub fn with_gradients(forward: Graph, wanted: &[&str], update: Option<&Update>) -> Graph {
     let mut graph = autodiff::autodiff(forward, wanted);
     let inputs: Vec<(String, Value)> = graph
         .gradients
@@ -68,10 +74,10 @@ pub fn unfused_training_graph(
         .collect();
     graph.keep.extend(inputs);
     let graph = update::own_gradients(graph);
-    Ok(match update {
+    match update {
         Some(update) => update::append_update(graph, update),
         None => graph,
-    })
+    }
 }
 
 /// For parameters that are solved for at once: the graph of what `train`

@@ -127,6 +127,8 @@ pub struct Masks {
     pub folder: String,
     /// Whether everything above 0 is class 1.
     pub binary: bool,
+    /// The class of pixels that do not count.
+    pub ignore: u8,
 }
 
 /// Samples with their targets, in the order of the file.

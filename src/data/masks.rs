@@ -27,7 +27,7 @@ pub fn count_classes(dir: &Path, keys: &Masks) -> Result<usize> {
     let most = AtomicU8::new(0);
     let read = |file: &PathBuf| {
         let mask = mask::read(file, keys.binary)?;
-        let largest = mask.classes.iter().filter(|&&class| class != IGNORED).max();
+        let largest = mask.classes.iter().filter(|&&class| class != keys.ignore).max();
         most.fetch_max(largest.copied().unwrap_or(0), Ordering::Relaxed);
         Ok(())
     };
@@ -152,13 +152,14 @@ impl Opener<'_> {
         let beyond: Mutex<Vec<Error>> = Mutex::default();
         let read = |file: &Path| -> Result<Mask> {
             let mask = mask::read(file, self.keys.binary)?;
-            if let Err(e) = mask::check(file, &mask, self.classes, Some(IGNORED)) {
+            if let Err(e) = mask::check(file, &mask, self.classes, Some(self.keys.ignore)) {
                 beyond.lock().expect("nobody panics with it").push(e);
             }
             for &class in &mask.classes {
-                match class {
-                    IGNORED => ignored.store(true, Ordering::Relaxed),
-                    class => drop(most.fetch_max(class, Ordering::Relaxed)),
+                if class == self.keys.ignore {
+                    ignored.store(true, Ordering::Relaxed);
+                } else {
+                    most.fetch_max(class, Ordering::Relaxed);
                 }
             }
             Ok(mask)
@@ -178,7 +179,7 @@ impl Opener<'_> {
             return Err(beyond.swap_remove(0));
         }
         if most.into_inner() == 0 && ignored.into_inner() {
-            let what = "all masks hold nothing but class 0 and 255, which is not judged";
+            let what = format!("all masks hold nothing but class 0 and {}, which does not count", self.keys.ignore);
             let folder = files[0].parent().unwrap_or(Path::new(""));
             return Err(Error::file(folder, what, "set `data.binary` to true if everything above 0 is class 1"));
         }

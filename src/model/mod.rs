@@ -83,11 +83,23 @@ impl Model {
         self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv)
     }
 
+    /// Whether every sample is a picture with a mask.
+    pub fn masked(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| data.kind == DataKind::Masks)
+    }
+
+    /// The class of pixels that do not count, of a model that learns masks.
+    pub fn ignored(&self) -> u8 {
+        /// PASCAL VOC's class of pixels between objects.
+        const VOID: u8 = 255;
+        self.loss.iter().find_map(|term| term.loss.ignore()).and_then(|class| class.try_into().ok()).unwrap_or(VOID)
+    }
+
     /// Whether the targets are classes. They are for `knn`, and where a loss takes only classes. Where a loss takes
     /// either, they are classes unless a table has several targets.
     pub fn classifies(&self) -> bool {
         let targets = self.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |target| target.0.len());
-        let class = |term: &LossNode| term.loss.target_is_class() || (term.loss.target_may_be_class() && targets == 1);
+        let class = |term: &LossNode| term.loss.needs_label() || (term.loss.takes_label() && targets == 1);
         self.knn().is_some() || self.loss.iter().any(class)
     }
 

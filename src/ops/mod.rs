@@ -16,7 +16,7 @@ mod row;
 pub mod tile;
 pub mod window;
 
-pub use registry::{Arity, CloneLayer, Entry, Layer, LayerCx, Loss, Optimizer, Registry, Word};
+pub use registry::{Arity, CloneLayer, Entry, Layer, LayerCx, Loss, Losses, Optimizer, Registry, TargetType, Word};
 
 use std::sync::{Mutex, OnceLock};
 

@@ -3,6 +3,7 @@
 use super::flow::Flow;
 use crate::graph::{Builder, Fill, Init, Op, ShapeError, Value};
 use crate::spec::{Diagnostics, KeyDef, Node, SpecStruct};
+use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
 use std::fmt::Debug;
@@ -58,7 +59,7 @@ impl LayerCx<'_> {
 
     /// The state `NAME.suffix` of the model: a tensor that is kept but not trained.
     pub fn state(&mut self, suffix: &str, dims: &[usize], fill: f32) -> Value {
-        self.b.state(&format!("{}.{suffix}", self.name), crate::tensor::TensorType::f32(dims), fill, true)
+        self.b.state(&format!("{}.{suffix}", self.name), TensorType::f32(dims), fill, true)
     }
 }
 
@@ -116,20 +117,79 @@ impl dyn Layer {
     }
 }
 
+/// Targets that a loss can compare an output with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TargetType {
+    /// The field of a sample that they are: "label", the index of its class; "values"; or "mask", a class for each pixel.
+    pub field: &'static str,
+    /// The type of a batch of them.
+    pub ty: TensorType,
+}
+
+impl TargetType {
+    /// One class index a sample: i32 `[N]`.
+    pub fn label() -> TargetType {
+        TargetType { field: "label", ty: TensorType::batch(&[]).with(DType::I32) }
+    }
+
+    /// Numbers of the output's own type.
+    pub fn values(output: &TensorType) -> TargetType {
+        TargetType { field: "values", ty: output.clone() }
+    }
+
+    /// One class index for each pixel of an output `[N, H, W, C]`: i32 `[N, H, W]`.
+    pub fn mask(output: &TensorType) -> TargetType {
+        let pixels = &output.dims[..output.dims.len() - 1];
+        TargetType { field: "mask", ty: TensorType::batch(pixels).with(DType::I32) }
+    }
+}
+
+/// What a loss says of every sample.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Losses {
+    /// One loss a sample, `[N]`.
+    pub each: Value,
+    /// The weight of each sample, `[N]`. The batch's loss is then Σ losses / Σ weights, and 0 where no sample has a weight. None: its loss is the
+    /// mean over the samples.
+    pub weights: Option<Value>,
+}
+
 /// A loss of the spec.
 pub trait Loss: Word {
-    /// Inserts the nodes that compute one loss for each sample, `[N]`, from the output that is judged and the target.
-    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError>;
-    /// Whether the target is one class index for each sample (i32 `[N]`), and not values of the output's shape.
-    fn target_is_class(&self) -> bool;
-    /// Whether the target may be a class index. It may if it always is
-    /// one, or if the output is `[N, 1]` and the classes are 0 and 1.
-    fn target_may_be_class(&self) -> bool {
-        self.target_is_class()
+    /// Inserts the nodes that compute one loss for each sample, from the output that is judged and the target.
+    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Losses, ShapeError>;
+    /// The targets that it can compare an output with, the best first. Empty, if it cannot judge such an output.
+    fn targets(&self, output: &TensorType) -> Vec<TargetType>;
+    /// The shapes of the outputs that it can judge, for the message that it cannot judge another.
+    fn outputs(&self) -> &'static str {
+        "[N, classes]"
+    }
+    /// The class of pixels that do not count, if its target can be a mask.
+    fn ignore(&self) -> Option<i32> {
+        None
     }
     /// All keys with their values.
     fn write(&self) -> Map<String, Json> {
         self.keys_written()
+    }
+}
+
+/// What follows from [`Loss::targets`].
+impl dyn Loss {
+    /// Whether an output can be compared with a field of the samples.
+    pub fn takes(&self, output: &TensorType, field: &str) -> bool {
+        self.targets(output).iter().any(|target| target.field == field)
+    }
+
+    /// Whether scores `[N, C]` are compared with one class index a sample, and with nothing else.
+    pub fn needs_label(&self) -> bool {
+        self.targets(&TensorType::batch(&[2])) == [TargetType::label()]
+    }
+
+    /// Whether scores can be compared with a class index. They can if they always are, or if
+    /// there is a single score and the classes are 0 and 1.
+    pub fn takes_label(&self) -> bool {
+        self.takes(&TensorType::batch(&[1]), "label")
     }
 }
 

@@ -9,7 +9,7 @@ mod prediction;
 pub mod regress;
 pub mod segment;
 
-use crate::model::{DataKind, Model};
+use crate::model::Model;
 pub use contract::{Task, Wanted};
 pub use evaluation::{Detail, Evaluation, Tally};
 pub use metric::{Better, LOSS, Metric, MetricKind, Unit};
@@ -17,9 +17,11 @@ pub use prediction::Prediction;
 
 /// The task of a model. It follows from its data, and from what the losses compare with.
 pub fn of(model: &Model) -> Box<dyn Task> {
-    match model.data.as_ref().map(|data| data.kind) {
-        Some(DataKind::Masks) => Box::new(segment::Segment::of(model)),
-        _ if model.classifies() => Box::new(classify::Classify::of(model)),
-        _ => Box::new(regress::Regress::of(model)),
+    if model.masked() {
+        Box::new(segment::Segment::of(model))
+    } else if model.classifies() {
+        Box::new(classify::Classify::of(model))
+    } else {
+        Box::new(regress::Regress::of(model))
     }
 }

@@ -27,6 +27,8 @@ pub struct Segment {
     names: Vec<String>,
     /// Above this, a single score stands for class 1.
     threshold: f32,
+    /// The class of pixels that do not count.
+    ignore: u8,
 }
 
 impl Segment {
@@ -34,7 +36,7 @@ impl Segment {
     pub fn of(model: &Model) -> Segment {
         let names = model.data.as_ref().and_then(|data| data.class_names.clone()).unwrap_or_default();
         let threshold = if model.last_activation() == Some(ActivationKind::Sigmoid) { 0.5 } else { 0.0 };
-        Segment { names, threshold }
+        Segment { names, threshold, ignore: model.ignored() }
     }
 }
 
@@ -53,8 +55,8 @@ impl Task for Segment {
 
     fn tally(&self, dims: &[usize], classes: &[String]) -> Box<dyn Tally> {
         let &[height, width, channels] = dims else { panic!("scores of pixels are [h, w, classes], not {dims:?}") };
-        let size = [height, width, channels];
-        Box::new(Pixels::new(size, self.threshold, classes.to_vec()))
+        let pixels = Pixels::new([height, width, channels], classes.to_vec());
+        Box::new(Pixels { threshold: self.threshold, ignore: self.ignore, ..pixels })
     }
 
     fn draws(&self) -> bool {
@@ -74,6 +76,7 @@ struct Pixels {
     /// Height, width and channels of the scores.
     dims: [usize; 3],
     threshold: f32,
+    ignore: u8,
     names: Vec<String>,
     samples: u64,
     /// `[true][predicted]`.
@@ -81,9 +84,9 @@ struct Pixels {
 }
 
 impl Pixels {
-    fn new(dims: [usize; 3], threshold: f32, names: Vec<String>) -> Pixels {
+    fn new(dims: [usize; 3], names: Vec<String>) -> Pixels {
         let classes = dims[2].max(2);
-        Pixels { dims, threshold, names, samples: 0, counts: vec![vec![0; classes]; classes] }
+        Pixels { dims, threshold: 0.0, ignore: 255, names, samples: 0, counts: vec![vec![0; classes]; classes] }
     }
 
     /// Right pixels of a class, pixels of it, and pixels that are said to be of it.
@@ -101,15 +104,15 @@ impl Pixels {
 }
 
 impl Tally for Pixels {
-    /// Adds a picture: its mask u8 `[h, w]` in its own size, and the scores. Pixels of 255, or of any other class that
-    /// the model does not have, do not count.
+    /// Adds a picture: its mask u8 `[h, w]` in its own size, and the scores. Pixels of the class that is ignored, or of
+    /// one that the model does not have, do not count.
     fn add(&mut self, truth: &HostTensor, output: &[f32]) {
         let (Data::U8(truth), &[height, width]) = (&truth.data, &truth.shape[..]) else {
             panic!("masks are u8 [h, w]")
         };
         let predicted = decide(output, self.dims, [height, width], self.threshold);
         self.samples += 1;
-        for (&class, &predicted) in truth.iter().zip(&predicted.classes) {
+        for (&class, &predicted) in truth.iter().zip(&predicted.classes).filter(|(class, _)| **class != self.ignore) {
             if let Some(row) = self.counts.get_mut(usize::from(class)) {
                 row[usize::from(predicted)] += 1;
             }
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn iou_is_that_of_voc_over_the_whole_set() {
-        let mut pixels = Pixels::new([1, 4, 4], 0.0, vec!["sky".into(), "sea".into()]);
+        let mut pixels = Pixels::new([1, 4, 4], vec!["sky".into(), "sea".into()]);
         pixels.add(&mask(1, 4, &[0, 0, 1, 255]), &scores(&[0, 1, 1, 2], 4));
         pixels.add(&mask(1, 4, &[1, 1, 2, 2]), &scores(&[1, 1, 0, 2], 4));
         // By hand, void left out: class 0 has 1 of 3 pixels in the union, class 1 has 3 of 4, class 2 has 1 of 2.
@@ -216,7 +219,7 @@ mod tests {
 
     #[test]
     fn nothing_counted_has_no_mean() {
-        let evaluation = Evaluation::new(&METRICS, &Pixels::new([1, 1, 2], 0.0, Vec::new()), 0.0);
+        let evaluation = Evaluation::new(&METRICS, &Pixels::new([1, 1, 2], Vec::new()), 0.0);
         assert!(evaluation.to_json()["miou"].is_null() && evaluation.to_json()["pixel_accuracy"].is_null());
     }
 

@@ -8,8 +8,8 @@ use crate::data::{self, Column, Columns, Dataset, Format, Masks, Split, Want, or
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
-use crate::model::{DataKind, DataSpec, InputSpec, Model, Normalize};
-use crate::tensor::{Data, HostTensor};
+use crate::model::{DataKind, DataSpec, InputSpec, LossNode, Model, Normalize};
+use crate::tensor::{Data, HostTensor, TensorType};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -75,9 +75,9 @@ fn format_of(data: &DataSpec) -> Format {
 }
 
 /// Where the masks of a data set are, if it has any.
-fn masks(data: &DataSpec) -> Option<Masks> {
+fn masks(model: &Model, data: &DataSpec) -> Option<Masks> {
     let folder = data.masks.clone().unwrap_or_else(|| "masks".into());
-    (data.kind == DataKind::Masks).then_some(Masks { folder, binary: data.binary })
+    model.masked().then(|| Masks { folder, binary: data.binary, ignore: model.ignored() })
 }
 
 /// The number of classes of a model, if a layer says `"classes"`:
@@ -101,7 +101,7 @@ pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
     if let (Some(columns), Some(path)) = (columns(model, data)?, &folder) {
         return Ok(Some(table::class_names(path, &columns)?.len()));
     }
-    data::count_classes(format_of(data), folder.as_deref(), masks(data).as_ref()).map(Some)
+    data::count_classes(format_of(data), folder.as_deref(), masks(model, data).as_ref()).map(Some)
 }
 
 /// How many classes the scores can tell apart; labels must be below that. If several losses judge, the smallest number.
@@ -112,8 +112,17 @@ fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
     let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
     let mut least = model.knn().and_then(|(layer, _)| output(&layer.name)).map(|value| graph.ty(value).channels());
     for loss in &model.loss {
-        let Some(ty) = output(&loss.of).map(|value| graph.ty(value)).filter(|ty| ty.dims.len() == 1) else { continue };
-        let binary = !loss.loss.target_is_class() && (model.classifies() || !model.tabular());
+        let Some(ty) = output(&loss.of).map(|value| graph.ty(value)) else { continue };
+        if model.masked() {
+            let count = mask_classes(model, loss, ty)?;
+            least = Some(least.map_or(count, |n| n.min(count)));
+            continue;
+        }
+        if ty.dims.len() != 1 {
+            check_picture(model, loss, ty)?;
+            continue;
+        }
+        let binary = !loss.loss.needs_label() && (model.classifies() || !model.tabular());
         if binary && ty.channels() != 1 {
             let what = format!("loss `{}` of {} scores cannot judge classes", loss.op, ty.channels());
             let hint = "end with one unit, where classes 0 and 1 are told apart, or use cross_entropy";
@@ -123,6 +132,33 @@ fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
         least = Some(least.map_or(count, |n| n.min(count)));
     }
     Ok(least)
+}
+
+/// How many classes a loss of masks tells apart. It fails for a loss that compares its output with something else.
+fn mask_classes(model: &Model, loss: &LossNode, output: &TensorType) -> Result<usize> {
+    let (op, of) = (loss.op, &loss.of);
+    if !loss.loss.takes(output, "mask") {
+        let what = format!("loss `{op}` of layer `{of}` {output} cannot judge masks");
+        let hint = "end with a conv2d layer of kernel 1 with a filter for each class, and use cross_entropy";
+        return Err(model.mistake(&loss.place, what, hint));
+    }
+    if output.dims[..2] != model.input.dims()[..2] {
+        let what = format!("loss `{op}` judges layer `{of}` {output}, which has not the input's height and width");
+        return Err(model.mistake(&loss.place, what, "a mask has the size of the input: enlarge the output to it"));
+    }
+    Ok(if output.channels() == 1 { 2 } else { output.channels() })
+}
+
+/// Fails for a loss that would compare a picture with targets which the data set has not.
+fn check_picture(model: &Model, loss: &LossNode, output: &TensorType) -> Result<()> {
+    let fields: Vec<&str> = loss.loss.targets(output).iter().map(|target| target.field).collect();
+    let has = |field: &&str| *field == "label" || (*field == "values" && model.tabular());
+    if fields.is_empty() || fields.iter().any(has) {
+        return Ok(());
+    }
+    let (op, of) = (loss.op, &loss.of);
+    let what = format!("loss `{op}` of layer `{of}` {output} needs a target {}, and the data set has none", fields[0]);
+    Err(model.mistake(&loss.place, what, "end with a dense layer, or add a flatten layer"))
 }
 
 /// The share of a table's rows that is the test set, if the spec does not say.
@@ -150,10 +186,10 @@ fn columns(model: &Model, data: &DataSpec) -> Result<Option<Columns>> {
 
 /// Fails for a loss that needs values where the data set has classes.
 fn check_losses(model: &Model) -> Result<()> {
-    if model.tabular() {
+    if model.tabular() || model.masked() {
         return Ok(());
     }
-    let Some(loss) = model.loss.iter().find(|loss| !loss.loss.target_may_be_class()) else { return Ok(()) };
+    let Some(loss) = model.loss.iter().find(|loss| !loss.loss.takes_label()) else { return Ok(()) };
     let what = format!("loss `{}` needs values as targets, and the data set has classes", loss.op);
     Err(model.mistake(&loss.place, what, "use cross_entropy or hinge"))
 }
@@ -188,7 +224,7 @@ impl Problem {
             size: model.input.dims().try_into().ok(),
             strict: opening.strict,
             columns: want_columns.clone(),
-            masks: masks(spec),
+            masks: masks(model, spec),
             progress: opening.progress,
             memory: match spec.stream {
                 Some(true) => Some(0),

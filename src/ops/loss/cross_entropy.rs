@@ -2,18 +2,23 @@
 
 use super::classes::{check_classes, label};
 use super::dloss::DLoss;
+use super::pixel_cross_entropy;
+use super::pixels::Pixels;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::layer::softmax::{channels, like, rows};
-use crate::ops::registry::{Loss, Registry};
+use crate::ops::registry::{Loss, Losses, Registry, TargetType};
 use crate::ops::row::{by_row, log_sum_exp};
 use crate::ops::tile::lanes_of;
-use crate::spec::{Fraction, spec_struct};
+use crate::spec::{Fraction, NonNegative, spec_struct};
 use crate::tensor::TensorType;
 use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.loss::<CrossEntropy>("cross_entropy", "Softmax cross-entropy of logits with a class index.");
+    registry.loss::<CrossEntropy>(
+        "cross_entropy",
+        "Softmax cross-entropy of logits with a class index, of the sample or of each pixel.",
+    );
     registry.ops(&[
         "log_softmax",
         "log_softmax_grad",
@@ -29,18 +34,42 @@ spec_struct! {
     pub struct CrossEntropy {
         /// Share of the target that is spread evenly over all classes (Szegedy et al. 2016).
         pub label_smoothing: Fraction = Fraction(0.0),
+        /// Of pictures: pixels of this class do not count.
+        pub ignore: usize = 255,
+        /// How much the classes count, one number for each; by default all the same. The loss is Σ weight · loss / Σ weight.
+        pub class_weights: Option<Vec<NonNegative>>,
     }
 }
 
 impl Loss for CrossEntropy {
-    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError> {
-        check_classes(b.ty(output), b.ty(target), "cross_entropy")?;
+    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Losses, ShapeError> {
+        let (smoothing, weights) = (self.label_smoothing.get(), self.class_weights.as_deref());
+        let picture = b.ty(output).dims.len() > 1;
+        if !picture {
+            check_classes(b.ty(output), b.ty(target), "cross_entropy")?;
+        }
+        if picture || weights.is_some() {
+            let pixels = Pixels { ignore: self.ignore().filter(|_| picture), single: false };
+            return pixel_cross_entropy::insert(b, (output, target), pixels, smoothing, weights);
+        }
         let logp = b.op(LogSoftmax, &[output])?[0];
-        Ok(b.op(NllLoss { smoothing: self.label_smoothing.get() }, &[logp, target])?[0])
+        Ok(Losses { each: b.op(NllLoss { smoothing }, &[logp, target])?[0], weights: None })
     }
 
-    fn target_is_class(&self) -> bool {
-        true
+    fn targets(&self, output: &TensorType) -> Vec<TargetType> {
+        match output.dims.len() {
+            1 => vec![TargetType::label()],
+            3 => vec![TargetType::mask(output)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn outputs(&self) -> &'static str {
+        "[N, classes] or [N, height, width, classes]"
+    }
+
+    fn ignore(&self) -> Option<i32> {
+        Some(self.ignore as i32)
     }
 }
 

@@ -2,10 +2,12 @@
 //! mae, huber and binary_cross_entropy. They differ in one function of y and t, and its derivative.
 
 use super::dloss::DLoss;
+use super::pixel_cross_entropy;
+use super::pixels::Pixels;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::ops::registry::{Loss, Registry};
+use crate::ops::registry::{Loss, Losses, Registry, TargetType};
 use crate::ops::tile::lanes_of;
-use crate::spec::{Positive, SpecStruct, spec_struct};
+use crate::spec::{NonNegative, Positive, SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
 use std::fmt::Debug;
 
@@ -15,7 +17,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.loss::<HuberLoss>("huber", "Squared error where it is small, absolute error beyond (Huber 1964).");
     registry.loss::<BinaryCrossEntropyLoss>(
         "binary_cross_entropy",
-        "Cross-entropy of each logit with a target from 0 to 1; of a single one also with two classes.",
+        "Cross-entropy of each logit with a target from 0 to 1; of a single one also with two classes, of the sample or of each pixel.",
     );
     registry.ops(&["mse", "mse_grad", "mae", "mae_grad", "huber", "huber_grad"]);
     registry.ops(&["binary_cross_entropy", "binary_cross_entropy_grad", "label_values"]);
@@ -41,7 +43,12 @@ spec_struct! {
 
 spec_struct! {
     /// The loss `binary_cross_entropy` (torch.nn.BCEWithLogitsLoss).
-    pub struct BinaryCrossEntropyLoss {}
+    pub struct BinaryCrossEntropyLoss {
+        /// Of pictures with one channel: pixels of this class do not count.
+        pub ignore: usize = 255,
+        /// How much the classes 0 and 1 count, as two numbers; by default the same. The loss is Σ weight · loss / Σ weight.
+        pub class_weights: Option<Vec<NonNegative>>,
+    }
 }
 
 /// A loss as a function of one element y and its target t.
@@ -129,25 +136,43 @@ impl Word for HuberLoss {
     }
 }
 
-impl Word for BinaryCrossEntropyLoss {
-    fn criterion(&self) -> Criterion {
-        Criterion::BinaryCrossEntropy
+impl<T: Word> Loss for T {
+    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Losses, ShapeError> {
+        Ok(Losses { each: b.op(ElementwiseLoss { criterion: self.criterion() }, &[output, target])?[0], weights: None })
+    }
+
+    fn targets(&self, output: &TensorType) -> Vec<TargetType> {
+        vec![TargetType::values(output)]
     }
 }
 
-impl<T: Word> Loss for T {
-    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError> {
-        let labels = self.target_may_be_class() && b.ty(target).dtype == DType::I32;
-        let target = if labels { b.op(LabelValues, &[target])?[0] } else { target };
-        Ok(b.op(ElementwiseLoss { criterion: self.criterion() }, &[output, target])?[0])
+impl Loss for BinaryCrossEntropyLoss {
+    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Losses, ShapeError> {
+        let (classes, picture) = (b.ty(target).dtype == DType::I32, b.ty(output).dims.len() > 1);
+        if classes && (picture || self.class_weights.is_some()) {
+            let pixels = Pixels { ignore: self.ignore().filter(|_| picture), single: true };
+            return pixel_cross_entropy::insert(b, (output, target), pixels, 0.0, self.class_weights.as_deref());
+        }
+        if self.class_weights.is_some() {
+            let what = "class_weights need classes as targets, and these are values";
+            return Err(ShapeError::new(what, "remove them, or end with one unit and give classes 0 and 1"));
+        }
+        let target = if classes { b.op(LabelValues, &[target])?[0] } else { target };
+        let op = ElementwiseLoss { criterion: Criterion::BinaryCrossEntropy };
+        Ok(Losses { each: b.op(op, &[output, target])?[0], weights: None })
     }
 
-    fn target_is_class(&self) -> bool {
-        false
+    fn targets(&self, output: &TensorType) -> Vec<TargetType> {
+        let values = TargetType::values(output);
+        match output.dims[..] {
+            [1] => vec![values, TargetType::label()],
+            [_, _, 1] => vec![TargetType::mask(output), values],
+            _ => vec![values],
+        }
     }
 
-    fn target_may_be_class(&self) -> bool {
-        self.criterion() == Criterion::BinaryCrossEntropy
+    fn ignore(&self) -> Option<i32> {
+        Some(self.ignore as i32)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::classes::{check_classes, label};
 use super::dloss::DLoss;
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use crate::ops::registry::{Loss, Registry};
+use crate::ops::registry::{Loss, Losses, Registry, TargetType};
 use crate::ops::row::by_row;
 use crate::spec::spec_struct;
 use crate::tensor::TensorType;
@@ -23,12 +23,12 @@ spec_struct! {
 }
 
 impl Loss for HingeLoss {
-    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Value, ShapeError> {
-        Ok(b.op(Hinge, &[output, target])?[0])
+    fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Losses, ShapeError> {
+        Ok(Losses { each: b.op(Hinge, &[output, target])?[0], weights: None })
     }
 
-    fn target_is_class(&self) -> bool {
-        true
+    fn targets(&self, output: &TensorType) -> Vec<TargetType> {
+        if output.dims.len() == 1 { vec![TargetType::label()] } else { Vec::new() }
     }
 }
 

@@ -2,5 +2,6 @@
 
 pub mod classes;
 pub mod dloss;
+pub mod pixels;
 
-ops! { elementwise_loss, hinge, cross_entropy }
+ops! { elementwise_loss, hinge, cross_entropy, class_weights, pixel_cross_entropy }

@@ -1,3 +1,3 @@
 //! Ops that no spec names: batches from the data set, the bias, the mean of a loss, what training records.
 
-ops! { bias_add, gather, mean_loss, record }
+ops! { bias_add, gather, mean_loss, ratio_loss, record }
