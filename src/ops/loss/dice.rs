@@ -36,8 +36,11 @@ impl Loss for DiceLoss {
         if output.dims.len() == 3 { vec![TargetType::mask(output)] } else { Vec::new() }
     }
 
-    fn outputs(&self) -> &'static str {
-        "[N, height, width, classes]"
+    fn outputs(&self) -> [&'static str; 2] {
+        [
+            "[N, height, width, classes]",
+            "end with a conv2d that has a filter for each class, or with one filter for two",
+        ]
     }
 
     fn ignore(&self) -> Option<i32> {
