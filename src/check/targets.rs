@@ -1,6 +1,7 @@
 //! Which classes the targets of a batch can hold, as the ops that read them say.
 
 use crate::graph::{Graph, Op};
+use crate::ops::loss::dice::{DiceSums, DiceSumsGrad};
 use crate::ops::loss::pixel_cross_entropy::{PixelCrossEntropy, PixelCrossEntropyGrad};
 use crate::ops::loss::pixels::Pixels;
 use crate::tensor::{DType, TensorType};
@@ -35,7 +36,9 @@ impl Classes {
 /// How an op reads a mask, if it does.
 fn pixels(op: &dyn Op) -> Option<Pixels> {
     let loss = op.downcast_ref::<PixelCrossEntropy>().map(|op| op.pixels);
-    loss.or_else(|| op.downcast_ref::<PixelCrossEntropyGrad>().map(|op| op.0.pixels))
+    let loss = loss.or_else(|| op.downcast_ref::<PixelCrossEntropyGrad>().map(|op| op.0.pixels));
+    let loss = loss.or_else(|| op.downcast_ref::<DiceSums>().map(|op| op.pixels));
+    loss.or_else(|| op.downcast_ref::<DiceSumsGrad>().map(|op| op.pixels))
 }
 
 /// The classes of an input: the least that its readers can tell apart. None, if no reader speaks of classes.

@@ -221,9 +221,9 @@ impl Build<'_> {
             let output = self.b.ty(values[term.of.as_str()]).clone();
             let list = term.loss.targets(&output);
             if list.is_empty() {
-                let need = term.loss.outputs();
+                let [need, hint] = term.loss.outputs();
                 let what = format!("{} needs an output of shape {need}, found {output}", term.op);
-                self.misfit(term, &output, ShapeError::new(what, "end with a dense layer, or add a flatten layer"));
+                self.misfit(term, &output, ShapeError::new(what, hint));
                 return None;
             }
             lists.push(list);

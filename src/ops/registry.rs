@@ -160,9 +160,9 @@ pub trait Loss: Word {
     fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Losses, ShapeError>;
     /// The targets that it can compare an output with, the best first. Empty, if it cannot judge such an output.
     fn targets(&self, output: &TensorType) -> Vec<TargetType>;
-    /// The shapes of the outputs that it can judge, for the message that it cannot judge another.
-    fn outputs(&self) -> &'static str {
-        "[N, classes]"
+    /// The shapes of the outputs that it can judge, and how a network gets one: for the message that it cannot judge another.
+    fn outputs(&self) -> [&'static str; 2] {
+        ["[N, classes]", "end with a dense layer, or add a flatten layer"]
     }
     /// The class of pixels that do not count, if its target can be a mask.
     fn ignore(&self) -> Option<i32> {

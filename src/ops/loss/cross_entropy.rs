@@ -64,8 +64,8 @@ impl Loss for CrossEntropy {
         }
     }
 
-    fn outputs(&self) -> &'static str {
-        "[N, classes] or [N, height, width, classes]"
+    fn outputs(&self) -> [&'static str; 2] {
+        ["[N, classes] or [N, height, width, classes]", "end with a dense layer, or with a conv2d for a class a pixel"]
     }
 
     fn ignore(&self) -> Option<i32> {

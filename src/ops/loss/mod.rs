@@ -4,4 +4,4 @@ pub mod classes;
 pub mod dloss;
 pub mod pixels;
 
-ops! { elementwise_loss, hinge, cross_entropy, class_weights, pixel_cross_entropy }
+ops! { elementwise_loss, hinge, cross_entropy, class_weights, pixel_cross_entropy, dice }

@@ -66,12 +66,16 @@ pub struct BiasAddGradBias {
 /// Partial sums of the first stage.
 const PARTS: usize = 64;
 
+/// Most rows that one invocation adds. Software adapters of Mesa before 25.0 end loops after 65,535 iterations.
+const MOST: usize = 32_768;
+
 /// Up to so many rows, one invocation sums them all, which saves the second dispatch.
 const FEW: usize = 256;
 
 /// Pushes the kernels of `db[c] = Σ dy[…, c]`. dy is input 0 and has `rows` rows a sample.
 pub fn push_grad_bias(cx: &mut KernelCx, rows: usize, channels: usize, db: Target) {
-    let parts = if rows * cx.batch <= FEW { 1 } else { PARTS.min(rows * cx.batch) };
+    let all = rows * cx.batch;
+    let parts = if all <= FEW { 1 } else { PARTS.max(all.div_ceil(MOST)) };
     let partial = if parts == 1 { db.clone() } else { cx.scratch(parts * channels) };
     cx.push(
         Kernel::new("bias_add", "grad_bias_partial")
