@@ -62,11 +62,7 @@ fn models() -> Vec<PathBuf> {
 
 /// The model, its section `train` with this batch, and its number of classes.
 fn load(path: &Path, batch: usize) -> (Model, TrainSpec, Option<usize>) {
-    let mut model = model::load(Source::open(path).expect("a readable file"), &[]).unwrap_or_else(|e| panic!("{e}"));
-    if MASKS.iter().any(|(name, ..)| model.name == *name) {
-        // No loss takes a mask yet.
-        model.loss.clear();
-    }
+    let model = model::load(Source::open(path).expect("a readable file"), &[]).unwrap_or_else(|e| panic!("{e}"));
     let mut train = model.train.clone().unwrap_or_default();
     train.batch.0 = batch;
     let classes = problem::classes(&model, None).unwrap_or_else(|e| panic!("{e}"));

@@ -39,6 +39,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// Whether a file of this name is hidden, also where Windows does that.
+pub(super) fn hidden(name: &str) -> bool {
+    name.starts_with('.') || ["thumbs.db", "desktop.ini"].contains(&name.to_lowercase().as_str())
+}
+
 /// Whether `name` is that of a temporary file which a killed process may have left behind.
 pub fn is_temporary(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".pumice-tmp")

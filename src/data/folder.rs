@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, Split, Splits, Want};
+use super::file;
 use super::store::{self, FileReader, Store};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
@@ -161,7 +162,7 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     for entry in fs::read_dir(folder).map_err(|e| Error::read(folder, e))? {
         let entry = entry.map_err(|e| Error::read(folder, e))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && !["thumbs.db", "desktop.ini"].contains(&name.to_lowercase().as_str()) {
+        if !file::hidden(&name) {
             found.push((name, entry.path()));
         }
     }

@@ -183,8 +183,7 @@ fn list(folder: &Path, wrong: &mut Vec<Error>) -> Result<BTreeMap<OsString, Path
 
 /// Whether a file is hidden, also where Windows does that.
 fn hidden(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with('.') || ["thumbs.db", "desktop.ini"].contains(&name.to_lowercase().as_str())
+    file::hidden(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 /// An error if a mask does not fit its picture, or if one of them has no size.

@@ -35,8 +35,8 @@ fn gathered(model: &Model, pixels: usize) {
     };
     let mut masks = bytes(COUNT * pixels, "masks", 3.0);
     masks.iter_mut().step_by(4).for_each(|class| *class = 255);
-    session.write_tensor("data/images", None, &Data::U8(bytes(COUNT * pixels * 2, "images", 255.9)));
-    session.write_tensor("data/masks", None, &Data::U8(masks.clone()));
+    session.write_tensor("data/image", None, &Data::U8(bytes(COUNT * pixels * 2, "images", 255.9)));
+    session.write_tensor("data/mask", None, &Data::U8(masks.clone()));
     let order: Vec<u32> = vec![3, 0, 6, 5, 2, 1, 4];
     session.write_tensor("data/order", None, &Data::U32(order.clone()));
     let (n, offset, slot) = (3, 2, 9);
