@@ -82,4 +82,8 @@ fn a_loss_that_does_not_fit_masks_is_refused() {
     let spec = spec(dir, 2, "");
     refused(dir, &spec, &["--set", "loss=mse"], &["loss `mse`", "cannot judge masks"]);
     refused(dir, &spec, &["--set", LAYERS], &["has not the input's height and width"]);
+    let text = std::fs::read_to_string(&spec).unwrap().replace(r#""loss": "cross_entropy","#, "");
+    std::fs::write(&spec, text).unwrap();
+    let knn = r#"layers=[{ "op": "knn", "k": 1 }]"#;
+    refused(dir, &spec, &["--set", knn, "--set", "train={}"], &["stores a class for each sample"]);
 }

@@ -11,9 +11,6 @@ use super::store::{self, FileReader, Store, on_all_cores};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
 
-/// The class that marks pixels which are not judged.
-pub const IGNORED: u8 = 255;
-
 /// The classes of the training set: of the names that there are; 2 where everything above 0 is one class; else the
 /// largest class in a training mask + 1.
 ///

@@ -64,7 +64,11 @@ impl Task for Segment {
     }
 
     fn decode(&self, output: &[f32], dims: &[usize], wanted: &Wanted) -> Prediction {
-        let &[height, width, channels] = dims else { panic!("scores of pixels are [h, w, classes], not {dims:?}") };
+        let &[height, width, channels] = dims else {
+            // The last layer is no picture, and no loss judges it.
+            let values = output.iter().enumerate().map(|(i, &value)| (i.to_string(), value));
+            return Prediction::Values(values.collect());
+        };
         let size = wanted.size.unwrap_or([height, width]);
         let mask = decide(output, [height, width, channels], size, self.threshold);
         Prediction::Mask { mask, names: self.names.clone() }

@@ -184,8 +184,12 @@ fn columns(model: &Model, data: &DataSpec) -> Result<Option<Columns>> {
     Ok(Some(Columns { target, features: data.features.clone(), classes, test }))
 }
 
-/// Fails for a loss that needs values where the data set has classes.
+/// Fails for a loss that needs values where the data set has classes, and for a layer knn where it has masks.
 fn check_losses(model: &Model) -> Result<()> {
+    if let Some((layer, _)) = model.knn().filter(|_| model.masked()) {
+        let what = format!("layer `{}` stores a class for each sample, and the data set has masks", layer.name);
+        return Err(model.mistake(&layer.place, what, "use data with a class for each picture"));
+    }
     if model.tabular() || model.masked() {
         return Ok(());
     }

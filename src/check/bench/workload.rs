@@ -6,7 +6,7 @@ use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::{inference_graph, lower, plan};
 use crate::data::store::Store;
-use crate::data::{Column, FEATURES, IMAGE, LABEL, VALUES};
+use crate::data::{Column, FEATURES, IMAGE, LABEL, MASK, VALUES};
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
@@ -142,6 +142,10 @@ impl Workload {
                     &[count, targets],
                     Data::F32((0..count * targets).map(|i| noise(i) as u8 as f32).collect()),
                 )
+            }
+            MASK => {
+                let pixels = size / self.model.input.channels();
+                column(MASK, &[count, pixels], Data::U8((0..count * pixels).map(|i| (noise(i) % 2) as u8).collect()))
             }
             _ => column(LABEL, &[count], Data::I32((0..count).map(|i| (noise(i) % 2) as i32).collect())),
         };
