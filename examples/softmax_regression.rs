@@ -1,47 +1,37 @@
-//! Pumice as a library: trains softmax regression on the bundled digits for one epoch and says how good it is.
+//! Pumice as a library: trains softmax regression on the bundled digits for one epoch, and reads one digit.
 //!
 //!     cargo run --release --example softmax_regression
 
-use pumice::gpu::device::Limits;
-use pumice::gpu::{Device, Session};
-use pumice::model::load;
-use pumice::spec::Source;
-use pumice::train::{Control, Event, Opening, Problem, Run, Trainer, problem};
-use std::error::Error;
+use pumice::{Device, Event, HostTensor, Model, Result, Split, Trainer};
 
 const SPEC: &str = r#"{
     "version": 1,
     "name": "softmax_regression",
-    "input": { "height": 28, "width": 28, "channels": 1, "normalize": { "mean": [0.1307], "std": [0.3081] } },
+    "input": { "height": 28, "width": 28, "channels": 1, "normalize": "auto" },
     "layers": [{ "op": "flatten" }, { "op": "dense", "units": "classes" }],
     "loss": "cross_entropy",
     "data": { "kind": "bundled" },
     "train": { "batch": 32, "optimizer": { "op": "sgd", "lr": 0.02 } },
 }"#;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let model = load(Source { file: "softmax_regression.json".into(), text: SPEC.into() }, &[])?;
-    let train = model.train.clone().ok_or("the spec has a section `train`")?;
-    let classes = problem::classes(&model, None)?;
-    let problem = Problem::open(&model, Opening { classes, seed: train.seed, ..Opening::default() })?;
-
-    let session = Session::new(Device::open(None, Limits::Raised)?);
-    let mut trainer = Trainer::new(session, &model, train, problem, classes)?;
-
-    let folder = std::env::temp_dir().join(format!("pumice-example-{}", std::process::id()));
-    let run = Run::create(&folder)?;
-    trainer.train(&run, None, &mut |event| {
+async fn run() -> Result<()> {
+    let device = Device::open(None).await?;
+    let mut trainer = Trainer::open(Model::parse(SPEC)?, &device).await?;
+    while let Some(event) = trainer.step().await? {
         if let Event::Epoch(epoch) = event {
             println!("{}", epoch.to_json());
         }
-        Control::Continue
-    })?;
-    let (set, report) = trainer.final_evaluation(&run)?;
-    println!(
-        "{set} set: {} samples, accuracy {:.2} %",
-        report.samples,
-        100.0 * report.value("accuracy").unwrap_or(0.0)
-    );
-    std::fs::remove_dir_all(&folder)?;
+    }
+    let report = trainer.evaluate(Split::Test).await?;
+    println!("test set: {} samples, accuracy {:.2} %", report.samples, 100.0 * report.value("accuracy").unwrap_or(0.0));
+    let mut network = trainer.into_network().await?;
+    // A bar from top to bottom.
+    let bar = (0..28 * 28).map(|i| if (13..15).contains(&(i % 28)) && (4..24).contains(&(i / 28)) { 255 } else { 0 });
+    let bar = HostTensor::u8(&[1, 28, 28, 1], bar.collect());
+    println!("a bar is {}", network.predict(&bar).await?[0].text());
     Ok(())
+}
+
+fn main() -> Result<()> {
+    pumice::block_on(run())
 }

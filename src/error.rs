@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The result of every fallible call of the crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// One mistake in a spec file, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl fmt::Display for Diagnostic {
 }
 
 /// Every error of the crate. `Display` prints one line for each error, without the leading `error: `.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum Error {
     /// Mistakes in a spec: exit code 2.
     #[error("{}", join(.0))]
@@ -94,6 +94,13 @@ pub enum Error {
 fn join(list: &[Diagnostic]) -> String {
     let lines: Vec<String> = list.iter().map(ToString::to_string).collect();
     lines.join("\n")
+}
+
+impl fmt::Debug for Error {
+    /// The same text as `Display`: so a `main` that returns an error prints it for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 impl Error {

@@ -1,8 +1,51 @@
 //! Pumice trains and runs image networks described in a JSON file, on any GPU that WebGPU reaches, or on a software adapter.
 //!
-//! The modules, in pipeline order. A module names only modules above it; `tests/layering.rs` checks that.
+//! # From a file to a prediction
 //!
-//! - [`tensor`], [`error`]: what everything shares
+//! ```no_run
+//! use pumice::{Device, Event, HostTensor, Model, Result, Split, Trainer};
+//!
+//! async fn run() -> Result<()> {
+//!     let device = Device::open(None).await?;
+//!     let model = Model::open("assets/models/lenet5_mnist.json")?;
+//!     let mut trainer = Trainer::open(model, &device).await?;
+//!     while let Some(event) = trainer.step().await? {
+//!         if let Event::Epoch(epoch) = event {
+//!             println!("{}", epoch.to_json());
+//!         }
+//!     }
+//!     println!("{}", trainer.evaluate(Split::Test).await?.to_json());
+//!     let mut network = trainer.into_network().await?;
+//!     let blank = HostTensor::u8(&[1, 28, 28, 1], vec![0; 28 * 28]);
+//!     println!("{}", network.predict(&blank).await?[0].text());
+//!     Ok(())
+//! }
+//!
+//! fn main() -> Result<()> {
+//!     pumice::block_on(run())
+//! }
+//! ```
+//!
+//! # The life of a training
+//!
+//! | step | what |
+//! | --- | --- |
+//! | [`Device::open`] | the adapter; clones are the same device, and any number of trainers and networks share it |
+//! | [`Model::open`], [`Model::parse`] | the spec: layers, loss, data, optimizer. Every mistake is reported with its place |
+//! | [`Trainer::open`] | reads and normalises the data, compiles everything, allocates everything |
+//! | [`Trainer::step`] | one update, or at the end of an epoch the validation; returns an [`Event`] |
+//! | between steps | [`Trainer::pause`], [`Trainer::set_lr`], [`Trainer::tap`], [`Trainer::evaluate`], [`Trainer::checkpoint`], [`Trainer::restore`] |
+//! | [`Trainer::train`] | a loop over `step`; with a [`Run`] folder it also writes metrics, weights and checkpoints |
+//! | [`Trainer::into_network`], [`Network::open`] | the trained network, which predicts |
+//!
+//! All that waits for the adapter is async and runs under any executor; [`block_on`] is the simplest. A future must run
+//! to its end. Nothing blocks but the opening of data, which reads files.
+//!
+//! # The map
+//!
+//! In pipeline order. A module names only modules above it; `tests/layering.rs` checks that.
+//!
+//! - [`tensor`], [`error`], [`host`]: what everything shares
 //! - [`spec`]: JSON with comments → a tree with source positions → typed structs, with diagnostics
 //! - [`graph`]: nodes, the contract of ops, kernels as data, the f64 reference walk
 //! - [`ops`]: one file for each family of ops: JSON keys, shapes, gradients, kernels, references
@@ -14,21 +57,33 @@
 //! - [`train`]: the trainer, evaluation, prediction, run folders;
 //!   [`train::fit`]: the ways to fit that do not work in steps
 //! - [`check`]: what measures Pumice itself: verify, trace, the case table, profile, benchmarks
-//! - [`report`], [`cli`]: what a person sees
+//! - `report`, `cli`: what a person sees
 
 pub mod check;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod compile;
 pub mod data;
 pub mod error;
 pub mod gpu;
 pub mod graph;
+pub mod host;
 pub mod model;
 pub mod ops;
-pub mod report;
+#[cfg(feature = "cli")]
+mod report;
 pub mod spec;
 pub mod task;
 pub mod tensor;
 pub mod train;
 
+pub use data::tensors::Tensors;
 pub use error::{Error, Result};
+pub use gpu::Device;
+pub use model::Model;
+pub use pollster::block_on;
+pub use task::{Evaluation, Metric, Prediction};
+pub use tensor::{Data, HostTensor};
+pub use train::{
+    Checkpoint, Control, Epoch, Event, Network, Run, Seen, Split, Statistics, StepLoss, Stepped, Tap, Tapped, Trainer,
+};

@@ -122,6 +122,16 @@ impl Data {
         self.len() == 0
     }
 
+    /// `len` elements from `start` on.
+    fn part(&self, start: usize, len: usize) -> Data {
+        match self {
+            Data::F32(v) => Data::F32(v[start..][..len].to_vec()),
+            Data::I32(v) => Data::I32(v[start..][..len].to_vec()),
+            Data::U32(v) => Data::U32(v[start..][..len].to_vec()),
+            Data::U8(v) => Data::U8(v[start..][..len].to_vec()),
+        }
+    }
+
     /// The element type.
     pub fn dtype(&self) -> DType {
         match self {
@@ -166,6 +176,22 @@ impl HostTensor {
     /// An f32 tensor. Panics if the number of elements does not match the shape, which is a programmer's mistake.
     pub fn f32(shape: &[usize], data: Vec<f32>) -> HostTensor {
         HostTensor::new(shape, Data::F32(data))
+    }
+
+    /// A tensor of bytes, such as images `[n, height, width, channels]`. Panics as [`HostTensor::f32`] does.
+    pub fn u8(shape: &[usize], data: Vec<u8>) -> HostTensor {
+        HostTensor::new(shape, Data::U8(data))
+    }
+
+    /// Parts along the first dimension, of `n` each; the last may be shorter.
+    pub fn chunks(&self, n: usize) -> impl Iterator<Item = HostTensor> {
+        let (count, rest) = (self.shape[0], &self.shape[1..]);
+        let size: usize = rest.iter().product();
+        (0..count).step_by(n.max(1)).map(move |start| {
+            let len = n.max(1).min(count - start);
+            let shape: Vec<usize> = std::iter::once(len).chain(rest.iter().copied()).collect();
+            HostTensor::new(&shape, self.data.part(start * size, len * size))
+        })
     }
 
     /// A tensor of any type. Panics if the number of elements does not match the shape.

@@ -50,7 +50,7 @@ fn traits_of(graph: &Graph, node: usize, batch: usize) -> BTreeSet<&'static str>
 }
 
 /// Ops on scalars, flat arenas or the resident data set have no shapes that rows could vary. Other tests cover them.
-const SHAPELESS: [&str; 17] = [
+const SHAPELESS: [&str; 18] = [
     "fill",
     "spread",
     "record",
@@ -68,6 +68,7 @@ const SHAPELESS: [&str; 17] = [
     "adamw",
     "adagrad",
     "label_values",
+    "statistics",
 ];
 
 #[test]

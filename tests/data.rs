@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
+use pumice::Model;
 use pumice::data::tensors::{Tensors, read_tensors, read_with_state, write_tensors, write_with_state};
 use pumice::data::{self, Dataset, Format, LABEL, Split, Want, picture};
 use pumice::error::{Error, Result};
@@ -266,17 +267,20 @@ fn damaged_tensor_files_are_named() {
     assert_says(read_tensors(&path), &["not a sound safetensors file"]);
 }
 
+fn model() -> Model {
+    Model::parse(r#"{ "version": 1, "input": { "features": 2 }, "layers": [{ "op": "dense", "units": 1 }] }"#).unwrap()
+}
+
 #[test]
 fn a_run_folder_is_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("deep/run");
     assert_says(Run::open(&path), &["deep/run: no such folder"]);
-    let run = Run::create(&path).unwrap();
-    assert_says(Run::open(&path), &["not a run folder", "spec.json"]);
-    run.write_spec("{}").unwrap();
-    assert_eq!(Run::open(&path).unwrap().read_spec().unwrap(), "{}");
-    assert_says(Run::create(&path), &["holds a run already", "--resume", "another --out"]);
-    assert_says(Run::create(dir.path()), &["is not empty", "--out"]);
+    let run = Run::create(&path, &model()).unwrap();
+    assert_eq!(Run::open(&path).unwrap().model().unwrap().to_text(), model().to_text());
+    assert_says(Run::open(&dir.path().join("deep")), &["not a run folder", "spec.json"]);
+    assert_says(Run::create(&path, &model()), &["holds a run already", "--resume", "another --out"]);
+    assert_says(Run::create(dir.path(), &model()), &["is not empty", "--out"]);
     assert_says(run.read_weights(), &["no weights yet"]);
     assert!(run.latest_checkpoint().unwrap().is_none());
 }
@@ -284,7 +288,7 @@ fn a_run_folder_is_never_overwritten() {
 #[test]
 fn metrics_grow_by_lines_and_shrink_on_resume() {
     let dir = tempfile::tempdir().unwrap();
-    let run = Run::create(dir.path()).unwrap();
+    let run = Run::create(dir.path(), &model()).unwrap();
     run.truncate_metrics(0).unwrap();
     for epoch in 1..=3 {
         run.append_metrics(&json!({"epoch": epoch, "step": epoch * 100, "train_loss": 0.1})).unwrap();
@@ -300,7 +304,7 @@ fn metrics_grow_by_lines_and_shrink_on_resume() {
 #[test]
 fn checkpoints_are_pruned_and_the_newest_is_found() {
     let dir = tempfile::tempdir().unwrap();
-    let run = Run::create(dir.path()).unwrap();
+    let run = Run::create(dir.path(), &model()).unwrap();
     let tensors = some_tensors();
     let checkpoint = |step| Checkpoint {
         progress: Progress { step, ..Progress::default() },

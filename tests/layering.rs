@@ -13,21 +13,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name besides itself. `lib` and `main` may name everything.
-const MAY_NAME: [(&str, &str); 14] = [
+const MAY_NAME: [(&str, &str); 15] = [
+    ("host", ""),
     ("tensor", ""),
     ("error", "tensor"),
     ("spec", "tensor error"),
     ("graph", "tensor error spec"),
     ("ops", "tensor error spec graph"),
     ("model", "tensor error spec graph ops"),
-    ("compile", "tensor error spec graph ops model"),
-    ("gpu", "tensor error spec graph ops model compile"),
-    ("data", "tensor error spec"),
+    ("compile", "host tensor error spec graph ops model"),
+    ("gpu", "host tensor error spec graph ops model compile"),
+    ("data", "host tensor error spec"),
     ("task", "tensor error spec graph ops model data"),
-    ("train", "tensor error spec graph ops model compile gpu data task"),
-    ("check", "tensor error spec graph ops model compile gpu data task train"),
+    ("train", "host tensor error spec graph ops model compile gpu data task"),
+    ("check", "host tensor error spec graph ops model compile gpu data task train"),
     ("report", "tensor error spec graph ops model compile gpu data task train"),
-    ("cli", "tensor error spec graph ops model compile gpu data task train check report"),
+    ("cli", "host tensor error spec graph ops model compile gpu data task train check report"),
 ];
 
 fn walk(dir: &Path, out: &mut Vec<PathBuf>) {

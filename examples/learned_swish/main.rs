@@ -5,17 +5,14 @@
 //!     cargo run --release --example learned_swish
 
 use pumice::check::verify::{VerifyOptions, verify};
-use pumice::gpu::device::Limits;
-use pumice::gpu::{Device, Session};
+use pumice::gpu::Session;
 use pumice::graph::{Builder, Fill, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
-use pumice::model::load;
 use pumice::ops::flow::Flow;
 use pumice::ops::tile::lanes_of;
 use pumice::ops::{Layer, LayerCx, Registry};
-use pumice::spec::{Positive, Source, spec_struct};
+use pumice::spec::{Positive, spec_struct};
 use pumice::tensor::TensorType;
-use pumice::train::{Control, Opening, Problem, Run, Trainer, problem};
-use std::error::Error;
+use pumice::{Control, Device, Model, Result, Split, Trainer};
 
 fn register(registry: &mut Registry) {
     registry.layer::<LearnedSwishKeys>("learned_swish", "x · sigmoid(slope · x) with one learned slope.");
@@ -150,31 +147,28 @@ const SPEC: &str = r#"{
     "train": { "batch": 32, "epochs": 1, "optimizer": { "op": "adam", "lr": 0.003 } },
 }"#;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    pumice::ops::extend(register);
-    let model = load(Source { file: "learned_swish.json".into(), text: SPEC.into() }, &[])?;
-    let train = model.train.clone().ok_or("the spec has a section `train`")?;
-    let classes = problem::classes(&model, None)?;
+async fn run() -> Result<()> {
+    let device = Device::open(None).await?;
+    let mut trainer = Trainer::open(Model::parse(SPEC)?, &device).await?;
 
-    let mut session = Session::new(Device::open(None, Limits::Raised)?);
+    let mut session = Session::new(device.clone());
     let options = VerifyOptions { numeric: true, ..VerifyOptions::default() };
-    let found = verify(&mut session, &model, &train, classes, &options)?;
+    let train = trainer.model().train.clone().unwrap_or_default();
+    let found = verify(&mut session, trainer.model(), &train, Some(10), &options).await?;
     for node in
         found.nodes.iter().filter(|node| node.op.starts_with("learned_swish") || node.name.contains("swish.slope"))
     {
         println!("{}: largest error {:.1e}, {}", node.name, node.max_error, if node.ok { "ok" } else { "WRONG" });
     }
-    if !found.ok() {
-        return Err("a kernel is not what its reference says".into());
-    }
+    assert!(found.ok(), "a kernel is not what its reference says");
 
-    let problem = Problem::open(&model, Opening { classes, seed: train.seed, ..Opening::default() })?;
-    let mut trainer = Trainer::new(session, &model, train, problem, classes)?;
-    let folder = std::env::temp_dir().join(format!("pumice-example-{}", std::process::id()));
-    let run = Run::create(&folder)?;
-    trainer.train(&run, None, &mut |_| Control::Continue)?;
-    let (set, evaluation) = trainer.final_evaluation(&run)?;
-    println!("{set} set: accuracy {:.2} %", 100.0 * evaluation.value("accuracy").unwrap_or(0.0));
-    std::fs::remove_dir_all(&folder)?;
+    trainer.train(None, None, &mut |_| Control::Continue).await?;
+    let evaluation = trainer.evaluate(Split::Test).await?;
+    println!("test set: accuracy {:.2} %", 100.0 * evaluation.value("accuracy").unwrap_or(0.0));
     Ok(())
+}
+
+fn main() -> Result<()> {
+    pumice::ops::extend(register);
+    pumice::block_on(run())
 }

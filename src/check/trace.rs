@@ -20,7 +20,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// Tensors that are missing or do not fit the model; too little memory; or what the adapter reports.
-pub fn trace(
+pub async fn trace(
     session: &mut Session,
     model: &Model,
     train: &TrainSpec,
@@ -49,7 +49,7 @@ pub fn trace(
     let mut layout = Layout::default();
     layout.add(&graph, &caps)?;
     let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch: n, reuse: true })?;
-    let bound = session.bind(program, &layout)?;
+    let bound = session.bind(program, &layout).await?;
     parameters::load(session, &layout, weights.0, weights.1, false)?;
     let optimizer = &train.optimizer.optimizer;
     let mut out = Tensors::new();
@@ -66,20 +66,20 @@ pub fn trace(
             correction2: correction2 as f32,
             ..Step::of(n)
         };
-        session.run(&bound, &[Segment::Forward, Segment::Backward], &step)?;
+        session.run(&bound, &[Segment::Forward, Segment::Backward], &step).await?;
         if k == 0 {
             for name in bound.program().outputs.keys().filter(|name| *name != "output") {
-                out.insert(name.clone(), session.read_output(&bound, name, n)?);
+                out.insert(name.clone(), session.read_output(&bound, name, n).await?);
             }
-            for (name, gradient) in parameters::read_moment(session, &layout, Arena::Gradients)? {
+            for (name, gradient) in parameters::read_moment(session, &layout, Arena::Gradients).await? {
                 out.insert(format!("grad/{name}"), gradient);
             }
         }
         if steps > 0 {
-            session.run(&bound, &[Segment::Update], &step)?;
+            session.run(&bound, &[Segment::Update], &step).await?;
         }
     }
-    for (name, tensor) in parameters::read(session, &layout)? {
+    for (name, tensor) in parameters::read(session, &layout).await? {
         out.insert(format!("param/{name}"), tensor);
     }
     Ok(out)

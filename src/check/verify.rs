@@ -99,12 +99,12 @@ impl Default for VerifyOptions<'_> {
 ///
 /// # Errors
 /// A spec without a loss, too little memory, or what the adapter reports.
-pub fn verify(
+pub async fn verify(
     session: &mut Session,
     model: &Model,
     train: &TrainSpec,
     classes: Option<usize>,
-    options: &VerifyOptions,
+    options: &VerifyOptions<'_>,
 ) -> Result<Verified> {
     if model.knn().is_none() {
         model.need_loss()?;
@@ -113,13 +113,13 @@ pub fn verify(
     let mut single = train.clone();
     single.accumulate.0 = 1;
     let graph = training_graph(model, &build, options.wanted, Some(&update_of(&single)))?;
-    let mut check = Check::new(session, graph, &single, options.change)?;
-    check.nodes()?;
-    check.update(&single)?;
+    let mut check = Check::new(session, graph, &single, options.change).await?;
+    check.nodes().await?;
+    check.update(&single).await?;
     if options.numeric && check.graph.loss.is_some() {
-        check.numeric()?;
+        check.numeric().await?;
     }
-    check.production(&single)?;
+    check.production(&single).await?;
     Ok(check.found)
 }
 
@@ -137,7 +137,7 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(
+    async fn new(
         session: &'a mut Session,
         production: Graph,
         train: &TrainSpec,
@@ -156,7 +156,7 @@ impl<'a> Check<'a> {
         layout.add(&graph, &caps)?;
         let mut program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: false })?;
         change(&mut program);
-        let bound = session.bind(program, &layout)?;
+        let bound = session.bind(program, &layout).await?;
         let feeds = feeds(&graph, batch, train.seed);
         let optimizer = &train.optimizer.optimizer;
         let (correction1, correction2) = optimizer.corrections(1);
@@ -181,7 +181,7 @@ impl<'a> Check<'a> {
         check.reset(train.seed);
         check.session.poison(&check.bound);
         check.write_feeds(None);
-        check.session.run(&check.bound, &[Segment::Forward, Segment::Backward], &check.step)?;
+        check.session.run(&check.bound, &[Segment::Forward, Segment::Backward], &check.step).await?;
         Ok(check)
     }
 
@@ -227,7 +227,7 @@ impl<'a> Check<'a> {
     }
 
     /// A value of the checked program, read from the adapter.
-    fn value(&mut self, v: Value) -> Result<RefTensor> {
+    async fn value(&mut self, v: Value) -> Result<RefTensor> {
         let node = &self.graph.nodes[v.node];
         let n = self.step.n as usize;
         let tensor = match &node.kind {
@@ -235,8 +235,8 @@ impl<'a> Check<'a> {
                 return Ok(RefTensor::new(node.outputs[0].shape(n), self.before[&node.name].clone()));
             }
             NodeKind::Op(_) | NodeKind::Input => match self.gradient_of(v) {
-                Some(name) => self.session.read_tensor(&name, Some(Arena::Gradients))?,
-                None => self.session.read_output(&self.bound, &key(v), n)?,
+                Some(name) => self.session.read_tensor(&name, Some(Arena::Gradients)).await?,
+                None => self.session.read_output(&self.bound, &key(v), n).await?,
             },
         };
         Ok(RefTensor::new(tensor.shape, tensor.data.to_f64()))
@@ -248,27 +248,30 @@ impl<'a> Check<'a> {
         matches!(self.graph.nodes[g.of].kind, NodeKind::Parameter { .. }).then(|| self.graph.nodes[g.of].name.clone())
     }
 
-    fn nodes(&mut self) -> Result<()> {
+    async fn nodes(&mut self) -> Result<()> {
         for i in 0..self.graph.nodes.len() {
             let node = self.graph.nodes[i].clone();
             let Some(op) = node.op() else { continue };
             if node.segment == Segment::Update {
                 continue;
             }
-            let inputs: Vec<RefTensor> = node.inputs.iter().map(|&v| self.value(v)).collect::<Result<_>>()?;
+            let mut inputs = Vec::with_capacity(node.inputs.len());
+            for &v in &node.inputs {
+                inputs.push(self.value(v).await?);
+            }
             let step = self.step.clone();
             let cx = RefCx { inputs: &inputs, n: step.n as usize, step: &step, salt: name_salt(&node.name) };
             let types: Vec<TensorType> = node.inputs.iter().map(|&v| self.graph.ty(v).clone()).collect();
             let mut worst = (0.0, TOLERANCE);
             let mut all = Vec::new();
             for out in 0..node.outputs.len() {
-                let got = self.value(Value { node: i, out })?;
+                let got = self.value(Value { node: i, out }).await?;
                 all.extend_from_slice(&got.data);
                 worst = worse(worst, compare(op.as_ref(), &cx, &types, &node.outputs, out, &got.data));
             }
             for (k, &position) in op.assigns().iter().enumerate() {
                 let name = self.graph.nodes[node.inputs[position].node].name.clone();
-                let got = self.session.read_tensor(&name, None)?.data.to_f64();
+                let got = self.session.read_tensor(&name, None).await?.data.to_f64();
                 all.extend_from_slice(&got);
                 worst = worse(worst, compare(op.as_ref(), &cx, &types, &node.outputs, node.outputs.len() + k, &got));
             }
@@ -278,15 +281,18 @@ impl<'a> Check<'a> {
     }
 
     /// Runs the update and compares every parameter with the optimizer's formula in f64.
-    fn update(&mut self, train: &TrainSpec) -> Result<()> {
+    async fn update(&mut self, train: &TrainSpec) -> Result<()> {
         let optimizer = &train.optimizer.optimizer;
         let trained: Vec<String> = self.trained();
-        let gradients: Vec<Vec<f64>> = trained.iter().map(|n| self.gradient(n)).collect::<Result<_>>()?;
+        let mut gradients = Vec::with_capacity(trained.len());
+        for name in &trained {
+            gradients.push(self.gradient(name).await?);
+        }
         let norm = gradients.iter().flatten().map(|g| g * g).sum::<f64>().sqrt();
         let scale = train.clip_norm.map_or(1.0, |c| (c.0 / (norm + 1e-6)).min(1.0));
-        self.session.run(&self.bound, &[Segment::Update], &self.step)?;
+        self.session.run(&self.bound, &[Segment::Update], &self.step).await?;
         for (name, gradient) in trained.iter().zip(&gradients) {
-            let after = self.session.read_tensor(name, None)?.data.to_f64();
+            let after = self.session.read_tensor(name, None).await?.data.to_f64();
             let mut worst: f64 = 0.0;
             for ((p, g), got) in self.before[name].iter().zip(gradient).zip(&after) {
                 let mut moments = vec![0.0; optimizer.moments().len()];
@@ -304,18 +310,18 @@ impl<'a> Check<'a> {
         self.graph.parameters().filter(|(_, _, trainable)| *trainable).map(|(_, n, _)| n.name.clone()).collect()
     }
 
-    fn gradient(&mut self, name: &str) -> Result<Vec<f64>> {
-        Ok(self.session.read_tensor(name, Some(Arena::Gradients))?.data.to_f64())
+    async fn gradient(&mut self, name: &str) -> Result<Vec<f64>> {
+        Ok(self.session.read_tensor(name, Some(Arena::Gradients)).await?.data.to_f64())
     }
 
     /// Compares some elements of every gradient with central differences of the reference walk in f64.
-    fn numeric(&mut self) -> Result<()> {
+    async fn numeric(&mut self) -> Result<()> {
         let loss = self.graph.loss.expect("a training graph has a loss");
         let step = self.step.clone();
         for (node, name) in
             self.graph.parameters().filter(|p| p.2).map(|(i, n, _)| (i, n.name.clone())).collect::<Vec<_>>()
         {
-            let gradient = self.gradient(&name)?;
+            let gradient = self.gradient(&name).await?;
             let largest = gradient.iter().fold(0.0f64, |m, g| m.max(g.abs())).max(1e-6);
             let mut worst: f64 = 0.0;
             for index in sample(gradient.len(), 6) {
@@ -353,28 +359,28 @@ impl<'a> Check<'a> {
     }
 
     /// Runs the production program from the same start. There buffers are shared, and only what training reads is kept.
-    fn production(&mut self, train: &TrainSpec) -> Result<()> {
+    async fn production(&mut self, train: &TrainSpec) -> Result<()> {
         let mut wanted: BTreeMap<String, HostTensor> = BTreeMap::new();
         for (name, v) in self.production.keep.clone() {
-            let tensor = self.value(v)?;
+            let tensor = self.value(v).await?;
             wanted.insert(name, HostTensor::f32(&tensor.shape, tensor.data.iter().map(|&x| x as f32).collect()));
         }
         let names: Vec<String> = self.layout.entries.keys().cloned().collect();
         for name in &names {
-            wanted.insert(name.clone(), self.session.read_tensor(name, None)?);
+            wanted.insert(name.clone(), self.session.read_tensor(name, None).await?);
         }
         let caps = self.session.device().caps().clone();
         let options = lower::LowerOptions { batch: train.batch.0, reuse: true };
         let program = lower::lower(&self.production, &self.layout, &caps, options)?;
-        let bound = self.session.bind(program, &self.layout)?;
+        let bound = self.session.bind(program, &self.layout).await?;
         self.reset(train.seed);
         self.session.poison(&bound);
         self.write_feeds(Some(&bound));
-        self.session.run(&bound, &[Segment::Forward, Segment::Backward, Segment::Update], &self.step)?;
+        self.session.run(&bound, &[Segment::Forward, Segment::Backward, Segment::Update], &self.step).await?;
         for (name, want) in wanted {
             let got = match names.contains(&name) {
-                true => self.session.read_tensor(&name, None)?,
-                false => self.session.read_output(&bound, &name, train.batch.0)?,
+                true => self.session.read_tensor(&name, None).await?,
+                false => self.session.read_output(&bound, &name, train.batch.0).await?,
             };
             let equal = want.data.bytes() == got.data.bytes();
             let error = (f64::from(u8::from(!equal)), 0.0);

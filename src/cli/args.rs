@@ -2,7 +2,6 @@
 
 use crate::error::Result;
 use crate::gpu::Device;
-use crate::gpu::device::Limits;
 use crate::model::{self, Model};
 use crate::spec::{Count, Source};
 use clap::Args;
@@ -61,7 +60,7 @@ impl DeviceArgs {
     ///
     /// # Errors
     /// No adapter, or an unknown name.
-    pub fn open(&self) -> Result<Device> {
-        Device::open(self.choice().as_deref(), Limits::Raised)
+    pub async fn open(&self) -> Result<Device> {
+        Device::open(self.choice().as_deref()).await
     }
 }

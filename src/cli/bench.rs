@@ -31,18 +31,19 @@ pub struct Args {
 }
 
 /// Measures and prints.
-pub fn run(args: &Args, json: bool) -> Outcome {
+pub async fn run(args: &Args, json: bool) -> Outcome {
     let selection = match &args.spec {
         Some(spec) => Selection::of(model::load(Source::open(spec)?, &args.set)?)?,
         None => Selection::new(args.filter.as_deref())?,
     };
     let earlier = args.compare.as_deref().map(Earlier::open).transpose()?;
     let terminal = stderr().is_terminal();
-    let bench = selection.run(&|| args.device.open(), &mut |name| {
+    let show = &mut |name: &str| {
         if terminal {
             output::note(&format!("measuring {name}"));
         }
-    })?;
+    };
+    let bench = selection.run(&async || args.device.open().await, show).await?;
     let ratios = earlier.as_ref().map(|e| e.ratios(&bench));
     if json {
         let mut object = bench.to_json();

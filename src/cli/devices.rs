@@ -15,8 +15,8 @@ pub struct Args {
 }
 
 /// Lists the adapters. If there is none, prints an empty list, and a hint on stderr.
-pub fn run(args: &Args, json: bool) -> Outcome {
-    let list = device::adapters(args.device.choice().as_deref())?;
+pub async fn run(args: &Args, json: bool) -> Outcome {
+    let list = device::adapters(args.device.choice().as_deref()).await?;
     if list.is_empty() {
         output::note(&format!("no adapter that WebGPU reaches was found; {GET_ADAPTER}"));
     }

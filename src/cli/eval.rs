@@ -4,14 +4,13 @@ use super::args::DeviceArgs;
 use super::outcome::Outcome;
 use super::{numbers, output, progress};
 use crate::data::Split;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::gpu::Session;
-use crate::model::{self, Model};
+use crate::model::Model;
 use crate::report::table::{self, Align, Table};
-use crate::spec::Source;
 use crate::task::{Detail, Evaluation, Metric};
 use crate::train::fit::knn;
-use crate::train::{Inference, Opening, Problem, Run, problem};
+use crate::train::{Network, Opening, Problem, Run, problem};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,9 +43,9 @@ enum Part {
 }
 
 /// Evaluates the run's weights on every sample of one split.
-pub fn run(args: &Args, json: bool) -> Outcome {
+pub async fn run(args: &Args, json: bool) -> Outcome {
     let run = Run::open(&args.run)?;
-    let model = model(&run)?;
+    let model = run.model()?;
     if model.loss.is_empty() && model.knn().is_none() {
         return Err(Error::file(run.spec_path(), "the spec has no section `loss`", "evaluate a run that was trained"));
     }
@@ -74,14 +73,14 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         let what = "the spec holds nothing back for validation";
         return Err(Error::usage(what, "evaluate another --split, or train with `data.validation` above 0"));
     }
-    let session = Session::new(args.device.open()?);
+    let session = Session::new(args.device.open().await?);
     let weights = (run.weights_path(), weights);
     // For knn, the stored samples lie on the adapter instead of the data set.
     let resident = model.knn().is_none().then_some(&problem);
-    let mut inference = Inference::new(session, &model, resident, classes, batch(&model), (&weights.0, &weights.1))?;
+    let mut network = Network::new(session, &model, resident, classes, batch(&model), (&weights.0, &weights.1)).await?;
     let evaluation = match resident {
-        Some(problem) => inference.evaluate(problem, positions)?,
-        None => knn::evaluate(&mut inference, &model, &problem, positions)?,
+        Some(problem) => network.evaluate(problem, positions).await?,
+        None => knn::evaluate(&mut network, &model, &problem, positions).await?,
     };
     if json {
         output::print_json(&evaluation.to_json())?;
@@ -89,14 +88,6 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         output::print(&text(&evaluation, &problem.classes))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The model of a run.
-///
-/// # Errors
-/// A spec that cannot be read or that is no longer valid.
-pub fn model(run: &Run) -> Result<Model> {
-    model::load(Source::open(run.spec_path())?, &[])
 }
 
 /// The batch that a model was trained with.

@@ -3,7 +3,6 @@
 use super::args::SpecArgs;
 use super::outcome::Outcome;
 use super::output;
-use crate::model::Model;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -14,11 +13,6 @@ pub struct Args {
 
 /// Prints the expanded spec. Expanding that again gives the same text.
 pub fn run(args: &Args) -> Outcome {
-    output::print(&text(&args.spec.load()?))?;
+    output::print(&args.spec.load()?.to_text())?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The text of an expanded spec, as it is printed and stored in run folders.
-pub fn text(model: &Model) -> String {
-    format!("{:#}\n", model.to_json())
 }

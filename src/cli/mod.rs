@@ -72,19 +72,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(e.exit_code() as u8);
         }
     };
-    let result = match command {
-        Command::Devices(args) => devices::run(&args, json),
-        Command::Check(args) => check::run(&args, json),
-        Command::Expand(args) => expand::run(&args),
-        Command::Schema => schema::run(),
-        Command::Plan(args) => plan::run(&args, json),
-        Command::Train(args) => train::run(&args, json),
-        Command::Eval(args) => eval::run(&args, json),
-        Command::Predict(args) => predict::run(&args, json),
-        Command::Verify(args) => verify::run(&args, json),
-        Command::Trace(args) => trace::run(&args, json),
-        Command::Bench(args) => bench::run(&args, json),
-        Command::Shader(args) => shader::run(&args),
-    };
+    let result = pollster::block_on(async {
+        match command {
+            Command::Devices(args) => devices::run(&args, json).await,
+            Command::Check(args) => check::run(&args, json),
+            Command::Expand(args) => expand::run(&args),
+            Command::Schema => schema::run(),
+            Command::Plan(args) => plan::run(&args, json).await,
+            Command::Train(args) => train::run(&args, json).await,
+            Command::Eval(args) => eval::run(&args, json).await,
+            Command::Predict(args) => predict::run(&args, json).await,
+            Command::Verify(args) => verify::run(&args, json).await,
+            Command::Trace(args) => trace::run(&args, json).await,
+            Command::Bench(args) => bench::run(&args, json).await,
+            Command::Shader(args) => shader::run(&args),
+        }
+    });
     result.unwrap_or_else(|e| outcome::fail(&e))
 }

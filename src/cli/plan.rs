@@ -6,6 +6,7 @@ use super::{numbers, output};
 use crate::compile::plan::{self, Plan};
 use crate::error::{Error, Result};
 use crate::graph::Caps;
+use crate::host;
 use crate::report::table::{Align, Table};
 use crate::spec::Count;
 use crate::train::fit::knn;
@@ -35,14 +36,14 @@ fn gib(text: &str) -> std::result::Result<u64, String> {
 }
 
 /// Plans with the limits of the adapter; if there is none, with the limits that every adapter has.
-pub fn run(args: &Args, json: bool) -> Outcome {
+pub async fn run(args: &Args, json: bool) -> Outcome {
     let mut model = args.spec.load()?;
     let mut train = model.train.clone().unwrap_or_default();
     train.batch = args.batch.unwrap_or(train.batch);
     let classes = problem::classes(&model, None)?;
     knn::count_samples(&mut model, classes)?;
-    let caps = caps(&args.device)?;
-    let memory = args.memory.or_else(|| caps.software.then(plan::free_memory).flatten());
+    let caps = caps(&args.device).await?;
+    let memory = args.memory.or_else(|| caps.software.then(host::free_memory).flatten());
     let plan = plan::plan(&model, &train, classes, &caps, memory)?;
     if json {
         output::print_json(&plan.to_json())?;
@@ -52,8 +53,8 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn caps(args: &DeviceArgs) -> Result<Caps> {
-    match args.open() {
+async fn caps(args: &DeviceArgs) -> Result<Caps> {
+    match args.open().await {
         Ok(device) => Ok(device.caps().clone()),
         Err(Error::Gpu { .. }) => Ok(Caps::default()),
         Err(e) => Err(e),

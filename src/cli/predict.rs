@@ -10,7 +10,7 @@ use crate::model::{InputShape, Model};
 use crate::spec::Count;
 use crate::task::{self, Prediction, Wanted};
 use crate::tensor::{Data, HostTensor};
-use crate::train::{Inference, Run, problem};
+use crate::train::{Network, Run, problem};
 use serde_json::{Map, Value as Json, json};
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -36,9 +36,9 @@ pub struct Args {
 }
 
 /// Reports all files that cannot be read. It predicts only if there are none.
-pub fn run(args: &Args, json: bool) -> Outcome {
+pub async fn run(args: &Args, json: bool) -> Outcome {
     let run = Run::open(&args.run)?;
-    let model = eval::model(&run)?;
+    let model = run.model()?;
     let weights = run.read_weights()?;
     let classes = problem::classes(&model, None)?;
     let task = task::of(&model);
@@ -59,11 +59,11 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         return Ok(code);
     }
     let rows: Vec<usize> = samples.iter().map(|s| s.shape[0]).collect();
-    let session = Session::new(args.device.open()?);
+    let session = Session::new(args.device.open().await?);
     let batch = eval::batch(&model).min(rows.iter().sum());
     let weights = (run.weights_path(), weights);
-    let mut inference = Inference::new(session, &model, None, classes, batch, (&weights.0, &weights.1))?;
-    let found = outputs(&mut inference, &samples, batch)?;
+    let mut network = Network::new(session, &model, None, classes, batch, (&weights.0, &weights.1)).await?;
+    let found = outputs(&mut network, &samples, batch).await?;
     // A picture is known by its file; a row of a table also by its number.
     let place = |index: usize| {
         let table = model.tabular();
@@ -157,7 +157,7 @@ struct Outputs {
 }
 
 /// Computes the outputs, batch by batch.
-fn outputs(inference: &mut Inference, files: &[HostTensor], batch: usize) -> Result<Outputs> {
+async fn outputs(network: &mut Network, files: &[HostTensor], batch: usize) -> Result<Outputs> {
     let each = |file: &HostTensor| -> Vec<HostTensor> {
         let shape = [&[1], &file.shape[1..]].concat();
         let size: usize = shape.iter().product();
@@ -171,7 +171,7 @@ fn outputs(inference: &mut Inference, files: &[HostTensor], batch: usize) -> Res
     let samples: Vec<HostTensor> = files.iter().flat_map(each).collect();
     let mut found = Outputs { dims: Vec::new(), scores: Vec::new() };
     for samples in samples.chunks(batch) {
-        let scores = inference.predict(&joined(samples))?;
+        let scores = network.outputs(&joined(samples)).await?;
         let each = scores.as_f32().len() / samples.len();
         found.scores.extend(scores.as_f32().chunks_exact(each).map(<[f32]>::to_vec));
         found.dims = scores.shape[1..].to_vec();

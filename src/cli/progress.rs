@@ -3,11 +3,10 @@
 use super::{numbers, output};
 use crate::error::Error;
 use crate::task::{Evaluation, Metric};
-use crate::train::{Epoch, Event};
+use crate::train::{Epoch, Event, Stepped};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
-use std::time::Instant;
 
 /// Follows the events of one training.
 pub struct Progress {
@@ -16,43 +15,17 @@ pub struct Progress {
     /// The step at which `--steps` ends the run.
     last_step: u64,
     bar: Option<ProgressBar>,
-    rate: Rate,
+    /// Samples a second, as far as is known.
+    rate: f64,
     /// The error of writing to stdout, if there was one.
     pub trouble: Option<Error>,
-}
-
-/// Samples a second since the first step that was seen.
-#[derive(Default)]
-struct Rate {
-    start: Option<Instant>,
-    /// The epoch at the last step, and the samples of this epoch up to then.
-    last: (u64, usize),
-    samples: usize,
-}
-
-impl Rate {
-    fn step(&mut self, epoch: u64, seen: usize) {
-        if self.start.is_none() {
-            // Counting starts here: a resumed run begins anywhere in its
-            // epoch, and the first step waits for the adapter.
-            self.start = Some(Instant::now());
-        } else {
-            self.samples += if epoch == self.last.0 { seen - self.last.1 } else { seen };
-        }
-        self.last = (epoch, seen);
-    }
-
-    fn per_second(&self) -> f64 {
-        let seconds = self.start.map_or(0.0, |s| s.elapsed().as_secs_f64());
-        if seconds > 0.0 { self.samples as f64 / seconds } else { 0.0 }
-    }
 }
 
 impl Progress {
     /// Nothing was seen yet. The run has so many epochs, and `--steps` may end it earlier.
     pub fn new(json: bool, epochs: usize, steps: Option<u64>) -> Progress {
         let last_step = steps.unwrap_or(u64::MAX);
-        Progress { json, epochs, last_step, bar: None, rate: Rate::default(), trouble: None }
+        Progress { json, epochs, last_step, bar: None, rate: 0.0, trouble: None }
     }
 
     /// Shows an event.
@@ -65,20 +38,19 @@ impl Progress {
                 start_lines(event, self.last_step).iter().for_each(|line| output::note(line));
                 self.bar = stderr().is_terminal().then(|| bar(*step, (*steps).min(self.last_step)));
             }
-            Event::Step { step, epoch, loss, counted, seen } => {
-                self.rate.step(*epoch, *seen);
+            Event::Step(Stepped { step, epoch, loss, counted, samples_per_second, .. }) => {
+                self.rate = samples_per_second.unwrap_or(self.rate);
                 if let Some(bar) = &self.bar {
                     let counted = counted.filter(|metric| metric.value.is_finite());
                     let counted = counted.map(|metric| metric.kind.unit.text(metric.value));
                     let shown = [loss.map(|x| format!("loss {x:.4}")), counted];
                     let shown: String = shown.into_iter().flatten().map(|text| format!(", {text}")).collect();
-                    let rate = self.rate.per_second();
-                    bar.set_message(format!("epoch {epoch}/{}{shown}, {rate:.0} samples/s", self.epochs));
+                    bar.set_message(format!("epoch {epoch}/{}{shown}, {:.0} samples/s", self.epochs, self.rate));
                     bar.set_position(*step);
                 }
             }
             Event::Epoch(epoch) => {
-                let text = epoch_line(epoch, self.epochs, self.rate.per_second());
+                let text = epoch_line(epoch, self.epochs);
                 match &self.bar {
                     Some(bar) => bar.println(text),
                     None => output::note(&text),
@@ -147,13 +119,14 @@ fn start_lines(event: &Event, last_step: u64) -> Vec<String> {
 }
 
 /// An epoch in words.
-fn epoch_line(epoch: &Epoch, epochs: usize, rate: f64) -> String {
+fn epoch_line(epoch: &Epoch, epochs: usize) -> String {
     let shown = |metric: Metric| format!("{} {}", metric.kind.title, metric.kind.unit.text(metric.value));
     let validation = epoch.validation.iter().flat_map(Evaluation::all).filter(|metric| metric.kind.brief);
     let parts: Vec<String> = std::iter::once(format!("loss {:.4}", epoch.train_loss))
         .chain(epoch.counted.map(shown))
         .chain(validation.map(|metric| format!("validation {}", shown(metric))))
-        .chain([format!("{:.1} s", epoch.seconds), format!("{rate:.0} samples/s")])
+        .chain([format!("{:.1} s", epoch.seconds)])
+        .chain(epoch.samples_per_second.map(|rate| format!("{rate:.0} samples/s")))
         .collect();
     format!("epoch {}/{epochs}: {}", epoch.epoch, parts.join(", "))
 }

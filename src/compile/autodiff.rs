@@ -5,8 +5,8 @@ use crate::ops::layer::elementwise::Add;
 use crate::ops::plumbing::mean_loss::Fill;
 use std::collections::HashMap;
 
-/// Appends the gradients of `graph.loss` with respect to every trainable parameter and the inputs named in `wanted`. A
-/// parameter that the loss does not depend on gets none; its gradient is zero.
+/// Appends the gradients of `graph.loss` with respect to every trainable parameter, and the inputs and nodes named in
+/// `wanted`: of a node, its first output. What the loss does not depend on gets none; its gradient is zero.
 pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
     let loss = graph.loss.expect("a graph to differentiate has a loss");
     let count = graph.nodes.len();
@@ -33,6 +33,9 @@ pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
         b.scope = format!("d/{}", node.name);
         let outputs: Vec<Value> = (0..node.outputs.len()).map(|out| Value { node: i, out }).collect();
         let douts: Vec<Option<Value>> = outputs.iter().map(|o| sum(&mut b, gradients.remove(o))).collect();
+        if let Some(dy) = douts.first().copied().flatten().filter(|_| targets.contains(&i)) {
+            gradients.insert(outputs[0], vec![dy]);
+        }
         if douts.iter().all(Option::is_none) {
             continue;
         }

@@ -10,6 +10,7 @@ pub mod plan;
 pub mod program;
 pub mod prune;
 pub mod stage;
+pub mod tap;
 pub mod update;
 
 use crate::error::Result;

@@ -4,6 +4,7 @@ use super::program::Program;
 use super::{Samples, Training, build, inference_graph, layout::Layout, lower, training};
 use crate::error::{Error, Result};
 use crate::graph::{Arena, Caps, Graph, NodeKind, Step};
+use crate::host;
 use crate::model::{Model, TrainSpec};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
@@ -214,13 +215,6 @@ impl Plan {
     }
 }
 
-/// Bytes of memory that the system has free. A software adapter can use them. None if the system does not say.
-pub fn free_memory() -> Option<u64> {
-    let mut system = sysinfo::System::new().ok()?;
-    system.refresh_memory();
-    Some(system.available_memory()).filter(|&bytes| bytes > 0)
-}
-
 /// For a software adapter: fails, before anything is allocated,
 /// if the programs need more memory than the system has free.
 ///
@@ -228,7 +222,7 @@ pub fn free_memory() -> Option<u64> {
 /// Too little memory.
 pub fn check_memory(t: &Training, caps: &Caps) -> Result<()> {
     let total = bytes_of(&t.layout, &[&t.step, &t.eval]).total() + t.layout.bytes(Arena::Data);
-    if let Some(free) = free_memory().filter(|&free| caps.software && total > free) {
+    if let Some(free) = host::free_memory().filter(|&free| caps.software && total > free) {
         return Err(Error::gpu(
             &caps.name,
             format!("out of memory: the run takes {total} bytes and the system has {free} free"),

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::mask::{self, Mask};
 use super::picture;
 use crate::error::{Error, Result};
+use crate::host;
 use crate::tensor::{DType, Data, HostTensor};
 
 /// Is told, from any thread, how many pictures (`done`) of how many (`all`) have been decoded while a folder is opened.
@@ -182,26 +182,17 @@ pub(super) fn on_all_cores<T: Send>(
 ) -> Vec<(usize, Error)> {
     let all = items.len();
     let done = AtomicUsize::new(0);
-    let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(all.max(1));
-    let items = Mutex::new(items.enumerate());
-    let worker = || {
-        let mut failures = Vec::new();
-        loop {
-            let next = items.lock().expect("no worker panics while it takes an item").next();
-            let Some((index, item)) = next else { return failures };
-            if let Err(e) = run(item) {
-                failures.push((index, e));
-            }
-            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            if let Some(tell) = progress {
-                tell(done, all);
-            }
+    let failures = Mutex::new(Vec::new());
+    host::on_all_cores(items.enumerate(), |(index, item)| {
+        if let Err(e) = run(item) {
+            failures.lock().expect("no decoder panics here").push((index, e));
         }
-    };
-    let mut failures: Vec<(usize, Error)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().flat_map(|w| w.join().expect("a decoder does not panic")).collect()
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(tell) = progress {
+            tell(done, all);
+        }
     });
+    let mut failures = failures.into_inner().expect("no decoder panics here");
     failures.sort_unstable_by_key(|(index, _)| *index);
     failures
 }

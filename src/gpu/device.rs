@@ -1,5 +1,6 @@
 //! Adapters and devices.
 
+use super::wait::{self, Waiting};
 use crate::error::{Error, Result};
 use crate::graph::{Caps, Family};
 use std::sync::{Arc, Mutex};
@@ -34,8 +35,8 @@ fn instance() -> wgpu::Instance {
     wgpu::Instance::new(desc)
 }
 
-fn enumerate() -> Vec<wgpu::Adapter> {
-    pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY))
+async fn enumerate() -> Vec<wgpu::Adapter> {
+    instance().enumerate_adapters(wgpu::Backends::PRIMARY).await
 }
 
 /// Lower is better: GPUs come before software adapters. Among equals the first wins.
@@ -112,8 +113,8 @@ fn caps(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features
 ///
 /// # Errors
 /// An unknown choice. No adapter at all is an empty list.
-pub fn adapters(choice: Option<&str>) -> Result<Vec<AdapterLine>> {
-    let list = enumerate();
+pub async fn adapters(choice: Option<&str>) -> Result<Vec<AdapterLine>> {
+    let list = enumerate().await;
     if list.is_empty() {
         return Ok(Vec::new());
     }
@@ -142,12 +143,24 @@ pub enum Limits {
     Default,
 }
 
-/// An open device.
+/// An open device. Clones are the same device: several trainers and networks can use it at a time.
+#[derive(Clone)]
 pub struct Device {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
+    #[cfg(not(target_arch = "wasm32"))]
+    waiter: Arc<wait::Waiter>,
     caps: Caps,
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+/// What the driver has reported.
+#[derive(Default)]
+struct Trouble {
+    /// The first error since somebody asked.
+    error: Option<String>,
+    /// Why the device is lost. It stays so.
+    lost: Option<String>,
 }
 
 impl Device {
@@ -155,8 +168,16 @@ impl Device {
     ///
     /// # Errors
     /// No adapter, an unknown choice, or a driver that refuses.
-    pub fn open(choice: Option<&str>, limits: Limits) -> Result<Device> {
-        let mut list = enumerate();
+    pub async fn open(choice: Option<&str>) -> Result<Device> {
+        Device::open_with(choice, Limits::Raised).await
+    }
+
+    /// As [`Device::open`], with a choice of limits.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub async fn open_with(choice: Option<&str>, limits: Limits) -> Result<Device> {
+        let mut list = enumerate().await;
         let adapter = list.swap_remove(choose(&list, choice)?);
         let offered = adapter.limits();
         let mut wanted = wgpu::Limits::default();
@@ -179,20 +200,34 @@ impl Device {
             required_limits: wanted.clone(),
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&desc)).map_err(|e| {
+        let (device, queue) = adapter.request_device(&desc).await.map_err(|e| {
             Error::gpu(&name, format!("the driver refuses a device: {e}"), "choose another with --device")
         })?;
-        let trouble: Arc<Mutex<Option<String>>> = Arc::default();
+        let trouble: Arc<Mutex<Trouble>> = Arc::default();
         let note = Arc::clone(&trouble);
-        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| remember(&note, e.to_string())));
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
+            if let Ok(mut trouble) = note.lock() {
+                // The first error is the cause. Later ones follow from it.
+                trouble.error.get_or_insert(e.to_string());
+            }
+        }));
         let note = Arc::clone(&trouble);
         device.set_device_lost_callback(move |reason, text| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                remember(&note, format!("the device was lost: {text}"));
+            if reason != wgpu::DeviceLostReason::Destroyed
+                && let Ok(mut trouble) = note.lock()
+            {
+                trouble.lost.get_or_insert(format!("the device was lost: {text}"));
             }
         });
         let caps = caps(&adapter, &wanted, features);
-        Ok(Device { device, queue, caps, trouble })
+        Ok(Device {
+            device,
+            queue,
+            #[cfg(not(target_arch = "wasm32"))]
+            waiter: Arc::new(wait::Waiter::new()),
+            caps,
+            trouble,
+        })
     }
 
     /// The same device with other caps. With it tests reach every family of kernels, and small limits, on any adapter.
@@ -216,18 +251,38 @@ impl Device {
     /// # Errors
     /// A lost device, exhausted memory or a refused command.
     pub fn check(&self) -> Result<()> {
-        let text = self.trouble.lock().ok().and_then(|mut t| t.take());
+        let text = self.trouble.lock().ok().and_then(|mut t| t.error.take().or_else(|| t.lost.clone()));
         match text {
             None => Ok(()),
             Some(text) => Err(self
                 .error(text, "go on from the last checkpoint with --resume, with a smaller batch if memory ran out")),
         }
     }
-}
 
-fn remember(place: &Mutex<Option<String>>, text: String) {
-    if let Ok(mut place) = place.lock() {
-        // The first error is the cause. Later ones follow from it.
-        place.get_or_insert(text);
+    /// A wait for a submission. Its time begins now, even if nobody looks.
+    pub(super) fn waiting(&self, submission: wgpu::SubmissionIndex) -> Waiting {
+        #[cfg(not(target_arch = "wasm32"))]
+        return self.waiter.wait(&self.device, submission);
+        #[cfg(target_arch = "wasm32")]
+        {
+            let _ = submission;
+            wait::wait(&self.queue)
+        }
+    }
+
+    /// The end of a wait.
+    ///
+    /// # Errors
+    /// What the driver reports, or a time-out.
+    pub(super) async fn waited(&self, waiting: Waiting) -> Result<()> {
+        let waited = waiting.get().await;
+        self.check()?;
+        let why = match waited {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(e)) => e,
+            None => "the thread that waits for it has ended".into(),
+        };
+        let hint = "go on from the last checkpoint with --resume, with a smaller batch";
+        Err(self.error(format!("the adapter does not answer: {why}"), hint))
     }
 }

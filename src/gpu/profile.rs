@@ -4,7 +4,8 @@
 use super::session::{Bound, Session};
 use crate::error::Result;
 use crate::graph::{Segment, Step};
-use std::time::{Duration, Instant};
+use crate::host::{Instant, later};
+use std::time::Duration;
 
 /// Timestamps of one query set: the limit of WebGPU.
 const QUERIES: usize = 4096;
@@ -37,8 +38,8 @@ impl Session {
     ///
     /// # Errors
     /// What the driver reports, or a time-out.
-    pub fn time(&mut self, bound: &Bound, dispatches: &[usize], times: usize, step: &Step) -> Result<Duration> {
-        self.finish()?;
+    pub async fn time(&mut self, bound: &Bound, dispatches: &[usize], times: usize, step: &Step) -> Result<Duration> {
+        self.finish().await?;
         self.write_step(bound, step);
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let steps = (0..times).flat_map(|_| dispatches.iter().map(|&i| &bound.steps[i]));
@@ -46,7 +47,7 @@ impl Session {
         let commands = encoder.finish();
         let start = Instant::now();
         let index = self.device.queue.submit([commands]);
-        self.wait(Some(index))?;
+        self.wait(index).await?;
         Ok(start.elapsed())
     }
 
@@ -61,18 +62,18 @@ impl Session {
     ///
     /// # Errors
     /// What the driver reports, or a time-out.
-    pub fn profile(&mut self, bound: &Bound, segments: &[Segment], step: &Step) -> Result<Vec<Span>> {
-        self.finish()?;
+    pub async fn profile(&mut self, bound: &Bound, segments: &[Segment], step: &Step) -> Result<Vec<Span>> {
+        self.finish().await?;
         self.write_step(bound, step);
         let chosen = (0..bound.steps.len()).filter(|&i| segments.contains(&bound.steps[i].segment));
         let chosen: Vec<usize> = chosen.collect();
         match self.clock() {
-            Clock::Adapter => self.stamped(bound, &chosen, step.n as usize),
-            Clock::Host => self.one_by_one(bound, &chosen, step.n as usize),
+            Clock::Adapter => self.stamped(bound, &chosen, step.n as usize).await,
+            Clock::Host => self.one_by_one(bound, &chosen, step.n as usize).await,
         }
     }
 
-    fn one_by_one(&mut self, bound: &Bound, chosen: &[usize], n: usize) -> Result<Vec<Span>> {
+    async fn one_by_one(&mut self, bound: &Bound, chosen: &[usize], n: usize) -> Result<Vec<Span>> {
         let begin = Instant::now();
         let mut spans = Vec::with_capacity(chosen.len());
         for &dispatch in chosen {
@@ -81,13 +82,13 @@ impl Session {
             let commands = encoder.finish();
             let start = begin.elapsed().as_secs_f64();
             let index = self.device.queue.submit([commands]);
-            self.wait(Some(index))?;
+            self.wait(index).await?;
             spans.push(Span { dispatch, start, seconds: begin.elapsed().as_secs_f64() - start });
         }
         Ok(spans)
     }
 
-    fn stamped(&mut self, bound: &Bound, chosen: &[usize], n: usize) -> Result<Vec<Span>> {
+    async fn stamped(&mut self, bound: &Bound, chosen: &[usize], n: usize) -> Result<Vec<Span>> {
         let device = self.device.device.clone();
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let bytes = (2 * chosen.len().max(1)) as u64 * STAMP;
@@ -107,12 +108,15 @@ impl Session {
             encoder.resolve_query_set(&set, 0..count, &resolved, (k * QUERIES) as u64 * STAMP);
         }
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, bytes);
-        self.submit(encoder)?;
+        let submission = self.submit(encoder).await?;
         let failed = |e: &dyn std::fmt::Display| {
             self.device.error(format!("reading timestamps failed: {e}"), "leave out --profile")
         };
-        staging.slice(..).map_async(wgpu::MapMode::Read, |_| ());
-        self.wait(None)?;
+        let (sender, mapped) = later();
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
+        self.wait(submission).await?;
+        // Whether it worked is seen when the range is asked for.
+        mapped.get().await;
         let view = staging.slice(..).get_mapped_range().map_err(|e| failed(&e))?;
         let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(&view);
         let (period, first) = (f64::from(self.device.queue.get_timestamp_period()) * 1e-9, stamps[0]);

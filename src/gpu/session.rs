@@ -4,26 +4,19 @@
 //! nothing is created, except a command encoder for every submission, which WebGPU uses up.
 
 use super::device::Device;
-use super::{shader, words};
+use super::pipeline::{Pipeline, compiled};
+use super::shader;
 use crate::compile::layout::Layout;
 use crate::compile::program::{Buffer, Copy, Dispatch, PipelineKey, Program, Range};
 use crate::error::Result;
-use crate::graph::{Arena, Family, Grid, Segment, Step, TEXTURE_WIDTH};
+use crate::graph::{Arena, Grid, Segment, Step, TEXTURE_WIDTH};
+use crate::host::Instant;
 use crate::tensor::Data;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So many submissions may be under way before the host waits.
 const IN_FLIGHT: usize = 4;
-/// The longest wait for one submission. A step of a large network on a software adapter takes minutes.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(1800);
-
-struct Pipeline {
-    key: PipelineKey,
-    pipeline: wgpu::ComputePipeline,
-    bindings: Vec<shader::BindingInfo>,
-}
 
 pub(super) struct Recorded {
     pipeline: usize,
@@ -58,6 +51,7 @@ pub struct Session {
     pipelines: Vec<Pipeline>,
     pub(super) staging: Vec<wgpu::Buffer>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
+    last: Option<wgpu::SubmissionIndex>,
     created: usize,
     allocated: u64,
     data_bytes: u64,
@@ -83,6 +77,7 @@ impl Session {
             pipelines: Vec::new(),
             staging: Vec::new(),
             in_flight: VecDeque::new(),
+            last: None,
             created: 1,
             allocated: size,
             data_bytes: 0,
@@ -116,11 +111,12 @@ impl Session {
         (self.pipelines.len(), self.compile_time)
     }
 
-    pub(super) fn buffer(&mut self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    pub(super) async fn buffer(&mut self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let scope = self.device.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let desc = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let buffer = self.device.device.create_buffer(&desc);
-        if let Some(e) = pollster::block_on(scope.pop()) {
+        let popped = scope.pop();
+        if let Some(e) = popped.await {
             let hint = "use a smaller batch or network (`pumice plan` says what fits), or another device";
             return Err(self.device.error(format!("out of memory for {label} ({size} bytes): {e}"), hint));
         }
@@ -130,7 +126,7 @@ impl Session {
     }
 
     /// A texture for copies of operands. WebGPU clears it, and nothing writes its first row, which stays zero.
-    fn texture(&mut self, label: &str, rows: usize) -> Result<wgpu::Texture> {
+    async fn texture(&mut self, label: &str, rows: usize) -> Result<wgpu::Texture> {
         let scope = self.device.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let texture = self.device.device.create_texture(&wgpu::TextureDescriptor {
             label: Some(label),
@@ -142,7 +138,8 @@ impl Session {
             usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
             view_formats: &[],
         });
-        if let Some(e) = pollster::block_on(scope.pop()) {
+        let popped = scope.pop();
+        if let Some(e) = popped.await {
             let hint = "use a smaller batch or network (`pumice plan` says what fits), or another device";
             return Err(self.device.error(format!("out of memory for {label} ({rows} rows): {e}"), hint));
         }
@@ -164,7 +161,7 @@ impl Session {
     ///
     /// # Errors
     /// Out of memory, or a shader that the driver refuses.
-    pub fn bind(&mut self, program: Program, layout: &Layout) -> Result<Bound> {
+    pub async fn bind(&mut self, program: Program, layout: &Layout) -> Result<Bound> {
         self.layout = layout.clone();
         let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let entries = layout.entries.values().map(|e| e.arena);
@@ -172,7 +169,7 @@ impl Session {
         for arena in arenas {
             for (window, &size) in layout.windows(arena).iter().enumerate() {
                 if !self.store.contains_key(&(arena, window)) {
-                    let buffer = self.buffer(&format!("{arena:?} {window}"), size, storage)?;
+                    let buffer = self.buffer(&format!("{arena:?} {window}"), size, storage).await?;
                     match arena {
                         Arena::Data => self.data_bytes += size,
                         _ => self.allocated += size,
@@ -183,16 +180,16 @@ impl Session {
         }
         let mut slots = Vec::with_capacity(program.slots.len());
         for (i, &size) in program.slots.iter().enumerate() {
-            slots.push(self.buffer(&format!("slot {i}"), size, storage)?);
+            slots.push(self.buffer(&format!("slot {i}"), size, storage).await?);
             self.allocated += size;
         }
         let mut textures = Vec::with_capacity(program.textures.len());
         for (i, &rows) in program.textures.iter().enumerate() {
-            textures.push(self.texture(&format!("texture {i}"), rows)?);
+            textures.push(self.texture(&format!("texture {i}"), rows).await?);
         }
         self.allocated += program.texture_bytes();
         let views: Vec<wgpu::TextureView> = textures.iter().map(|t| t.create_view(&Default::default())).collect();
-        let indices = self.compile(&program.pipelines)?;
+        let indices = self.compile(&program.pipelines).await?;
         let mut steps = Vec::with_capacity(program.dispatches.len());
         for dispatch in &program.dispatches {
             let pipeline = indices[dispatch.pipeline];
@@ -206,27 +203,12 @@ impl Session {
     }
 
     /// The pipelines of these keys. Those that do not exist yet are compiled, on all cores.
-    fn compile(&mut self, keys: &[PipelineKey]) -> Result<Vec<usize>> {
+    async fn compile(&mut self, keys: &[PipelineKey]) -> Result<Vec<usize>> {
         let start = Instant::now();
-        let missing: Vec<&PipelineKey> = keys.iter().filter(|k| !self.pipelines.iter().any(|p| p.key == **k)).collect();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let next = AtomicUsize::new(0);
-        let device = &self.device;
-        let work = || {
-            let mut made = Vec::new();
-            while let Some(&key) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                made.push(pipeline(device, key)?);
-            }
-            Ok(made)
-        };
-        let made: Vec<Result<Vec<Pipeline>>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..cores.min(missing.len())).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        });
-        for list in made {
-            self.pipelines.extend(list?);
-        }
-        self.created += 2 * missing.len();
+        let missing = keys.iter().filter(|k| !self.pipelines.iter().any(|p| p.key == **k)).cloned().collect();
+        let made = compiled(&self.device, missing).await?;
+        self.created += 2 * made.len();
+        self.pipelines.extend(made);
         self.compile_time += start.elapsed();
         let index = |key: &PipelineKey| self.pipelines.iter().position(|p| p.key == *key).expect("it was compiled");
         Ok(keys.iter().map(index).collect())
@@ -254,7 +236,8 @@ impl Session {
             let size = std::num::NonZeroU64::new(range.size);
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: range.offset, size })
         };
-        let entry = |info| wgpu::BindGroupEntry { binding: info_binding(info), resource: resource(info) };
+        let entry =
+            |info: &shader::BindingInfo| wgpu::BindGroupEntry { binding: info.binding, resource: resource(info) };
         let entries: Vec<wgpu::BindGroupEntry> = bindings.iter().map(entry).collect();
         let layout = pipeline.get_bind_group_layout(0);
         let desc = wgpu::BindGroupDescriptor { label: Some(&dispatch.label), layout: &layout, entries: &entries };
@@ -267,12 +250,12 @@ impl Session {
     ///
     /// # Errors
     /// What the driver reports, or a time-out.
-    pub fn run(&mut self, bound: &Bound, segments: &[Segment], step: &Step) -> Result<()> {
+    pub async fn run(&mut self, bound: &Bound, segments: &[Segment], step: &Step) -> Result<()> {
         self.write_step(bound, step);
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let steps = bound.steps.iter().filter(|r| segments.contains(&r.segment));
         self.encode(&mut encoder, bound, steps, step.n as usize);
-        self.submit(encoder)
+        self.submit(encoder).await.map(drop)
     }
 
     /// Writes the step's uniform.
@@ -334,35 +317,33 @@ impl Session {
         }
     }
 
-    pub(super) fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
+    pub(super) async fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<wgpu::SubmissionIndex> {
         let index = self.device.queue.submit([encoder.finish()]);
-        self.in_flight.push_back(index);
+        self.last = Some(index.clone());
+        self.in_flight.push_back(index.clone());
         while self.in_flight.len() > IN_FLIGHT {
-            let oldest = self.in_flight.pop_front();
-            self.wait(oldest)?;
-        }
-        self.device.check()
-    }
-
-    pub(super) fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let poll = wgpu::PollType::Wait { submission_index, timeout: Some(TIMEOUT) };
-        match self.device.device.poll(poll) {
-            Ok(_) => self.device.check(),
-            Err(e) => {
-                self.device.check()?;
-                let hint = "go on from the last checkpoint with --resume, with a smaller batch";
-                Err(self.device.error(format!("the adapter does not answer: {e}"), hint))
+            if let Some(oldest) = self.in_flight.pop_front() {
+                self.wait(oldest).await?;
             }
         }
+        self.device.check()?;
+        Ok(index)
+    }
+
+    pub(super) async fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        self.device.waited(self.device.waiting(submission)).await
     }
 
     /// Waits until everything submitted has run.
     ///
     /// # Errors
     /// What the driver reports, or a time-out.
-    pub fn finish(&mut self) -> Result<()> {
+    pub async fn finish(&mut self) -> Result<()> {
         self.in_flight.clear();
-        self.wait(None)
+        match self.last.take() {
+            Some(last) => self.wait(last).await,
+            None => self.device.check(),
+        }
     }
 
     pub(super) fn place<'a>(&'a self, bound: Option<&'a Bound>, range: &Range) -> &'a wgpu::Buffer {
@@ -427,38 +408,4 @@ impl Session {
         let size = ((part.len * entry.ty.dtype.size()) as u64).next_multiple_of(4);
         Range { buffer: Buffer::Store(entry.arena, part.window), offset: part.offset, size }
     }
-}
-
-/// Compiles one pipeline.
-fn pipeline(device: &Device, key: &PipelineKey) -> Result<Pipeline> {
-    let source = shader::expand(key);
-    let caps = device.caps();
-    // Kernels for GPUs are not rewritten, even where tests run them on a software adapter.
-    let source = if caps.words && caps.family == Family::Software { words::rewrite(&source) } else { source };
-    let name = key.to_string();
-    let refuse = |e: String| device.error(format!("shader {name} does not compile: {e}"), "report this with the spec");
-    let bindings = shader::reflect(&source, key.entry).map_err(refuse)?;
-    let scope = device.device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let source = wgpu::ShaderSource::Wgsl(source.into());
-    let module = device.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(&name), source });
-    let pipeline = device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(&name),
-        layout: None,
-        module: &module,
-        entry_point: Some(key.entry),
-        // No clearing of workgroup memory: kernels write each of its cells before they read it.
-        compilation_options: wgpu::PipelineCompilationOptions {
-            zero_initialize_workgroup_memory: false,
-            ..Default::default()
-        },
-        cache: None,
-    });
-    match pollster::block_on(scope.pop()) {
-        Some(e) => Err(refuse(e.to_string())),
-        None => Ok(Pipeline { key: key.clone(), pipeline, bindings }),
-    }
-}
-
-fn info_binding(info: &shader::BindingInfo) -> u32 {
-    info.binding
 }

@@ -7,7 +7,7 @@ use crate::spec::{self, Content, Diagnostics, Field, Node, Place, spec_struct};
 use serde_json::{Map, Value as Json, json};
 
 /// One layer of a model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LayerNode {
     /// Its name, unique in the model: the prefix of its parameters' names.
     pub name: String,

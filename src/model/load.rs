@@ -8,6 +8,7 @@ use super::{InputSpec, Model, SECTIONS, TrainSpec, knn, normal_equation, set};
 use crate::error::Result;
 use crate::ops::registry;
 use crate::spec::{self, Content, Diagnostics, Node, Source, SpecStruct, check_keys, read_key};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Reads a spec. `overrides` are pairs of a path and a value, as in `--set train.optimizer.lr=0.01`. Each replaces or
@@ -22,6 +23,24 @@ pub fn load(source: Source, overrides: &[(String, String)]) -> Result<Model> {
     }
     let model = read(&root, Arc::new(source), &mut report);
     Ok(report.finish(model)?.expect("a model, since there was no mistake"))
+}
+
+impl Model {
+    /// Reads a spec file: JSON with comments.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and all mistakes in it ([`Error::Spec`]).
+    pub fn open(file: impl AsRef<Path>) -> Result<Model> {
+        load(Source::open(file.as_ref())?, &[])
+    }
+
+    /// Reads a spec's text. Paths in it are relative to the working directory.
+    ///
+    /// # Errors
+    /// All mistakes in it ([`Error::Spec`]).
+    pub fn parse(text: impl Into<String>) -> Result<Model> {
+        load(Source { file: PathBuf::new(), text: text.into() }, &[])
+    }
 }
 
 fn read(root: &Node, source: Arc<Source>, report: &mut Diagnostics) -> Option<Model> {
@@ -80,5 +99,5 @@ fn read_loss(term: &Node, layers: &Expanded, report: &mut Diagnostics) -> Option
         (Some(name), Some(at)) => layers.output_named(name, &at.place(), report),
         _ => layers.last(),
     };
-    Some(LossNode { op: entry.name, of: of?, weight: keys?.weight.get(), loss: loss?, place: term.place() })
+    Some(LossNode { op: entry.name, of: of?, weight: keys?.weight.get(), loss: loss?.into(), place: term.place() })
 }

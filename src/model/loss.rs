@@ -3,9 +3,10 @@
 use crate::ops::Loss;
 use crate::spec::{self, NonNegative, Place, spec_struct};
 use serde_json::{Map, Value as Json, json};
+use std::sync::Arc;
 
 /// One term of the loss.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LossNode {
     /// Its op's word.
     pub op: &'static str,
@@ -14,7 +15,7 @@ pub struct LossNode {
     /// Its factor in the weighted sum.
     pub weight: f64,
     /// What it computes.
-    pub loss: Box<dyn Loss>,
+    pub loss: Arc<dyn Loss>,
     /// Its place in the spec.
     pub place: Place,
 }

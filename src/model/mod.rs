@@ -39,7 +39,7 @@ use std::sync::Arc;
 pub use train::{EarlyStopping, OptimizerSpec, TrainSpec, ValidationMetric};
 
 /// Everything that one spec file says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// The text it was read from.
     pub source: Arc<Source>,
@@ -141,6 +141,11 @@ impl Model {
         let file = self.source.file.clone();
         let Place { line, column, path } = place.clone();
         Error::Spec(vec![Diagnostic { file, line, column, path, message: message.into(), hint: hint.into() }])
+    }
+
+    /// The text of [`Model::to_json`], as `expand` prints it and run folders hold it.
+    pub fn to_text(&self) -> String {
+        format!("{:#}\n", self.to_json())
     }
 
     /// The whole spec as plain JSON, with sugar expanded and defaults filled in.

@@ -108,6 +108,12 @@ pub trait Layer: Any + Word + CloneLayer {
     }
 }
 
+impl Clone for Box<dyn Layer> {
+    fn clone(&self) -> Self {
+        (**self).clone_box()
+    }
+}
+
 /// Lets a pass over the layers find out which type of layer it sees.
 impl dyn Layer {
     /// This layer as a `T`, if it is one.

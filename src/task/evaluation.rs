@@ -5,7 +5,7 @@ use crate::tensor::HostTensor;
 use serde_json::{Map, Value as Json, json};
 
 /// What is counted while samples are evaluated, in f64.
-pub trait Tally {
+pub trait Tally: Send {
     /// Adds one sample: the truth in its field, and the output.
     fn add(&mut self, truth: &HostTensor, output: &[f32]);
 

@@ -47,14 +47,20 @@ pub struct Progress {
     pub stale: u64,
     /// Whether early stopping ended the run.
     pub stopped_early: bool,
+    /// The learning rate that replaces the optimizer's own, if one was set in the run.
+    pub lr: Option<f64>,
 }
 
 impl Progress {
     fn to_json(&self) -> Json {
-        json!({
+        let mut state = json!({
             "step": self.step, "epoch": self.epoch, "batches": self.batches, "loss_sum": self.loss_sum,
             "correct": self.correct, "seen": self.seen, "best": self.best, "stale": self.stale, "stopped_early": self.stopped_early,
-        })
+        });
+        if let Some(lr) = self.lr {
+            state["lr"] = json!(lr);
+        }
+        state
     }
 
     fn from_json(json: &Json) -> Option<Progress> {
@@ -68,6 +74,7 @@ impl Progress {
             best: json["best"].as_f64(),
             stale: json["stale"].as_u64()?,
             stopped_early: json["stopped_early"].as_bool()?,
+            lr: json["lr"].as_f64(),
         })
     }
 }
@@ -88,11 +95,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// What the adapter reports.
-    pub fn read(session: &mut Session, training: &Training, progress: Progress) -> Result<Checkpoint> {
-        let parameters = parameters::read(session, &training.layout)?;
+    pub async fn read(session: &mut Session, training: &Training, progress: Progress) -> Result<Checkpoint> {
+        let parameters = parameters::read(session, &training.layout).await?;
         let mut optimizer = Tensors::new();
         for (moment, arena) in &training.moments {
-            let tensors = parameters::read_moment(session, &training.layout, *arena)?;
+            let tensors = parameters::read_moment(session, &training.layout, *arena).await?;
             optimizer.extend(tensors.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{moment}/{name}"), tensor)));
         }
         Ok(Checkpoint { progress, parameters, optimizer })

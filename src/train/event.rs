@@ -1,6 +1,8 @@
 //! What a trainer tells its watcher, and what the watcher may answer.
 
+use super::tap::Tapped;
 use crate::task::{Evaluation, LOSS, Metric, MetricKind};
+use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 /// Something that happened in training.
@@ -25,19 +27,8 @@ pub enum Event {
         /// How many pipelines were compiled, and how many seconds that took.
         compiled: (usize, f64),
     },
-    /// An update was submitted. The loss is the newest one that has been read back.
-    Step {
-        /// Updates so far.
-        step: u64,
-        /// The epoch, from 1.
-        epoch: u64,
-        /// Mean loss of this epoch, over what has been read back.
-        loss: Option<f64>,
-        /// What the steps of this epoch count beside the loss, over what has been read back; NaN as long as nothing was.
-        counted: Option<Metric>,
-        /// Samples of this epoch that were submitted so far.
-        seen: usize,
-    },
+    /// An update was submitted.
+    Step(Stepped),
     /// An epoch ended.
     Epoch(Epoch),
     /// A checkpoint was written.
@@ -55,6 +46,39 @@ pub enum Event {
     },
 }
 
+/// What an update has brought.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Stepped {
+    /// Updates so far.
+    pub step: u64,
+    /// The epoch, from 1.
+    pub epoch: u64,
+    /// The losses that came back since the event before, in order. At the latest half a second after the adapter has a
+    /// loss, the next event brings it.
+    pub losses: Vec<StepLoss>,
+    /// Mean loss of this epoch, over what has come back.
+    pub loss: Option<f64>,
+    /// What the steps of this epoch count beside the loss, over what has come back; NaN as long as nothing has.
+    pub counted: Option<Metric>,
+    /// The learning rate of this update.
+    pub lr: f64,
+    /// Samples that came back a second, since the epoch began or went on; None before that is known.
+    pub samples_per_second: Option<f64>,
+    /// Samples of this epoch that were submitted so far.
+    pub seen: usize,
+    /// What the taps saw after this update ([`super::Trainer::tap`]).
+    pub taps: Vec<Tapped>,
+}
+
+/// The loss of an update: the mean over all its samples, before the update.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct StepLoss {
+    /// The update, from 1.
+    pub step: u64,
+    /// Its loss.
+    pub loss: f64,
+}
+
 /// What an epoch has brought.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Epoch {
@@ -62,6 +86,8 @@ pub struct Epoch {
     pub epoch: u64,
     /// Updates so far.
     pub step: u64,
+    /// The losses of steps that came back since the event before, in order.
+    pub losses: Vec<StepLoss>,
     /// Mean loss over the epoch's samples, as they were trained on.
     pub train_loss: f64,
     /// What its steps counted beside the loss.
@@ -74,6 +100,10 @@ pub struct Epoch {
     pub samples: usize,
     /// Wall-clock time of its steps.
     pub seconds: f64,
+    /// Samples that came back a second; None where that is not known.
+    pub samples_per_second: Option<f64>,
+    /// Whether validation found its parameters the best so far.
+    pub best: bool,
 }
 
 impl Epoch {
@@ -94,6 +124,27 @@ impl Epoch {
     }
 }
 
+fn losses(list: &[StepLoss]) -> Json {
+    list.iter().map(|l| json!({ "step": l.step, "loss": l.loss })).collect()
+}
+
+impl Stepped {
+    fn to_json(&self) -> Json {
+        let losses = losses(&self.losses);
+        let mut line = json!({
+            "event": "step", "step": self.step, "epoch": self.epoch, "loss": self.loss, "losses": losses, "lr": self.lr,
+            "samples_per_second": self.samples_per_second, "seen": self.seen,
+        });
+        if let Some(metric) = self.counted {
+            line[metric.kind.name] = json!(metric.value);
+        }
+        if !self.taps.is_empty() {
+            line["taps"] = self.taps.iter().map(Tapped::to_json).collect();
+        }
+        line
+    }
+}
+
 impl Event {
     /// One JSON object.
     pub fn to_json(&self) -> Json {
@@ -104,21 +155,30 @@ impl Event {
                 "bytes": bytes, "data_bytes": data_bytes, "step": step, "steps": steps,
                 "pipelines": compiled.0, "compile_seconds": compiled.1,
             }),
-            Event::Step { step, epoch, loss, counted, seen } => {
-                let mut line = json!({ "event": "step", "step": step, "epoch": epoch, "loss": loss, "seen": seen });
-                if let Some(metric) = counted {
-                    line[metric.kind.name] = json!(metric.value);
-                }
-                line
-            }
+            Event::Step(stepped) => stepped.to_json(),
             Event::Epoch(epoch) => {
                 let mut line = epoch.to_json();
+                line["losses"] = losses(&epoch.losses);
                 line["event"] = json!("epoch");
                 line
             }
             Event::Checkpoint { step } => json!({ "event": "checkpoint", "step": step }),
             Event::End { step, reason } => json!({ "event": "end", "step": step, "reason": reason }),
         }
+    }
+}
+
+impl Serialize for Event {
+    /// As [`Event::to_json`].
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+impl Serialize for Epoch {
+    /// As [`Epoch::to_json`].
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
     }
 }
 

@@ -25,17 +25,24 @@ pub fn saved(layout: &Layout) -> impl Iterator<Item = (&String, &Entry)> {
 ///
 /// # Errors
 /// What the adapter reports.
-pub fn read(session: &mut Session, layout: &Layout) -> Result<Tensors> {
-    saved(layout).map(|(name, _)| Ok((name.clone(), session.read_tensor(name, None)?))).collect()
+pub async fn read(session: &mut Session, layout: &Layout) -> Result<Tensors> {
+    let mut found = Tensors::new();
+    for (name, _) in saved(layout) {
+        found.insert(name.clone(), session.read_tensor(name, None).await?);
+    }
+    Ok(found)
 }
 
 /// Reads one of the optimizer's moments for every trainable parameter.
 ///
 /// # Errors
 /// What the adapter reports.
-pub fn read_moment(session: &mut Session, layout: &Layout, arena: Arena) -> Result<Tensors> {
-    let trained = layout.entries.iter().filter(|(_, e)| e.arena == Arena::Weights);
-    trained.map(|(name, _)| Ok((name.clone(), session.read_tensor(name, Some(arena))?))).collect()
+pub async fn read_moment(session: &mut Session, layout: &Layout, arena: Arena) -> Result<Tensors> {
+    let mut found = Tensors::new();
+    for (name, _) in layout.entries.iter().filter(|(_, e)| e.arena == Arena::Weights) {
+        found.insert(name.clone(), session.read_tensor(name, Some(arena)).await?);
+    }
+    Ok(found)
 }
 
 /// Checks that tensors of a file are the model's, and writes them. With `partial`, tensors that are missing or have

@@ -1,16 +1,17 @@
 //! One pass over samples in some order, and how its batches reach the adapter.
 
-use super::Problem;
+use super::problem::Problem;
 use crate::data::Column;
 use crate::error::Result;
 use crate::gpu::Session;
+use crate::host::{self, Later, Worker};
 use crate::tensor::Data;
+use futures_intrusive::channel::shared::OneshotSender;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
 
-/// Most batches that wait for their step. While they wait, one more is decoded.
-const WAITING: usize = 2;
+/// Most batches that are read before their steps need them.
+const AHEAD: usize = 3;
 
 /// A pass. If the whole data set lies on the adapter, a batch is a range of the order there. Otherwise only one batch
 /// lies there: a thread of its own reads samples while earlier steps compute, and they are written just before their
@@ -21,28 +22,40 @@ pub struct Pass {
     ahead: Option<Ahead>,
 }
 
+/// The data of each column of a batch.
+type Batch = Result<Vec<Data>>;
+
 /// Batches that are read before their steps need them.
 struct Ahead {
-    /// Where in the pass the next batch starts.
+    reader: Worker<(Vec<u32>, OneshotSender<Batch>)>,
+    /// Where in the pass the batch starts that is read next.
     next: usize,
-    /// The data of each column.
-    batches: Receiver<Result<Vec<Data>>>,
+    /// Those that are read, or wait for it: where they start, and their data.
+    batches: VecDeque<(usize, Later<Batch>)>,
 }
 
 impl Ahead {
-    /// Reads batches of `n` from `start` on, until the pass ends or the receiver is gone.
-    fn start(columns: Arc<Vec<Column>>, positions: Arc<[u32]>, start: usize, n: usize) -> Ahead {
-        let (sender, batches) = sync_channel(WAITING);
-        thread::spawn(move || {
-            for batch in positions[start..].chunks(n) {
-                let data: Result<Vec<Data>> = columns.iter().map(|column| column.store.read(batch)).collect();
-                let failed = data.is_err();
-                if sender.send(data).is_err() || failed {
-                    return;
-                }
-            }
-        });
-        Ahead { next: start, batches }
+    /// Reads batches from `start` of the pass on.
+    fn start(columns: Arc<Vec<Column>>, start: usize) -> Ahead {
+        let read = move |(positions, sender): (Vec<u32>, OneshotSender<Batch>)| {
+            // The receiver is gone only if the pass was given up.
+            let _ = sender.send(columns.iter().map(|column| column.store.read(&positions)).collect());
+        };
+        Ahead { reader: Worker::start("pumice-read", read), next: start, batches: VecDeque::new() }
+    }
+
+    /// The batch of `n` samples at `start`. Those after it are read from now on.
+    async fn batch(&mut self, positions: &[u32], start: usize, n: usize) -> Batch {
+        while self.batches.len() < AHEAD && self.next < positions.len() {
+            let end = (self.next + n).min(positions.len());
+            let (sender, later) = host::later();
+            self.reader.give((positions[self.next..end].to_vec(), sender));
+            self.batches.push_back((self.next, later));
+            self.next = end;
+        }
+        let (at, later) = self.batches.pop_front().expect("a batch of the pass");
+        assert_eq!(at, start, "batches follow each other");
+        later.get().await.expect("a reader does not panic")
     }
 }
 
@@ -68,16 +81,12 @@ impl Pass {
     ///
     /// # Errors
     /// A picture that has changed since it was opened.
-    pub fn ready(&mut self, session: &Session, problem: &Problem, start: usize, n: usize) -> Result<u32> {
+    pub async fn ready(&mut self, session: &Session, problem: &Problem, start: usize, n: usize) -> Result<u32> {
         if !self.streamed {
             return Ok(start as u32);
         }
-        let begin = || Ahead::start(problem.columns.clone(), self.positions.clone(), start, n);
-        let ahead = self.ahead.get_or_insert_with(begin);
-        assert_eq!(ahead.next, start, "batches follow each other");
-        ahead.next += n;
-        let batch = ahead.batches.recv().expect("the reader stops after the last batch or an error")?;
-        for (column, data) in problem.columns.iter().zip(batch) {
+        let ahead = self.ahead.get_or_insert_with(|| Ahead::start(problem.columns.clone(), start));
+        for (column, data) in problem.columns.iter().zip(ahead.batch(&self.positions, start, n).await?) {
             session.write_start(&column.tensor(), &data);
         }
         Ok(0)

@@ -2,12 +2,12 @@
 
 use crate::compile::Samples;
 use crate::compile::build::{self, BuildOptions, Feed};
-use crate::compile::plan::free_memory;
 use crate::data::store::Store;
 use crate::data::{self, Column, Columns, Dataset, Format, Masks, Split, Want, order, table};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
+use crate::host::free_memory;
 use crate::model::{DataKind, DataSpec, InputSpec, LossNode, Model, Normalize};
 use crate::tensor::{Data, HostTensor, TensorType};
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::data::file;
 use crate::data::tensors::{self, Tensors};
 use crate::error::{Error, Result};
+use crate::model::Model;
 
 const SPEC: &str = "spec.json";
 const METRICS: &str = "metrics.jsonl";
@@ -22,20 +23,28 @@ pub struct Run {
 }
 
 impl Run {
-    /// Makes the folder, and those above it. If the folder holds anything, that is a usage error: no run is ever
-    /// overwritten. Write the spec next: it is what makes the folder a run.
-    pub fn create(dir: &Path) -> Result<Run> {
+    /// Makes the folder, and those above it, and writes the expanded spec of a model into it. If the folder holds
+    /// anything, that is a usage error: no run is ever overwritten.
+    pub fn create(dir: impl AsRef<Path>, model: &Model) -> Result<Run> {
+        let dir = dir.as_ref();
         Run::check_new(dir)?;
         if !dir.exists() {
             Run::make(dir)?;
         }
         file::clean(dir)?;
-        Ok(Run { dir: dir.to_path_buf() })
+        Run::with_spec(dir.to_path_buf(), model)
+    }
+
+    /// The spec is what makes a folder a run.
+    fn with_spec(dir: PathBuf, model: &Model) -> Result<Run> {
+        let run = Run { dir };
+        run.write_spec(model)?;
+        Ok(run)
     }
 
     /// Makes the first folder of `STEM-1`, `STEM-2`, … that does not
     /// exist yet, even if other programs do the same at the same time.
-    pub fn create_numbered(stem: &Path) -> Result<Run> {
+    pub fn create_numbered(stem: &Path, model: &Model) -> Result<Run> {
         let numbered = |n: u64| {
             let mut name = stem.file_name().unwrap_or_default().to_os_string();
             name.push(format!("-{n}"));
@@ -44,7 +53,7 @@ impl Run {
         for dir in (1..).map(numbered).filter(|dir| !dir.exists()) {
             match Run::make(&dir) {
                 Err(Error::Usage { .. }) => {}
-                made => return made.map(|()| Run { dir }),
+                made => return made.and_then(|()| Run::with_spec(dir, model)),
             }
         }
         unreachable!("numbers do not end")
@@ -116,15 +125,13 @@ impl Run {
     }
 
     /// Writes the expanded spec.
-    pub fn write_spec(&self, text: &str) -> Result<()> {
-        file::replace(&self.spec_path(), text.as_bytes())
+    pub fn write_spec(&self, model: &Model) -> Result<()> {
+        file::replace(&self.spec_path(), model.to_text().as_bytes())
     }
 
-    /// The expanded spec's text.
-    pub fn read_spec(&self) -> Result<String> {
-        let path = self.spec_path();
-        let text = String::from_utf8(file::read(&path)?);
-        text.map_err(|_| Error::file(path, "not UTF-8 text", "restore the file that `pumice train` wrote"))
+    /// The model, as the expanded spec says.
+    pub fn model(&self) -> Result<Model> {
+        Model::open(self.spec_path())
     }
 
     /// Adds one object, which stands for an epoch, as a line.

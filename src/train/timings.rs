@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Bound, Clock, Session, Span};
 use crate::graph::{Segment, Step};
-use std::time::Instant;
+use crate::host::Instant;
 
 /// So many updates run before the timed ones: the first ones wait for caches and the driver.
 const WARM_UP: u64 = 2;
@@ -56,16 +56,16 @@ impl Timings {
     ///
     /// # Errors
     /// What the adapter reports.
-    pub fn run(&mut self, session: &mut Session, bound: &Bound, segments: &[Segment], step: &Step) -> Result<()> {
+    pub async fn run(&mut self, session: &mut Session, bound: &Bound, segments: &[Segment], step: &Step) -> Result<()> {
         let chosen = (WARM_UP..WARM_UP + UPDATES).contains(&self.updates);
         self.updates += u64::from(segments.contains(&Segment::Update));
         if !chosen {
-            return session.run(bound, segments, step);
+            return session.run(bound, segments, step).await;
         }
-        session.finish()?;
+        session.finish().await?;
         let begin = *self.begin.get_or_insert_with(Instant::now);
         let start = begin.elapsed().as_secs_f64();
-        let spans = session.profile(bound, segments, step)?;
+        let spans = session.profile(bound, segments, step).await?;
         self.batches.push(TimedBatch { start, seconds: begin.elapsed().as_secs_f64() - start, spans });
         Ok(())
     }

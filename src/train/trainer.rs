@@ -1,62 +1,79 @@
-//! The training loop: epochs, updates, the ring of losses, validation, checkpoints.
+//! The trainer: a model, its data and a session. Whoever holds it calls [`Trainer::step`] and looks at what comes back.
 
 use super::checkpoint::{Checkpoint, Progress};
-use super::event::{Control, Epoch, Event};
+use super::event::{Epoch, Event, StepLoss, Stepped};
+use super::network::Network;
 use super::pass::Pass;
-use super::problem::Problem;
-use super::run_folder::Run;
+use super::problem::{self, Opening, Problem};
+use super::ring::{Ring, Submitted};
+use super::split::Split;
+use super::tap::{Tap, Tapped, Tapping};
 use super::timings::Timings;
-use super::{infer, metric, parameters};
+use super::{evaluate, metric, parameters};
 use crate::compile::{self, Training};
 use crate::data::order;
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
-use crate::gpu::{Bound, Pending, Session};
-use crate::graph::{Arena, RING, Segment, Step};
+use crate::gpu::{Bound, Device, Session};
+use crate::graph::{Segment, Step};
+use crate::host::Instant;
 use crate::model::{Model, TrainSpec};
 use crate::task::{self, Evaluation, Metric, Task};
-use std::collections::VecDeque;
-use std::time::Instant;
-
-/// Batches between two reads of the ring. One half of the ring is written while the other half is read.
-const BLOCK: usize = RING / 2;
-
-/// A batch whose loss is in the ring and was not read yet.
-struct Submitted {
-    slot: usize,
-    n: usize,
-    group: usize,
-}
+use std::path::Path;
 
 /// A training run.
+///
+/// It owns all that a run needs. [`Trainer::step`] runs one update and returns what has come back. Between two steps
+/// everything else is possible: pause, another learning rate, an evaluation, a checkpoint, a prediction. Nothing here
+/// needs a run folder. A future of a trainer must run to its end: one that is dropped half way leaves the run half way.
 pub struct Trainer {
-    session: Session,
-    training: Training,
+    pub(super) session: Session,
+    model: Model,
+    classes: Option<usize>,
+    pub(super) training: Training,
     step: Bound,
     eval: Bound,
     task: Box<dyn Task>,
-    problem: Problem,
-    train: TrainSpec,
-    progress: Progress,
+    pub(super) problem: Problem,
+    pub(super) train: TrainSpec,
+    pub(super) progress: Progress,
     /// Whether parameters were loaded from a file, and no checkpoint holds them yet.
-    loaded: bool,
-    /// All batches that this process has submitted. Their number chooses the slot of the ring.
-    submitted: usize,
-    unread: VecDeque<Submitted>,
-    reading: Option<(Pending, Vec<Submitted>)>,
+    pub(super) loaded: bool,
+    ring: Ring,
+    /// Losses that have come back and were not handed on yet.
+    losses: Vec<StepLoss>,
+    /// The sum over the batches of an update that have come back so far.
+    partial: f64,
     /// The pass of this epoch.
     pass: Option<Pass>,
     epoch_start: Instant,
+    taps: Vec<Tapping>,
     timings: Option<Timings>,
 }
 
 impl Trainer {
+    /// A trainer for a model whose spec says where the data is. Opens the data, measures what `"normalize": "auto"`
+    /// asks for, and puts everything on the device. Several trainers can share a device.
+    ///
+    /// # Errors
+    /// A spec without data or loss, data that cannot be read or does not fit, too little memory, or what the adapter
+    /// reports.
+    pub async fn open(mut model: Model, device: &Device) -> Result<Trainer> {
+        let classes = problem::classes(&model, None)?;
+        let train = model.train.clone().unwrap_or_default();
+        let opening = Opening { classes, seed: train.seed, ..Opening::default() };
+        let mut problem = Problem::open(&model, opening)?;
+        problem.measure(&mut model)?;
+        problem.write_names(&mut model);
+        Trainer::new(Session::new(device.clone()), &model, train, problem, classes).await
+    }
+
     /// Compiles and binds the programs, gives the parameters their first values from the seed, and puts the data set on
     /// the adapter. Writes nothing: make the run folder afterwards.
     ///
     /// # Errors
     /// A spec without a loss, shapes that do not fit, too little memory, or what the adapter reports.
-    pub fn new(
+    pub async fn new(
         session: Session,
         model: &Model,
         train: TrainSpec,
@@ -75,13 +92,15 @@ impl Trainer {
         let samples = problem.placed(train.batch.0, session.device().caps());
         let training = compile::training(model, &train, samples, classes, session.device().caps())?;
         compile::plan::check_memory(&training, session.device().caps())?;
-        let step = session.bind(training.step.clone(), &training.layout)?;
-        let eval = session.bind(training.eval.clone(), &training.layout)?;
+        let step = session.bind(training.step.clone(), &training.layout).await?;
+        let eval = session.bind(training.eval.clone(), &training.layout).await?;
         parameters::initialise(&session, &training.layout, train.seed);
         problem.upload(&session, model)?;
-        session.reserve_staging(&training.layout)?;
+        session.reserve_staging(&training.layout).await?;
         Ok(Trainer {
             session,
+            model: model.clone(),
+            classes,
             training,
             step,
             eval,
@@ -90,37 +109,14 @@ impl Trainer {
             train,
             progress: Progress::default(),
             loaded: false,
-            submitted: 0,
-            unread: VecDeque::new(),
-            reading: None,
+            ring: Ring::new(),
+            losses: Vec::new(),
+            partial: 0.0,
             pass: None,
             epoch_start: Instant::now(),
+            taps: Vec::new(),
             timings: None,
         })
-    }
-
-    /// Starts from the weights of a file instead. With `partial`, returns what was not taken.
-    ///
-    /// # Errors
-    /// Weights of another model.
-    pub fn load_weights(&mut self, file: &std::path::Path, tensors: &Tensors, partial: bool) -> Result<Vec<String>> {
-        let left = parameters::load(&self.session, &self.training.layout, file, tensors, partial)?;
-        self.loaded = true;
-        Ok(left)
-    }
-
-    /// Continues from the newest checkpoint of a run folder; from the beginning if it has none yet.
-    ///
-    /// # Errors
-    /// A checkpoint that is damaged or of another model.
-    pub fn resume(&mut self, run: &Run) -> Result<()> {
-        let Some((file, checkpoint)) = run.latest_checkpoint()? else {
-            return run.truncate_metrics(0);
-        };
-        checkpoint.restore(&self.session, &self.training, &file)?;
-        self.progress = checkpoint.progress;
-        self.loaded = false;
-        run.truncate_metrics(self.progress.step)
     }
 
     /// The session.
@@ -136,6 +132,11 @@ impl Trainer {
     /// What was measured since [`Trainer::start_timings`].
     pub fn timings(&self) -> Option<&Timings> {
         self.timings.as_ref()
+    }
+
+    /// The model, with what opening its data has filled in. [`Run::create`] writes it.
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// The data.
@@ -156,64 +157,138 @@ impl Trainer {
         self.batches_per_epoch().div_ceil(self.train.accumulate.0) as u64
     }
 
-    /// Trains until the epochs, the steps or the watcher end it. Writes a checkpoint into the run folder at the end of
-    /// every epoch and of the run. Returns the reason of [`Event::End`].
-    ///
-    /// # Errors
-    /// A loss that is not finite, a full disk, or what the adapter reports.
-    pub fn train(
-        &mut self,
-        run: &Run,
-        steps: Option<u64>,
-        watch: &mut dyn FnMut(&Event) -> Control,
-    ) -> Result<&'static str> {
-        let epochs = self.train.epochs.0 as u64;
-        let total = epochs * self.updates_per_epoch();
-        watch(&self.start_event(total));
-        if self.loaded {
-            // Loaded weights must not be lost if the program is killed before the first epoch ends.
-            self.checkpoint(run, watch)?;
-        }
-        let reason = loop {
-            if self.progress.batches >= self.batches_per_epoch() {
-                self.end_epoch(run, watch)?;
-            }
-            if self.progress.stopped_early {
-                break "early_stopping";
-            }
-            if self.progress.epoch >= epochs {
-                break "finished";
-            }
-            if steps.is_some_and(|s| self.progress.step >= s) {
-                break "steps";
-            }
-            if self.progress.batches == 0 {
-                self.begin_epoch();
-            } else if self.submitted == 0 {
-                self.begin_pass();
-            }
-            if let Some(reason) = self.epoch(steps, total, watch)? {
-                break reason;
-            }
-        };
-        self.flush()?;
-        self.checkpoint(run, watch)?;
-        watch(&Event::End { step: self.progress.step, reason });
-        Ok(reason)
+    /// Updates of the whole run.
+    pub fn steps(&self) -> u64 {
+        self.train.epochs.0 as u64 * self.updates_per_epoch()
     }
 
-    fn start_event(&self, steps: u64) -> Event {
-        let (count, time) = self.session.compiled();
-        let trained = self.training.layout.entries.values().filter(|e| e.arena == Arena::Weights);
-        Event::Start {
-            adapter: self.session.device().caps().name.clone(),
-            parameters: trained.map(|e| e.ty.items() as u64).sum(),
-            samples: [self.problem.train.len(), self.problem.validation.len(), self.problem.test.len()],
-            bytes: self.session.allocated(),
-            data_bytes: self.session.data_bytes(),
+    /// The learning rate of the next update: that of the optimizer or of [`Trainer::set_lr`], times the schedule's factor.
+    pub fn lr(&self) -> f64 {
+        let base = self.progress.lr.unwrap_or(self.train.optimizer.optimizer.lr());
+        base * self.train.schedule.factor(self.progress.step, self.updates_per_epoch(), self.steps())
+    }
+
+    /// Replaces the optimizer's learning rate from the next update on. The schedule's factor still multiplies it.
+    /// Checkpoints hold it.
+    ///
+    /// # Errors
+    /// A number that is not above 0.
+    pub fn set_lr(&mut self, lr: f64) -> Result<()> {
+        if lr > 0.0 && lr.is_finite() {
+            self.progress.lr = Some(lr);
+            return Ok(());
+        }
+        Err(Error::usage(format!("{lr} is no learning rate"), "give a number above 0, such as 0.001"))
+    }
+
+    /// Runs one update, or at the end of an epoch the validation. Returns what that has brought: an [`Event::Step`] or
+    /// an [`Event::Epoch`]. `None` once all epochs are done or early stopping has ended the run.
+    ///
+    /// The update is submitted, not waited for. Its loss comes with a later event.
+    ///
+    /// # Errors
+    /// A loss that is not finite, or what the adapter reports.
+    pub async fn step(&mut self) -> Result<Option<Event>> {
+        if self.epoch_is_over() {
+            return Ok(Some(Event::Epoch(self.end_epoch().await?)));
+        }
+        if self.over(None).is_some() {
+            return Ok(None);
+        }
+        if self.progress.batches == 0 {
+            self.begin_epoch();
+        } else if self.pass.is_none() {
+            self.begin_pass();
+        }
+        let lr = self.lr();
+        self.update(lr).await?;
+        self.collect(false).await?;
+        let taps = self.tapped().await?;
+        Ok(Some(Event::Step(self.stepped(lr, taps))))
+    }
+
+    /// Waits until the adapter has nothing left to do, and returns the losses that were still to come. Training goes
+    /// on with the next [`Trainer::step`].
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub async fn pause(&mut self) -> Result<Stepped> {
+        self.collect(true).await?;
+        self.session.finish().await?;
+        let stepped = self.stepped(self.lr(), Vec::new());
+        self.ring.begin();
+        Ok(stepped)
+    }
+
+    /// Looks at layers from now on: events bring what they compute ([`Stepped::taps`]). It takes a second program on
+    /// the same session, so the adapter needs memory for the activations of one sample. The bits of the training stay
+    /// the same.
+    ///
+    /// # Errors
+    /// A layer or a sample that does not exist, too little memory, or what the adapter reports.
+    pub async fn tap(&mut self, tap: &Tap) -> Result<()> {
+        let (model, data) = ((&self.model, self.classes), (&self.problem, &*self.task));
+        let tapping = Tapping::new(&mut self.session, &self.training, model, data, tap).await?;
+        self.taps.push(tapping);
+        Ok(())
+    }
+
+    /// Ends all taps.
+    pub fn untap(&mut self) {
+        self.taps.clear();
+    }
+
+    async fn tapped(&mut self) -> Result<Vec<Tapped>> {
+        let mut all = Vec::new();
+        for tap in &self.taps {
+            all.extend(tap.look(&mut self.session, self.progress.step).await?);
+        }
+        Ok(all)
+    }
+
+    /// How good the parameters are as they are now.
+    ///
+    /// # Errors
+    /// A split without samples, or what the adapter reports.
+    pub async fn evaluate(&mut self, split: Split) -> Result<Evaluation> {
+        let positions = split.of(&self.problem).to_vec();
+        if positions.is_empty() {
+            let what = format!("the data set has no {} samples", split.word());
+            return Err(Error::usage(what, "evaluate another split, or hold samples back with data.validation"));
+        }
+        let found = self.evaluate_at(&positions).await?;
+        self.ring.begin();
+        Ok(found)
+    }
+
+    /// Why the run is over, if it is. An epoch whose validation is still to come is not.
+    pub(super) fn over(&self, steps: Option<u64>) -> Option<&'static str> {
+        let progress = &self.progress;
+        match () {
+            () if self.epoch_is_over() => None,
+            () if progress.stopped_early => Some("early_stopping"),
+            () if progress.epoch >= self.train.epochs.0 as u64 => Some("finished"),
+            () if steps.is_some_and(|s| progress.step >= s) => Some("steps"),
+            () => None,
+        }
+    }
+
+    fn epoch_is_over(&self) -> bool {
+        self.progress.batches >= self.batches_per_epoch()
+    }
+
+    fn stepped(&mut self, lr: f64, taps: Vec<Tapped>) -> Stepped {
+        let seen = self.progress.seen;
+        Stepped {
             step: self.progress.step,
-            steps,
-            compiled: (count, time.as_secs_f64()),
+            epoch: self.progress.epoch + 1,
+            losses: std::mem::take(&mut self.losses),
+            loss: (seen > 0).then(|| self.progress.loss_sum / seen as f64),
+            counted: self.counted(),
+            lr,
+            samples_per_second: self.ring.samples_per_second(),
+            seen: (self.progress.batches * self.train.batch.0).min(self.problem.train.len()),
+            taps,
         }
     }
 
@@ -226,79 +301,49 @@ impl Trainer {
 
     fn begin_pass(&mut self) {
         self.epoch_start = Instant::now();
+        self.ring.begin();
         let permutation = order::permutation(self.problem.train.len(), self.train.seed, self.progress.epoch);
         let order: Vec<u32> = permutation.into_iter().map(|i| self.problem.train[i as usize]).collect();
         self.pass = Some(Pass::begin(&self.session, &self.problem, "order", order));
     }
 
-    /// Runs updates to the end of the epoch. Returns why it stopped, if it stopped earlier.
-    fn epoch(
-        &mut self,
-        steps: Option<u64>,
-        total: u64,
-        watch: &mut dyn FnMut(&Event) -> Control,
-    ) -> Result<Option<&'static str>> {
-        while self.progress.batches < self.batches_per_epoch() {
-            if steps.is_some_and(|s| self.progress.step >= s) {
-                return Ok(Some("steps"));
-            }
-            self.update(total)?;
-            let seen = self.progress.seen;
-            let mean = |sum: f64| (seen > 0).then(|| sum / seen as f64);
-            let submitted = (self.progress.batches * self.train.batch.0).min(self.problem.train.len());
-            let event = Event::Step {
-                step: self.progress.step,
-                epoch: self.progress.epoch + 1,
-                loss: mean(self.progress.loss_sum),
-                counted: self.counted(),
-                seen: submitted,
-            };
-            if watch(&event) == Control::Stop {
-                return Ok(Some("stopped"));
-            }
-        }
-        Ok(None)
-    }
-
     /// Runs updates, across epochs, without validation or checkpoints,
     /// and waits for the last one. Benchmarks measure this.
-    pub(crate) fn rehearse(&mut self, updates: usize) -> Result<()> {
+    pub(crate) async fn rehearse(&mut self, updates: usize) -> Result<()> {
         for _ in 0..updates {
-            if self.progress.batches >= self.batches_per_epoch() {
+            if self.epoch_is_over() {
                 self.progress.batches = 0;
             }
             if self.progress.batches == 0 {
                 self.begin_epoch();
             }
-            self.update(u64::MAX)?;
+            self.update(self.train.optimizer.optimizer.lr()).await?;
+            self.collect(false).await?;
         }
-        self.session.finish()
+        self.losses.clear();
+        self.session.finish().await
     }
 
     /// One update: the batches that share it, then the optimizer.
-    fn update(&mut self, total: u64) -> Result<()> {
+    async fn update(&mut self, lr: f64) -> Result<()> {
         let (batch, len) = (self.train.batch.0, self.problem.train.len());
         let first = self.progress.batches;
         let last = (first + self.train.accumulate.0).min(self.batches_per_epoch());
         let group = (last * batch).min(len) - first * batch;
-        let optimizer = &self.train.optimizer.optimizer;
-        let factor = self.train.schedule.factor(self.progress.step, self.updates_per_epoch(), total);
-        let (correction1, correction2) = optimizer.corrections(self.progress.step + 1);
-        let lr = (optimizer.lr() * factor) as f32;
+        let (correction1, correction2) = self.train.optimizer.optimizer.corrections(self.progress.step + 1);
         for index in first..last {
             let n = batch.min(len - index * batch);
-            let slot = self.submitted % RING;
             let pass = self.pass.as_mut().expect("an epoch begins with a pass");
-            let offset = pass.ready(&self.session, &self.problem, index * batch, n)?;
+            let offset = pass.ready(&self.session, &self.problem, index * batch, n).await?;
             let step = Step {
                 n: n as u32,
                 // So that the batches of one update have different random numbers.
                 step: (self.progress.epoch * self.batches_per_epoch() as u64 + index as u64) as u32,
                 seed: self.train.seed as u32,
-                slot: slot as u32,
+                slot: self.ring.slot() as u32,
                 offset,
                 inv_n: 1.0 / group as f32,
-                lr,
+                lr: lr as f32,
                 correction1: correction1 as f32,
                 correction2: correction2 as f32,
                 accumulate: u32::from(index > first),
@@ -306,85 +351,64 @@ impl Trainer {
             let segments = [Segment::Forward, Segment::Backward, Segment::Update];
             let segments = &segments[..if index + 1 == last { 3 } else { 2 }];
             match &mut self.timings {
-                Some(timings) => timings.run(&mut self.session, &self.step, segments, &step)?,
-                None => self.session.run(&self.step, segments, &step)?,
+                Some(timings) => timings.run(&mut self.session, &self.step, segments, &step).await?,
+                None => self.session.run(&self.step, segments, &step).await?,
             }
-            self.submitted += 1;
-            self.unread.push_back(Submitted { slot, n, group });
-            if self.submitted.is_multiple_of(BLOCK) {
-                self.read_ring()?;
-            }
+            let submitted = Submitted { step: self.progress.step + 1, last: index + 1 == last, n, group };
+            self.ring.submitted(&mut self.session, submitted).await?;
         }
         self.progress.batches = last;
         self.progress.step += 1;
         Ok(())
     }
 
-    /// Takes the losses of the block before, and asks for those of the newest block.
-    fn read_ring(&mut self) -> Result<()> {
-        self.take_ring()?;
-        let range = self.session.tensor_range("data/ring");
-        let pending = self.session.start_read(None, &range)?;
-        self.reading = Some((pending, self.unread.drain(..).collect()));
-        Ok(())
-    }
-
-    fn take_ring(&mut self) -> Result<()> {
-        let Some((pending, batches)) = self.reading.take() else { return Ok(()) };
-        let ring: Vec<f32> = bytemuck::pod_collect_to_vec(&self.session.take(pending)?);
-        for b in batches {
-            let loss = f64::from(ring[2 * b.slot]);
-            if !loss.is_finite() {
-                return Err(self.session.device().error(
-                    format!(
-                        "the loss became {loss} in epoch {} (near step {})",
-                        self.progress.epoch + 1,
-                        self.progress.step
-                    ),
-                    "lower train.optimizer.lr or set train.clip_norm; the checkpoints written before are good",
-                ));
+    /// Adds up the losses that have come back; with `all`, those of everything that was submitted.
+    pub(super) async fn collect(&mut self, all: bool) -> Result<()> {
+        for counted in self.ring.collect(&mut self.session, all).await? {
+            let Submitted { step, last, n, group } = counted.batch;
+            if !counted.loss.is_finite() {
+                let what =
+                    format!("the loss became {} at step {step}, in epoch {}", counted.loss, self.progress.epoch + 1);
+                let hint = "lower train.optimizer.lr or set train.clip_norm; the checkpoints written before are good";
+                return Err(self.session.device().error(what, hint));
             }
             // A batch's entry in the ring is its share of the mean over all samples of its update.
-            self.progress.loss_sum += loss * b.group as f64;
-            self.progress.correct += f64::from(ring[2 * b.slot + 1]);
-            self.progress.seen += b.n;
+            self.partial += counted.loss;
+            self.progress.loss_sum += counted.loss * group as f64;
+            self.progress.correct += counted.hits;
+            self.progress.seen += n;
+            if last {
+                self.losses.push(StepLoss { step, loss: std::mem::take(&mut self.partial) });
+            }
         }
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<()> {
-        self.read_ring()?;
-        self.take_ring()
-    }
-
-    fn end_epoch(&mut self, run: &Run, watch: &mut dyn FnMut(&Event) -> Control) -> Result<()> {
-        self.flush()?;
+    async fn end_epoch(&mut self) -> Result<Epoch> {
+        self.collect(true).await?;
         let seconds = self.epoch_start.elapsed().as_secs_f64();
+        let samples_per_second = self.ring.samples_per_second();
         let validation = match self.problem.validation.is_empty() {
             true => None,
-            false => Some(self.evaluate(&self.problem.validation.clone())?),
+            false => Some(self.evaluate_at(&self.problem.validation.clone()).await?),
         };
-        let better = self.judge(validation.as_ref());
+        let best = self.judge(validation.as_ref());
         self.progress.epoch += 1;
         self.progress.batches = 0;
-        let line = Epoch {
+        self.pass = None;
+        Ok(Epoch {
             epoch: self.progress.epoch,
             step: self.progress.step,
+            losses: std::mem::take(&mut self.losses),
             train_loss: self.progress.loss_sum / self.progress.seen.max(1) as f64,
             counted: self.counted(),
             metrics: self.task.metrics(),
             validation,
             samples: self.progress.seen,
             seconds,
-        };
-        if better {
-            let weights = parameters::read(&mut self.session, &self.training.layout)?;
-            run.write_weights(&weights)?;
-        }
-        run.append_metrics(&line.to_json())?;
-        self.checkpoint(run, watch)?;
-        watch(&Event::Epoch(line));
-        Ok(())
+            samples_per_second,
+            best,
+        })
     }
 
     /// What the steps of this epoch have counted beside the loss, over what has been read back.
@@ -393,8 +417,8 @@ impl Trainer {
         Some(Metric { kind, value: self.progress.correct / self.progress.seen as f64 })
     }
 
-    fn evaluate(&mut self, positions: &[u32]) -> Result<Evaluation> {
-        infer::evaluate(&mut self.session, &self.eval, &*self.task, &self.problem, positions)
+    pub(super) async fn evaluate_at(&mut self, positions: &[u32]) -> Result<Evaluation> {
+        evaluate::evaluate(&mut self.session, &self.eval, &*self.task, &self.problem, positions).await
     }
 
     /// Whether validation found this epoch's parameters the best so far.
@@ -415,28 +439,45 @@ impl Trainer {
         better
     }
 
-    fn checkpoint(&mut self, run: &Run, watch: &mut dyn FnMut(&Event) -> Control) -> Result<()> {
-        let checkpoint = Checkpoint::read(&mut self.session, &self.training, self.progress.clone())?;
-        if self.progress.best.is_none() {
-            run.write_weights(&checkpoint.parameters)?;
-        }
-        run.write_checkpoint(&checkpoint, self.train.keep.0)?;
-        watch(&Event::Checkpoint { step: self.progress.step });
+    /// Everything that a run needs to go on from here, as a value.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub async fn checkpoint(&mut self) -> Result<Checkpoint> {
+        self.collect(true).await?;
+        Checkpoint::read(&mut self.session, &self.training, self.progress.clone()).await
+    }
+
+    /// Goes on from a checkpoint of the same model and optimizer. `file` names its origin in messages.
+    ///
+    /// # Errors
+    /// A checkpoint of another model.
+    pub fn restore(&mut self, checkpoint: &Checkpoint, file: &Path) -> Result<()> {
+        checkpoint.restore(&self.session, &self.training, file)?;
+        self.progress = checkpoint.progress.clone();
+        self.loaded = false;
+        self.ring.clear();
+        self.losses.clear();
+        self.partial = 0.0;
+        self.pass = None;
         Ok(())
     }
 
-    /// Evaluates the run's `weights.safetensors` (the best so far) on the test set; without
-    /// one on the validation samples; without those on the training set. Returns which set
-    /// that was. It replaces the trainer's parameters, so training ends with this.
+    /// The network with the parameters as they are now, ready to predict. It takes over the trainer's session.
     ///
     /// # Errors
-    /// What the adapter or the disk reports.
-    pub fn final_evaluation(&mut self, run: &Run) -> Result<(&'static str, Evaluation)> {
-        let weights = run.read_weights()?;
-        let file = run.weights_path();
-        parameters::load(&self.session, &self.training.layout, &file, &weights, false)?;
-        let (name, positions) = self.problem.judged_split();
-        let positions = positions.to_vec();
-        Ok((name, self.evaluate(&positions)?))
+    /// As [`Trainer::step`].
+    pub async fn into_network(mut self) -> Result<Network> {
+        self.collect(true).await?;
+        let Trainer { session, model, classes, training, train, .. } = self;
+        Network::bind(session, model, None, classes, train.batch.get(), training.layout).await
+    }
+
+    /// Parameters and running statistics as they are now, by name.
+    ///
+    /// # Errors
+    /// What the adapter reports.
+    pub async fn weights(&mut self) -> Result<Tensors> {
+        parameters::read(&mut self.session, &self.training.layout).await
     }
 }

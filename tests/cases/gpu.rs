@@ -2,6 +2,7 @@
 
 use super::chosen;
 use crate::common;
+use pumice::block_on;
 use pumice::check::verify;
 use pumice::gpu::device::Limits;
 use pumice::graph::{Caps, Family};
@@ -25,7 +26,7 @@ fn run(limits: Limits, change: impl FnOnce(&mut Caps)) {
         let wanted: &[&[&str]] = if case.training { &[&["input"]] } else { &[&["input"], &[]] };
         for wanted in wanted {
             let options = verify::VerifyOptions { wanted, training: case.training, ..Default::default() };
-            match verify::verify(&mut session, &case.model, &case.train, None, &options) {
+            match block_on(verify::verify(&mut session, &case.model, &case.train, None, &options)) {
                 Ok(found) => {
                     let bad = found.nodes.iter().filter(|n| !n.ok);
                     let text =

@@ -1,6 +1,7 @@
 //! What several test files share: the adapter, or a message that
 //! there is none. Tests that need it lie in modules named `gpu`.
 
+use pumice::block_on;
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Device, Session};
 use pumice::graph::Caps;
@@ -11,7 +12,7 @@ use pumice::graph::Caps;
 /// With `REQUIRE_GPU=1` a missing adapter is a failure.
 pub fn session(limits: Limits, change: impl FnOnce(&mut Caps)) -> Option<Session> {
     let choice = std::env::var("PUMICE_DEVICE").ok();
-    match Device::open(choice.as_deref(), limits) {
+    match block_on(Device::open_with(choice.as_deref(), limits)) {
         Ok(device) => Some(Session::new(device.with_caps(change))),
         Err(e) if std::env::var("REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("REQUIRE_GPU=1: {e}"),
         Err(e) => {

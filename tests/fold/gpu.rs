@@ -2,6 +2,7 @@
 
 use crate::common;
 
+use pumice::block_on;
 use pumice::compile::build::{BuildOptions, Feed, build};
 use pumice::compile::layout::Layout;
 use pumice::compile::{inference_graph, lower, prune};
@@ -32,7 +33,7 @@ fn output(session: &mut Session, graph: &Graph) -> HostTensor {
     layout.add(graph, &caps).expect("small tensors");
     let options = lower::LowerOptions { batch: BATCH, reuse: true };
     let program = lower::lower(graph, &layout, &caps, options).expect("small tensors");
-    let bound = session.bind(program, &layout).expect("it binds");
+    let bound = block_on(session.bind(program, &layout)).expect("it binds");
     parameters::initialise(session, &layout, 5);
     for node in &graph.nodes {
         let len = node.outputs.first().map_or(0, |ty| ty.len(BATCH));
@@ -46,8 +47,8 @@ fn output(session: &mut Session, graph: &Graph) -> HostTensor {
             _ => {}
         }
     }
-    session.run(&bound, &[Segment::Forward], &Step::of(BATCH)).expect("a step");
-    session.read_output(&bound, "output", BATCH).expect("a kept value")
+    block_on(session.run(&bound, &[Segment::Forward], &Step::of(BATCH))).expect("a step");
+    block_on(session.read_output(&bound, "output", BATCH)).expect("a kept value")
 }
 
 fn count(graph: &Graph, name: &str) -> usize {

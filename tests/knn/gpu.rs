@@ -1,6 +1,7 @@
 //! k nearest neighbours on the adapter.
 
 use crate::common;
+use pumice::block_on;
 use pumice::error::Error;
 use pumice::gpu::Session;
 use pumice::gpu::device::Limits;
@@ -9,7 +10,7 @@ use pumice::spec::Source;
 use pumice::task::classify::argmax;
 use pumice::train::fit::knn;
 use pumice::train::problem::Opening;
-use pumice::train::{Inference, Problem};
+use pumice::train::{Network, Problem};
 use std::path::Path;
 
 const SKLEARN: &str = include_str!("../fixtures/numbers/knn.json");
@@ -30,12 +31,12 @@ fn classes(session: Session, model: &mut Model, count: usize) -> (Session, Vec<i
     let (k, metric) = (keys.largest(), keys.metric.0[0]);
     model.settle_knn(k, metric, problem.train.len());
     let stored = knn::tensors(model, &problem).expect("samples");
-    let mut inference =
-        Inference::new(session, model, None, Some(10), count, (Path::new("stored"), &stored)).expect("it fits");
+    let mut network =
+        block_on(Network::new(session, model, None, Some(10), count, (Path::new("stored"), &stored))).expect("it fits");
     let queries = knn::images(model, &problem, &problem.test[..count]).expect("samples");
-    let votes = inference.predict(&queries).expect("it runs");
+    let votes = block_on(network.outputs(&queries)).expect("it runs");
     let found = votes.as_f32().chunks_exact(10).map(|votes| argmax(votes) as i64).collect();
-    let mut session = inference.into_session();
+    let mut session = network.into_session();
     session.clear();
     (session, found)
 }
@@ -64,7 +65,7 @@ fn choices_need_samples_to_choose_on() {
     let mut model = digits("", r#"{ "op": "knn", "k": [1, 3] }"#, "");
     let problem =
         Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
-    match knn::search(session, &mut model, &problem, Some(10), 64) {
+    match block_on(knn::search(session, &mut model, &problem, Some(10), 64)) {
         Err(Error::Usage { .. }) => {}
         Err(e) => panic!("another error: {e}"),
         Ok(_) => panic!("it chose without validation samples"),

@@ -3,6 +3,7 @@
 
 use super::{PUBLISHED, load, models};
 use crate::common;
+use pumice::block_on;
 use pumice::check::{trace, verify};
 use pumice::compile::{Samples, training};
 use pumice::data::tensors::Tensors;
@@ -34,7 +35,8 @@ fn every_model_verifies() {
         train.batch.0 = if large(&model) { 1 } else { 3 };
         let numeric = path.ends_with("lenet5_mnist.json");
         let options = verify::VerifyOptions { numeric, ..Default::default() };
-        let found = verify::verify(&mut session, &model, &train, classes, &options).unwrap_or_else(|e| panic!("{e}"));
+        let found =
+            block_on(verify::verify(&mut session, &model, &train, classes, &options)).unwrap_or_else(|e| panic!("{e}"));
         let wrong: Vec<_> = found.nodes.iter().filter(|n| !n.ok).collect();
         assert!(wrong.is_empty(), "{}: {wrong:#?}", path.display());
         let numeric_nodes = found.nodes.iter().filter(|n| n.name.starts_with("numeric/")).count();
@@ -51,7 +53,7 @@ fn steps(
     count: u64,
 ) -> (f32, Tensors) {
     let file = Path::new("memory");
-    let out = trace::trace(session, model, train, *classes, (file, weights), (file, batch), count);
+    let out = block_on(trace::trace(session, model, train, *classes, (file, weights), (file, batch), count));
     let out = out.unwrap_or_else(|e| panic!("{}: {e}", model.name));
     let Data::F32(loss) = &out["loss"].data else { panic!("a loss is f32") };
     let loss = loss[0];

@@ -2,6 +2,7 @@
 
 use super::{CONV, spec};
 use crate::common;
+use pumice::block_on;
 use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::layout::Layout;
 use pumice::compile::{lower, training_graph};
@@ -28,7 +29,7 @@ fn gathered(model: &Model, pixels: usize) {
     layout.add(&graph, &caps).expect("small tensors");
     let options = lower::LowerOptions { batch: 4, reuse: true };
     let program = lower::lower(&graph, &layout, &caps, options).expect("small tensors");
-    let bound = session.bind(program, &layout).expect("it binds");
+    let bound = block_on(session.bind(program, &layout)).expect("it binds");
     parameters::initialise(&session, &layout, 3);
     let bytes = |len, name: &str, most: f32| -> Vec<u8> {
         Fill::Uniform(most).values(len, 5, name).iter().map(|x| x.abs() as u8).collect()
@@ -41,12 +42,12 @@ fn gathered(model: &Model, pixels: usize) {
     session.write_tensor("data/order", None, &Data::U32(order.clone()));
     let (n, offset, slot) = (3, 2, 9);
     let step = Step { offset: offset as u32, slot, inv_n: 1.0 / 5.0, ..Step::of(n) };
-    session.run(&bound, &[Segment::Forward, Segment::Backward], &step).expect("a step");
+    block_on(session.run(&bound, &[Segment::Forward, Segment::Backward], &step)).expect("a step");
 
     let of = |p: &u32| masks[*p as usize * pixels..][..pixels].iter().map(|&class| i32::from(class));
     let want: Vec<i32> = order[offset..offset + n].iter().flat_map(of).collect();
-    assert_eq!(session.read_output(&bound, "masks", n).expect("a kept value").data, Data::I32(want.clone()));
-    let scores = session.read_output(&bound, "output", n).expect("a kept value");
+    assert_eq!(block_on(session.read_output(&bound, "masks", n)).expect("a kept value").data, Data::I32(want.clone()));
+    let scores = block_on(session.read_output(&bound, "output", n)).expect("a kept value");
     let nll = |(row, &class): (&[f32], &i32)| {
         let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
         (class != 255).then(|| sum.ln() - f64::from(row[class as usize]))
@@ -54,9 +55,9 @@ fn gathered(model: &Model, pixels: usize) {
     let losses: Vec<f64> = scores.as_f32().chunks(3).zip(&want).filter_map(nll).collect();
     // The batch's own mean, times its share of the update.
     let want = losses.iter().sum::<f64>() / losses.len() as f64 * 3.0 / 5.0;
-    let loss = f64::from(session.read_output(&bound, "loss", n).expect("a kept value").as_f32()[0]);
+    let loss = f64::from(block_on(session.read_output(&bound, "loss", n)).expect("a kept value").as_f32()[0]);
     assert!((loss - want).abs() < 1e-5 * want, "loss {loss} instead of {want}");
-    let ring = session.read_tensor("data/ring", None).expect("the ring");
+    let ring = block_on(session.read_tensor("data/ring", None)).expect("the ring");
     assert_eq!(ring.as_f32()[2 * slot as usize..][..2], [loss as f32, 0.0], "masks have no hits");
 }
 

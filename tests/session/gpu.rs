@@ -2,6 +2,7 @@
 
 use super::{text, train_of};
 use crate::common;
+use pumice::block_on;
 use pumice::check::verify;
 use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::layout::Layout;
@@ -33,8 +34,8 @@ fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
         Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
     let samples = problem.placed(16, session.device().caps());
     let t = training(&model, &train_of(&model), samples, Some(10), session.device().caps()).expect("LeNet compiles");
-    let step = session.bind(t.step.clone(), &t.layout).expect("LeNet binds");
-    let eval = session.bind(t.eval.clone(), &t.layout).expect("LeNet binds");
+    let step = block_on(session.bind(t.step.clone(), &t.layout)).expect("LeNet binds");
+    let eval = block_on(session.bind(t.eval.clone(), &t.layout)).expect("LeNet binds");
     parameters::initialise(session, &t.layout, 0);
     problem.upload(session, &model).expect("samples");
     session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
@@ -56,8 +57,8 @@ fn the_plan_is_what_is_allocated() {
         let t =
             training(&model, &train, problem.placed(16, session.device().caps()), Some(10), session.device().caps())
                 .expect("it compiles");
-        session.bind(t.step, &t.layout).expect("it binds");
-        session.bind(t.eval, &t.layout).expect("it binds");
+        block_on(session.bind(t.step, &t.layout)).expect("it binds");
+        block_on(session.bind(t.eval, &t.layout)).expect("it binds");
         assert_eq!(planned.bytes.total(), session.allocated(), "{path}");
         assert_eq!(session.data_bytes(), t.layout.bytes(Arena::Data), "{path}");
     }
@@ -67,15 +68,15 @@ fn the_plan_is_what_is_allocated() {
 fn nothing_is_created_after_the_first_step_and_the_loss_falls() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     let (t, step, _eval, _) = lenet(&mut session);
-    session.reserve_staging(&t.layout).expect("small buffers");
+    block_on(session.reserve_staging(&t.layout)).expect("small buffers");
     let mut losses = Vec::new();
     let mut created = 0;
     for k in 0..40u32 {
         let values = Step { step: k, slot: 0, lr: 1e-3, correction1: 1.0, correction2: 1.0, ..Step::of(16) };
-        session.run(&step, &ALL, &values).expect("a step");
+        block_on(session.run(&step, &ALL, &values)).expect("a step");
         let range = session.tensor_range("data/ring");
-        let pending = session.start_read(None, &range).expect("a read");
-        let ring: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(pending).expect("a read"));
+        let pending = block_on(session.start_read(None, &range)).expect("a read");
+        let ring: Vec<f32> = bytemuck::pod_collect_to_vec(&block_on(session.take(pending)).expect("a read"));
         losses.push(ring[0]);
         if k == 0 {
             created = session.created();
@@ -93,17 +94,17 @@ fn outcome(session: &mut Session, graph: &Graph, batch: usize, inputs: &[(&str, 
     layout.add(graph, &caps).expect("small tensors");
     let program =
         lower::lower(graph, &layout, &caps, lower::LowerOptions { batch, reuse: true }).expect("small tensors");
-    let bound = session.bind(program, &layout).expect("it binds");
+    let bound = block_on(session.bind(program, &layout)).expect("it binds");
     parameters::initialise(session, &layout, 5);
     for (name, data) in inputs {
         session.write_input(&bound, name, data);
     }
-    session.run(&bound, &ALL[..2], &Step { seed: 9, ..Step::of(batch) }).expect("a step");
+    block_on(session.run(&bound, &ALL[..2], &Step { seed: 9, ..Step::of(batch) })).expect("a step");
     let mut out: Vec<(String, HostTensor)> = ["loss", "output", "grad/input"]
         .into_iter()
-        .map(|name| (name.to_string(), session.read_output(&bound, name, batch).expect("a kept value")))
+        .map(|name| (name.to_string(), block_on(session.read_output(&bound, name, batch)).expect("a kept value")))
         .collect();
-    out.extend(parameters::read_moment(session, &layout, Arena::Gradients).expect("gradients"));
+    out.extend(block_on(parameters::read_moment(session, &layout, Arena::Gradients)).expect("gradients"));
     out
 }
 
@@ -159,13 +160,13 @@ fn must_verify(session: &mut Session, spec: &str, batch: usize) {
     let model = text(spec);
     let mut train = train_of(&model);
     train.batch.0 = batch;
-    let found = verify::verify(
+    let found = block_on(verify::verify(
         session,
         &model,
         &train,
         None,
         &verify::VerifyOptions { wanted: &["input"], ..Default::default() },
-    )
+    ))
     .unwrap_or_else(|e| panic!("{e}"));
     let wrong: Vec<_> = found.nodes.iter().filter(|n| !n.ok).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -238,13 +239,13 @@ fn a_broken_kernel_is_found() {
                 }
             }
         };
-        let found = verify::verify(
+        let found = block_on(verify::verify(
             &mut session,
             &model,
             &train,
             Some(10),
             &verify::VerifyOptions { change: &change, ..Default::default() },
-        )
+        ))
         .expect("it runs");
         assert!(hit.get(), "{shader}.{entry} has a constant {constant}");
         assert!(!found.ok(), "{shader}.{entry} with {constant} = {value} is not found");
@@ -252,7 +253,7 @@ fn a_broken_kernel_is_found() {
         println!("{shader}.{entry} with {constant} = {value}: {} errs by {:e}", first.name, first.max_error);
     }
     assert!(
-        verify::verify(&mut session, &model, &train, Some(10), &verify::VerifyOptions::default())
+        block_on(verify::verify(&mut session, &model, &train, Some(10), &verify::VerifyOptions::default()))
             .expect("it runs")
             .ok()
     );
@@ -277,7 +278,7 @@ fn batches_are_gathered_and_losses_recorded() {
     layout.add(&graph, &caps).expect("small tensors");
     let program =
         lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch: 16, reuse: true }).expect("small tensors");
-    let bound = session.bind(program, &layout).expect("it binds");
+    let bound = block_on(session.bind(program, &layout)).expect("it binds");
     parameters::initialise(&session, &layout, 3);
     problem.upload(&session, &model).expect("samples");
     let order: Vec<u32> = problem.train.iter().rev().copied().collect();
@@ -285,9 +286,9 @@ fn batches_are_gathered_and_losses_recorded() {
     // A short batch from the middle of the order.
     let (n, offset, slot) = (7, 1003, 5);
     let step = Step { offset: offset as u32, slot, ..Step::of(n) };
-    session.run(&bound, &ALL[..2], &step).expect("a step");
+    block_on(session.run(&bound, &ALL[..2], &step)).expect("a step");
     let positions = &order[offset..offset + n];
-    let mut read = |name: &str| session.read_output(&bound, name, n).expect("a kept value");
+    let mut read = |name: &str| block_on(session.read_output(&bound, name, n)).expect("a kept value");
     let images = read("images");
     for (i, &p) in positions.iter().enumerate() {
         let Data::U8(pixels) = problem.samples().read(&[p]).expect("samples") else { panic!("images are u8") };
@@ -307,7 +308,7 @@ fn batches_are_gathered_and_losses_recorded() {
     let want: f64 =
         rows.iter().zip(&labels).map(|(row, &label)| -softmax(row)[label as usize].ln()).sum::<f64>() / n as f64;
     assert!((loss - want).abs() < 1e-5 * want, "loss {loss} instead of {want}");
-    let ring = session.read_tensor("data/ring", None).expect("the ring");
+    let ring = block_on(session.read_tensor("data/ring", None)).expect("the ring");
     let entry = &ring.as_f32()[2 * slot as usize..][..2];
     assert_eq!((f64::from(entry[0]), entry[1]), (loss, hits.iter().sum::<f32>()));
 }
@@ -334,7 +335,7 @@ fn what_is_recorded_equals_its_reference() {
         let options = lower::LowerOptions { batch: n + 3, reuse: true };
         let program = lower::lower(&b.graph, &layout, &caps, options).expect("small tensors");
         assert_eq!(program.dispatches.len(), if (n + 3) * classes > 1 << 14 { 2 } else { 1 });
-        let bound = session.bind(program, &layout).expect("it binds");
+        let bound = block_on(session.bind(program, &layout)).expect("it binds");
         parameters::initialise(&session, &layout, 0);
         let noise = |len, name| Fill::Uniform(1.0).values(len, 3, name);
         let values = noise(if weight.is_some() { n } else { 1 }, "values");
@@ -354,15 +355,15 @@ fn what_is_recorded_equals_its_reference() {
         session.write_input(&bound, "scores", &Data::F32(scores.clone()));
         session.write_input(&bound, "labels", &Data::I32(labels));
         let step = Step { slot: 9, ..Step::of(n) };
-        session.run(&bound, &ALL[..1], &step).expect("a step");
+        block_on(session.run(&bound, &ALL[..1], &step)).expect("a step");
         let cx = RefCx { inputs: &inputs, n, step: &step, salt: 0 };
         let want = record.reference(&cx, 1, &(0..2 * RING).collect::<Vec<usize>>());
-        let ring = session.read_tensor("data/ring", None).expect("the ring");
+        let ring = block_on(session.read_tensor("data/ring", None)).expect("the ring");
         for (i, (want, &got)) in want.iter().zip(ring.as_f32()).enumerate() {
             assert!((want - f64::from(got)).abs() < 1e-5, "element {i} of the ring is {got} instead of {want}");
         }
         assert_eq!(ring.as_f32()[19], n.div_ceil(2) as f32);
-        let loss = session.read_output(&bound, "loss", n).expect("a kept value");
+        let loss = block_on(session.read_output(&bound, "loss", n)).expect("a kept value");
         assert_eq!(loss.as_f32()[0], ring.as_f32()[18]);
     }
 }
@@ -382,7 +383,7 @@ fn accumulated_batches_equal_one_large_batch() {
         let t =
             training(&model, &train, problem.placed(16, session.device().caps()), Some(10), session.device().caps())
                 .expect("it compiles");
-        let bound = session.bind(t.step, &t.layout).expect("it binds");
+        let bound = block_on(session.bind(t.step, &t.layout)).expect("it binds");
         parameters::initialise(&session, &t.layout, 0);
         problem.upload(&session, &model).expect("samples");
         session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
@@ -397,10 +398,10 @@ fn accumulated_batches_equal_one_large_batch() {
                     ..Step::of(n)
                 };
                 let last = start + n == 16;
-                session.run(&bound, &ALL[..if last { 3 } else { 2 }], &step).expect("a step");
+                block_on(session.run(&bound, &ALL[..if last { 3 } else { 2 }], &step)).expect("a step");
             }
         }
-        weights.push(parameters::read(&mut session, &t.layout).expect("weights"));
+        weights.push(block_on(parameters::read(&mut session, &t.layout)).expect("weights"));
     }
     for (name, one) in &weights[0] {
         let several = weights[1][name].as_f32();
@@ -416,7 +417,7 @@ fn every_dispatch_of_a_step_is_timed_with_timestamps_and_without() {
         assert!(clock.is_none_or(|c| c == session.clock()), "default limits ask for no timestamps");
         let (_, step, _, _) = lenet(&mut session);
         let begin = Instant::now();
-        let spans = session.profile(&step, &ALL, &Step { lr: 1e-3, ..Step::of(16) }).expect("a step");
+        let spans = block_on(session.profile(&step, &ALL, &Step { lr: 1e-3, ..Step::of(16) })).expect("a step");
         let whole = begin.elapsed().as_secs_f64();
         let order: Vec<usize> = spans.iter().map(|s| s.dispatch).collect();
         assert_eq!(order, (0..step.program().dispatches.len()).collect::<Vec<usize>>());
@@ -425,7 +426,8 @@ fn every_dispatch_of_a_step_is_timed_with_timestamps_and_without() {
         );
         let sum: f64 = spans.iter().map(|s| s.seconds).sum();
         assert!(sum > 0.0 && sum <= 1.02 * whole, "{sum} s of {whole} s");
-        let update = session.profile(&step, &[Segment::Update], &Step { lr: 1e-3, ..Step::of(16) }).expect("a step");
+        let update =
+            block_on(session.profile(&step, &[Segment::Update], &Step { lr: 1e-3, ..Step::of(16) })).expect("a step");
         assert_eq!(update.len(), step.program().segment(Segment::Update).count());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::pictures;
 use crate::common;
+use pumice::block_on;
 use pumice::gpu::device::Limits;
 use pumice::model;
 use pumice::spec::Source;
@@ -20,11 +21,12 @@ fn train(spec: &str, folder: Option<&Path>, set: &[(&str, &str)], binding: u64) 
     let mut problem = Problem::open(&model, opening).unwrap_or_else(|e| panic!("{e}"));
     problem.measure(&mut model).expect("samples");
     let train = model.train.clone().expect("a section train");
-    let mut trainer = Trainer::new(session, &model, train, problem, Some(10)).unwrap_or_else(|e| panic!("{e}"));
+    let mut trainer =
+        block_on(Trainer::new(session, &model, train, problem, Some(10))).unwrap_or_else(|e| panic!("{e}"));
     let dir = tempfile::tempdir().expect("a folder");
-    let run = Run::create(&dir.path().join("run")).expect("a run");
-    assert_eq!(trainer.train(&run, None, &mut |_| Control::Continue).expect("training"), "finished");
-    let (_, report) = trainer.final_evaluation(&run).expect("a report");
+    let run = Run::create(dir.path().join("run"), &model).expect("a run");
+    assert_eq!(block_on(trainer.train(Some(&run), None, &mut |_| Control::Continue)).expect("training"), "finished");
+    let (_, report) = block_on(trainer.final_evaluation(&run)).expect("a report");
     assert!(report.value("accuracy") > Some(0.8), "it has learnt: {report:?}");
     let metrics = run.read_metrics().expect("metrics");
     let losses = format!("{} {} {report:?}", metrics[0]["train_loss"], metrics[0]["val_loss"]);

@@ -1,7 +1,8 @@
 //! How a time is taken: after a warm-up, in samples long enough for the clock, as a median with its spread.
 
 use crate::error::Result;
-use std::time::{Duration, Instant};
+use crate::host::Instant;
+use std::time::Duration;
 
 /// Shortest sample. A submission and a wait cost some 0.1 ms, which then hardly counts.
 const SAMPLE: Duration = Duration::from_millis(20);
@@ -60,12 +61,12 @@ impl Times {
 ///
 /// # Errors
 /// Those of `run`.
-pub fn measure(run: &mut dyn FnMut(usize) -> Result<Duration>) -> Result<Times> {
+pub async fn measure(run: &mut impl AsyncFnMut(usize) -> Result<Duration>) -> Result<Times> {
     let begin = Instant::now();
-    run(1)?;
+    run(1).await?;
     let mut times = 1;
     loop {
-        let took = run(times)?;
+        let took = run(times).await?;
         if took >= SAMPLE || times >= MOST {
             break;
         }
@@ -76,7 +77,7 @@ pub fn measure(run: &mut dyn FnMut(usize) -> Result<Duration>) -> Result<Times> 
     }
     let mut list = Vec::with_capacity(SAMPLES);
     while list.len() < SAMPLES && (list.len() < FEWEST || begin.elapsed() < LONG) {
-        list.push(run(times)?.as_secs_f64() / times as f64);
+        list.push(run(times).await?.as_secs_f64() / times as f64);
     }
     Ok(Times::of(list))
 }
@@ -85,12 +86,12 @@ pub fn measure(run: &mut dyn FnMut(usize) -> Result<Duration>) -> Result<Times> 
 ///
 /// # Errors
 /// Those of `run`.
-pub fn measure_longer(run: &mut dyn FnMut(usize) -> Result<Duration>) -> Result<Times> {
+pub async fn measure_longer(run: &mut impl AsyncFnMut(usize) -> Result<Duration>) -> Result<Times> {
     let begin = Instant::now();
-    let mut times = measure(run)?;
+    let mut times = measure(run).await?;
     for _ in 1..ROUNDS {
         if begin.elapsed() < LONG {
-            times = times.joined(measure(run)?);
+            times = times.joined(measure(run).await?);
         }
     }
     Ok(times)
@@ -104,10 +105,10 @@ mod tests {
     fn samples_are_long_enough_and_the_median_is_of_one_repetition() {
         let mut asked = Vec::new();
         let each = Duration::from_micros(90);
-        let times = measure(&mut |n| {
+        let times = pollster::block_on(measure(&mut async |n| {
             asked.push(n);
             Ok(each * n as u32)
-        })
+        }))
         .unwrap();
         assert!((times.median - 9e-5).abs() < 1e-12 && times.least <= times.median && times.median <= times.most);
         let last = *asked.last().unwrap();

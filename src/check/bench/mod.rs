@@ -105,22 +105,22 @@ impl Selection {
     ///
     /// # Errors
     /// What the adapter reports.
-    pub fn run(&self, open: &dyn Fn() -> Result<Device>, show: &mut dyn FnMut(&str)) -> Result<Bench> {
-        let mut session = Session::new(open()?);
+    pub async fn run(&self, open: &impl AsyncFn() -> Result<Device>, show: &mut dyn FnMut(&str)) -> Result<Bench> {
+        let mut session = Session::new(open().await?);
         let caps = session.device().caps().clone();
         show("roofs");
-        let roof = roof::measure_roof(&mut session)?;
+        let roof = roof::measure_roof(&mut session).await?;
         let mut cases: Vec<Vec<CaseTime>> = Vec::new();
         for row in &self.rows {
             show(&row.name);
-            cases.push(row.time(&mut session)?);
+            cases.push(row.time(&mut session).await?);
         }
         for round in 1..ROUNDS {
             for (row, times) in self.rows.iter().zip(&mut cases) {
                 // A kernel that takes seconds meets quick and slow moments of the machine in one round.
                 if times.iter().all(|case| case.times.median < 1.0) {
                     show(&format!("{}, round {} of {ROUNDS}", row.name, round + 1));
-                    times.iter_mut().zip(row.time(&mut session)?).for_each(|(case, later)| case.join(later));
+                    times.iter_mut().zip(row.time(&mut session).await?).for_each(|(case, later)| case.join(later));
                 }
             }
         }
@@ -128,10 +128,10 @@ impl Selection {
         let mut workloads = Vec::new();
         for workload in &self.workloads {
             show(&workload.name);
-            workloads.push(workload.time(open)?);
+            workloads.push(workload.time(open).await?);
         }
         show("roofs again");
-        let roof_at_end = roof::measure_roof(&mut session)?;
+        let roof_at_end = roof::measure_roof(&mut session).await?;
         let family = format!("{:?}", caps.family);
         Ok(Bench { adapter: caps.name, family, roof, roof_at_end, cases: cases.concat(), workloads })
     }

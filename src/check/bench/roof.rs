@@ -123,13 +123,13 @@ pub fn program(caps: &Caps) -> Program {
 ///
 /// # Errors
 /// Too little memory, or what the adapter reports.
-pub fn measure_roof(session: &mut Session) -> Result<Roof> {
+pub async fn measure_roof(session: &mut Session) -> Result<Roof> {
     let program = program(session.device().caps());
     let (chains, load_bytes) = (program.dispatches[0].grid.fixed as usize, program.slots[1]);
-    let bound = session.bind(program, &Layout::default())?;
+    let bound = session.bind(program, &Layout::default()).await?;
     let mut seconds = Vec::new();
     for dispatch in 0..ACCUMULATORS.len() + LOADS.len() {
-        let times = measure(&mut |times| session.time(&bound, &[dispatch], times, &Step::of(1)))?;
+        let times = measure(&mut async |times| session.time(&bound, &[dispatch], times, &Step::of(1)).await).await?;
         // The shortest sample, not the median: a roof is what the adapter can do when nothing disturbs it.
         seconds.push(times.least);
     }

@@ -140,7 +140,7 @@ impl Row {
     ///
     /// # Errors
     /// Too little memory, or what the adapter reports.
-    pub fn time(&self, session: &mut Session) -> Result<Vec<CaseTime>> {
+    pub async fn time(&self, session: &mut Session) -> Result<Vec<CaseTime>> {
         session.clear();
         let caps = session.device().caps().clone();
         let mut layout = Layout::default();
@@ -148,21 +148,21 @@ impl Row {
         let options = lower::LowerOptions { batch: self.batch, reuse: false };
         let program = lower::lower(&self.graph, &layout, &caps, options)?;
         let before = session.compiled().1;
-        let bound = session.bind(program, &layout)?;
+        let bound = session.bind(program, &layout).await?;
         let row_compile = (session.compiled().1 - before).as_secs_f64();
         parameters::initialise(session, &layout, 1);
         for (name, tensor) in verify::feeds(&self.graph, self.batch, 1) {
             session.write_input(&bound, &name, &tensor.data);
         }
         let step = Step { seed: 1, lr: self.lr, ..Step::of(self.batch) };
-        session.run(&bound, &[Segment::Forward, Segment::Backward, Segment::Update], &step)?;
+        session.run(&bound, &[Segment::Forward, Segment::Backward, Segment::Update], &step).await?;
         let mut list = Vec::new();
         for (node, name) in &self.nodes {
             let chosen = dispatches(bound.program(), &self.graph.nodes[*node].name);
             if chosen.is_empty() {
                 continue;
             }
-            let times = measure(&mut |times| session.time(&bound, &chosen, times, &step))?;
+            let times = measure(&mut async |times| session.time(&bound, &chosen, times, &step).await).await?;
             let (flops, bytes) = self.work(*node, bound.program(), &chosen);
             let (name, dispatches) = (name.clone(), chosen.len());
             list.push(CaseTime { name, times, flops, bytes, dispatches, row_compile });

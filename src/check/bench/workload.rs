@@ -10,6 +10,7 @@ use crate::data::{Column, FEATURES, IMAGE, LABEL, MASK, VALUES};
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
+use crate::host::Instant;
 use crate::model::{self, Model, TrainSpec};
 use crate::spec::Source;
 use crate::task;
@@ -17,7 +18,6 @@ use crate::tensor::{Data, HostTensor};
 use crate::train::{Problem, Trainer, parameters, problem};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// The workloads: name and spec.
 pub const WORKLOADS: [(&str, &str); 3] = [
@@ -168,22 +168,23 @@ impl Workload {
     ///
     /// # Errors
     /// Too little memory, or what the adapter reports.
-    pub fn time(&self, open: &dyn Fn() -> Result<Device>) -> Result<WorkloadTime> {
+    pub async fn time(&self, open: &impl AsyncFn() -> Result<Device>) -> Result<WorkloadTime> {
         let problem = self.problem();
         let start = Instant::now();
-        let session = Session::new(open()?);
+        let session = Session::new(open().await?);
         let device = start.elapsed().as_secs_f64();
-        let mut trainer = Trainer::new(session, &self.model, self.train.clone(), problem, self.classes)?;
-        trainer.rehearse(1)?;
+        let mut trainer = Trainer::new(session, &self.model, self.train.clone(), problem, self.classes).await?;
+        trainer.rehearse(1).await?;
         let first_step = start.elapsed().as_secs_f64();
         let (pipelines, compile) = trainer.session().compiled();
         let bytes = trainer.session().allocated();
-        let step = measure_longer(&mut |times| {
+        let step = measure_longer(&mut async |times| {
             let start = Instant::now();
-            trainer.rehearse(times)?;
+            trainer.rehearse(times).await?;
             Ok(start.elapsed())
-        })?;
-        let forward = self.forward(trainer.session())?;
+        })
+        .await?;
+        let forward = self.forward(trainer.session()).await?;
         let plan = plan::plan(&self.model, &self.train, self.classes, trainer.session().device().caps(), None)?;
         Ok(WorkloadTime {
             name: self.name.clone(),
@@ -201,7 +202,7 @@ impl Workload {
     }
 
     /// The inference of a batch that lies on the adapter.
-    fn forward(&self, session: &mut Session) -> Result<Times> {
+    async fn forward(&self, session: &mut Session) -> Result<Times> {
         session.clear();
         let caps = session.device().caps().clone();
         let graph = inference_graph(&self.model, Feed::Host, self.classes, false)?;
@@ -209,18 +210,19 @@ impl Workload {
         layout.add(&graph, &caps)?;
         let batch = self.train.batch.0;
         let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: true })?;
-        let bound = session.bind(program, &layout)?;
+        let bound = session.bind(program, &layout).await?;
         parameters::initialise(session, &layout, self.train.seed);
         for (name, tensor) in verify::feeds(&graph, batch, self.train.seed) {
             session.write_input(&bound, &name, &tensor.data);
         }
-        measure(&mut |times| {
+        measure(&mut async |times| {
             let start = Instant::now();
             for _ in 0..times {
-                session.run(&bound, &[Segment::Forward], &Step::of(batch))?;
+                session.run(&bound, &[Segment::Forward], &Step::of(batch)).await?;
             }
-            session.finish()?;
+            session.finish().await?;
             Ok(start.elapsed())
         })
+        .await
     }
 }

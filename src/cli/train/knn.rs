@@ -4,20 +4,20 @@ use super::args::{Args, refuse};
 use super::start::{folder, open, settle};
 use super::summary::print_evaluation;
 use crate::cli::outcome::Outcome;
-use crate::cli::{expand, numbers, output};
+use crate::cli::{numbers, output};
 use crate::error::Result;
 use crate::gpu::Session;
 use crate::model::Model;
 use crate::report::table::{Align, Table};
 use crate::task;
 use crate::train::fit::knn::{self, Tried};
-use crate::train::{Inference, Run, problem};
+use crate::train::{Network, Run, problem};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::Instant;
 
 /// Chooses k and metric, stores the samples and evaluates.
-pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
+pub async fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     refuse(args, "a layer knn, which is fitted at once, without steps")?;
     let dir = folder(args, &model)?;
     // The path as the user named it, for errors.
@@ -26,23 +26,22 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let problem = open(args, &mut model, data.as_deref(), classes)?;
     let batch = model.train.as_ref().map_or(knn::BATCH, |t| t.batch).get();
     let start = Instant::now();
-    let session = Session::new(args.device.open()?);
+    let session = Session::new(args.device.open().await?);
     let counts = [&problem.train, &problem.validation, &problem.test].map(|list| numbers::grouped(list.len() as u64));
     let [stored, validation, test] = counts;
     output::note(&format!("{}: {stored} samples stored", session.device().caps().name));
     output::note(&format!("{validation} validation and {test} test samples are compared with them"));
-    let (mut session, tried) = knn::search(session, &mut model, &problem, classes, batch)?;
+    let (mut session, tried) = knn::search(session, &mut model, &problem, classes, batch).await?;
     let best = knn::best(&tried);
     model.settle_knn(best.k, best.metric, problem.train.len());
     let stored = knn::tensors(&model, &problem)?;
     let (split, positions) = problem.judged_split();
     session.clear();
-    let mut inference = Inference::new(session, &model, None, classes, batch, (&dir, &stored))?;
-    let run = if args.out.is_some() { Run::create(&dir)? } else { Run::create_numbered(&dir)? };
-    run.write_spec(&expand::text(&model))?;
+    let mut network = Network::new(session, &model, None, classes, batch, (&dir, &stored)).await?;
+    let run = if args.out.is_some() { Run::create(&dir, &model)? } else { Run::create_numbered(&dir, &model)? };
     run.write_weights(&stored)?;
     show(&tried, &best, json)?;
-    let evaluation = knn::evaluate(&mut inference, &model, &problem, positions)?;
+    let evaluation = knn::evaluate(&mut network, &model, &problem, positions).await?;
     let search: Vec<_> = tried.iter().map(Tried::to_json).collect();
     run.append_metrics(&json!({
         "epoch": 1, "step": 0, "train_loss": null, "val_loss": best.accuracy.map(|a| 1.0 - a), "val_accuracy": best.accuracy,

@@ -14,13 +14,13 @@ use super::outcome::Outcome;
 pub use args::Args;
 
 /// Fits the model of a spec in the way that the spec asks for.
-pub fn run(args: &Args, json: bool) -> Outcome {
+pub async fn run(args: &Args, json: bool) -> Outcome {
     let model = args::load(args)?;
     if model.knn().is_some() {
-        return knn::train(args, model, json);
+        return knn::train(args, model, json).await;
     }
     if model.train.as_ref().is_some_and(|train| train.optimizer.at_once()) {
-        return normal_equation::train(args, model, json);
+        return normal_equation::train(args, model, json).await;
     }
-    steps::train(args, model, json)
+    steps::train(args, model, json).await
 }

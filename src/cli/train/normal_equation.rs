@@ -4,7 +4,7 @@ use super::args::{Args, refuse};
 use super::start::{folder, open, settle};
 use super::summary::print_evaluation;
 use crate::cli::outcome::Outcome;
-use crate::cli::{expand, numbers, output};
+use crate::cli::{numbers, output};
 use crate::gpu::Session;
 use crate::model::{Model, TrainSpec};
 use crate::spec::Field;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 /// Solves and evaluates.
-pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
+pub async fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     refuse(args, "optimizer normal_equation, which solves for all parameters at once")?;
     let dir = folder(args, &model)?;
     // The path as the user named it, for errors.
@@ -26,24 +26,26 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let problem = open(args, &mut model, data.as_deref(), classes)?;
     let task = task::of(&model);
     let start = Instant::now();
-    let session = Session::new(args.device.open()?);
+    let session = Session::new(args.device.open().await?);
     let rows = numbers::grouped(problem.train.len() as u64);
     output::note(&format!("{}: least squares over {rows} rows", session.device().caps().name));
-    let mut solver = NormalEquation::new(session, &model, &train, problem, classes)?;
-    let found = solver.solve()?;
-    let run = if args.out.is_some() { Run::create(&dir)? } else { Run::create_numbered(&dir)? };
-    run.write_spec(&expand::text(&model))?;
+    let mut solver = NormalEquation::new(session, &model, &train, problem, classes).await?;
+    let found = solver.solve().await?;
+    let run = if args.out.is_some() { Run::create(&dir, &model)? } else { Run::create_numbered(&dir, &model)? };
     run.write_weights(&found)?;
-    let [on_train, on_validation, on_test] = evaluate(&mut solver)?;
+    let [on_train, on_validation, on_test] = evaluate(&mut solver).await?;
     let epoch = Epoch {
         epoch: 1,
         step: 0,
+        losses: Vec::new(),
         train_loss: on_train.as_ref().map_or(f64::NAN, |evaluation| evaluation.loss),
         counted: None,
         metrics: task.metrics(),
         validation: on_validation.clone(),
         samples: solver.problem().train.len(),
         seconds: start.elapsed().as_secs_f64(),
+        samples_per_second: None,
+        best: true,
     };
     run.append_metrics(&epoch.to_json())?;
     if json {
@@ -68,12 +70,12 @@ fn ignored(train: &TrainSpec) {
 }
 
 /// How good the solution is on the training, validation and test rows. None for a split without rows.
-fn evaluate(solver: &mut NormalEquation) -> crate::error::Result<[Option<Evaluation>; 3]> {
+async fn evaluate(solver: &mut NormalEquation) -> crate::error::Result<[Option<Evaluation>; 3]> {
     let problem = solver.problem();
     let splits = [problem.train.clone(), problem.validation.clone(), problem.test.clone()];
     let mut evaluations = [None, None, None];
     for (evaluation, positions) in evaluations.iter_mut().zip(splits).filter(|(_, positions)| !positions.is_empty()) {
-        *evaluation = Some(solver.evaluate(&positions)?);
+        *evaluation = Some(solver.evaluate(&positions).await?);
     }
     Ok(evaluations)
 }

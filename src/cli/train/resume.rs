@@ -1,6 +1,5 @@
 //! Whether a spec is the spec of a run, so that training may continue.
 
-use crate::cli::eval;
 use crate::error::{Error, Result};
 use crate::model::{Model, Normalize};
 use crate::train::Run;
@@ -12,7 +11,7 @@ use serde_json::{Map, Value as Json};
 /// # Errors
 /// A run without a readable spec, or the first value that differs.
 pub fn check(model: &mut Model, run: &Run) -> Result<()> {
-    let saved = eval::model(run)?;
+    let saved = run.model()?;
     let measured =
         model.input.normalize == Some(Normalize::Auto) || (model.tabular() && model.input.normalize.is_none());
     if measured {

@@ -6,14 +6,14 @@ use super::summary::print_evaluation;
 use super::{profile, resume};
 use crate::check::Profile;
 use crate::cli::outcome::Outcome;
+use crate::cli::output;
 use crate::cli::progress::Progress;
-use crate::cli::{expand, output};
 use crate::data::tensors::{self, Tensors};
 use crate::error::Result;
 use crate::gpu::Session;
 use crate::model::Model;
 use crate::task;
-use crate::train::{Control, Run, Trainer, problem};
+use crate::train::{Control, Event, Run, Trainer, problem};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const INTERRUPTED: u8 = 130;
 
 /// Trains to the end, to `--steps` or to Ctrl-C.
-pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
+pub async fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let resumed = args.resume.as_deref().map(Run::open).transpose()?;
     let dir = folder(args, &model)?;
     let weights = args.weights.as_deref().map(|file| Ok((file, tensors::read_tensors(file)?))).transpose()?;
@@ -36,25 +36,25 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let problem = open(args, &mut model, data.as_deref(), classes)?;
     let class_names = problem.classes.clone();
     let task = task::of(&model);
-    let session = Session::new(args.device.open()?);
+    let session = Session::new(args.device.open().await?);
     let epochs = train.epochs.0;
-    let mut trainer = Trainer::new(session, &model, train, problem, classes)?;
+    let mut trainer = Trainer::new(session, &model, train, problem, classes).await?;
     if let Some((file, tensors)) = &weights {
         load_weights(&mut trainer, file, tensors, args.partial)?;
     }
     let run = match resumed {
         Some(run) => {
             trainer.resume(&run)?;
+            run.write_spec(&model)?;
             run
         }
-        None if args.out.is_some() => Run::create(&dir)?,
-        None => Run::create_numbered(&dir)?,
+        None if args.out.is_some() => Run::create(&dir, &model)?,
+        None => Run::create_numbered(&dir, &model)?,
     };
-    run.write_spec(&expand::text(&model))?;
     if args.profile || args.profile_trace.is_some() {
         trainer.start_timings();
     }
-    let reason = watched(&mut trainer, &run, args.steps, Progress::new(json, epochs, args.steps))?;
+    let reason = watched(&mut trainer, &run, args.steps, Progress::new(json, epochs, args.steps)).await?;
     if let Some(timings) = trainer.timings() {
         profile::show(&Profile::new(timings), args.profile_trace.as_deref(), json)?;
     }
@@ -62,7 +62,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
         output::note(&resume_hint(args, &run, trainer.steps_done()));
         return Ok(ExitCode::from(if reason == "stopped" { INTERRUPTED } else { 0 }));
     }
-    let (split, evaluation) = trainer.final_evaluation(&run)?;
+    let (split, evaluation) = trainer.final_evaluation(&run).await?;
     print_evaluation(&run, split, &evaluation, &*task, &class_names, json)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -78,7 +78,7 @@ fn load_weights(trainer: &mut Trainer, file: &Path, tensors: &Tensors, partial: 
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
 
 /// Trains and shows progress. The first Ctrl-C finishes the step, the second ends the program.
-fn watched(trainer: &mut Trainer, run: &Run, steps: Option<u64>, mut progress: Progress) -> Result<&'static str> {
+async fn watched(trainer: &mut Trainer, run: &Run, steps: Option<u64>, mut progress: Progress) -> Result<&'static str> {
     let pressed = || {
         if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
             std::process::exit(INTERRUPTED.into());
@@ -88,11 +88,12 @@ fn watched(trainer: &mut Trainer, run: &Run, steps: Option<u64>, mut progress: P
     if let Err(e) = ctrlc::set_handler(pressed) {
         output::note(&format!("Ctrl-C will end the run without a checkpoint ({e})"));
     }
-    let reason = trainer.train(run, steps, &mut |event| {
+    let watch = &mut |event: &Event| {
         progress.show(event);
         let stop = progress.trouble.is_some() || INTERRUPTS.load(Ordering::SeqCst) > 0;
         if stop { Control::Stop } else { Control::Continue }
-    })?;
+    };
+    let reason = trainer.train(Some(run), steps, watch).await?;
     progress.trouble.map_or(Ok(reason), Err)
 }
 

@@ -11,7 +11,7 @@ use crate::spec::Count;
 use crate::task::classify::{Confusion, argmax};
 use crate::task::{self, Evaluation, Tally};
 use crate::tensor::{Data, HostTensor};
-use crate::train::infer::{Inference, input_data};
+use crate::train::network::{Network, input_data};
 use crate::train::problem::{Opening, Problem};
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -69,7 +69,7 @@ pub fn tensors(model: &Model, problem: &Problem) -> Result<Tensors> {
 /// # Errors
 /// Several choices without validation samples; a k larger than
 /// the number of stored samples; or what the adapter reports.
-pub fn search(
+pub async fn search(
     mut session: Session,
     model: &mut Model,
     problem: &Problem,
@@ -90,23 +90,29 @@ pub fn search(
         model.settle_knn(keys.largest(), metric, problem.train.len());
         session.clear();
         let stored = tensors(model, problem)?;
-        let mut inference = Inference::new(session, model, None, classes, batch, (Path::new("samples"), &stored))?;
+        let mut network = Network::new(session, model, None, classes, batch, (Path::new("samples"), &stored)).await?;
         let mut these: Vec<Tried> = choices(metric).collect();
-        judge(&mut inference, model, problem, batch, &mut these)?;
-        session = inference.into_session();
+        judge(&mut network, model, problem, batch, &mut these).await?;
+        session = network.into_session();
         tried.extend(these);
     }
     Ok((session, tried))
 }
 
 /// Fills in the accuracies of choices that share a metric.
-fn judge(inference: &mut Inference, model: &Model, problem: &Problem, batch: usize, tried: &mut [Tried]) -> Result<()> {
+async fn judge(
+    network: &mut Network,
+    model: &Model,
+    problem: &Problem,
+    batch: usize,
+    tried: &mut [Tried],
+) -> Result<()> {
     let classes = problem.classes.len();
     let Data::I32(stored) = problem.column(LABEL).store.read(&problem.train)? else { panic!("labels are i32") };
     let label = |&index: &u32| stored[index as usize] as usize;
     let mut right = vec![0usize; tried.len()];
     for positions in problem.validation.chunks(batch) {
-        let found = inference.neighbours(&images(model, problem, positions)?)?;
+        let found = network.neighbours(&images(model, problem, positions)?).await?;
         let Data::U32(indices) = &found.data else { panic!("indices are u32") };
         let Data::I32(labels) = problem.column(LABEL).store.read(positions)? else { panic!("labels are i32") };
         for (label_here, row) in labels.into_iter().zip(indices.chunks_exact(found.shape[1])) {
@@ -134,10 +140,15 @@ pub fn best(tried: &[Tried]) -> Tried {
 ///
 /// # Errors
 /// What the adapter reports.
-pub fn evaluate(inference: &mut Inference, model: &Model, problem: &Problem, positions: &[u32]) -> Result<Evaluation> {
+pub async fn evaluate(
+    network: &mut Network,
+    model: &Model,
+    problem: &Problem,
+    positions: &[u32],
+) -> Result<Evaluation> {
     let mut confusion = Confusion::new(problem.classes.len());
-    for positions in positions.chunks(inference.batch()) {
-        let votes = inference.predict(&images(model, problem, positions)?)?;
+    for positions in positions.chunks(network.batch()) {
+        let votes = network.outputs(&images(model, problem, positions)?).await?;
         for (&position, votes) in positions.iter().zip(votes.as_f32().chunks_exact(votes.shape[1])) {
             confusion.add(&problem.column(LABEL).truth(position)?, votes);
         }

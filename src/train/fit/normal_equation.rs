@@ -13,7 +13,7 @@ use crate::model::{Model, TrainSpec};
 use crate::task::{self, Evaluation, Task};
 use crate::tensor::{Data, HostTensor};
 use crate::train::problem::Problem;
-use crate::train::{infer, parameters};
+use crate::train::{evaluate, parameters};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use std::path::Path;
 
@@ -44,7 +44,7 @@ impl NormalEquation {
     ///
     /// # Errors
     /// Shapes that do not fit, fewer rows than parameters, too little memory, or what the adapter reports.
-    pub fn new(
+    pub async fn new(
         mut session: Session,
         model: &Model,
         train: &TrainSpec,
@@ -55,10 +55,10 @@ impl NormalEquation {
         let batch = train.batch.get();
         let training = compile::training(model, train, problem.placed(batch, &caps), classes, &caps)?;
         compile::plan::check_memory(&training, &caps)?;
-        let sums = session.bind(training.step.clone(), &training.layout)?;
-        let eval = session.bind(training.eval.clone(), &training.layout)?;
+        let sums = session.bind(training.step.clone(), &training.layout).await?;
+        let eval = session.bind(training.eval.clone(), &training.layout).await?;
         problem.upload(&session, model)?;
-        session.reserve_staging(&training.layout)?;
+        session.reserve_staging(&training.layout).await?;
         let layer = model.layers.last().expect("a model has layers").name.clone();
         let task = task::of(model);
         let solver = NormalEquation { session, training, sums, eval, task, problem, layer, batch };
@@ -79,13 +79,13 @@ impl NormalEquation {
     ///
     /// # Errors
     /// Columns that depend on each other; or what the adapter reports.
-    pub fn solve(&mut self) -> Result<Tensors> {
+    pub async fn solve(&mut self) -> Result<Tensors> {
         let centre = Centre::of(&self.problem, self.has_bias());
         let (width, units) = (self.width(), self.units());
         let mut weight = DMatrix::zeros(units, width);
         let mut equation = None;
         for _ in 0..PASSES {
-            let [xx, yx] = self.sum(&centre, &weight)?;
+            let [xx, yx] = self.sum(&centre, &weight).await?;
             let equation = match &mut equation {
                 Some(equation) => equation,
                 empty => empty.insert(Equation::new(xx, &centre, &self.problem)?),
@@ -107,8 +107,8 @@ impl NormalEquation {
     ///
     /// # Errors
     /// What the adapter reports.
-    pub fn evaluate(&mut self, positions: &[u32]) -> Result<Evaluation> {
-        infer::evaluate(&mut self.session, &self.eval, &*self.task, &self.problem, positions)
+    pub async fn evaluate(&mut self, positions: &[u32]) -> Result<Evaluation> {
+        evaluate::evaluate(&mut self.session, &self.eval, &*self.task, &self.problem, positions).await
     }
 
     fn name(&self, parameter: &str) -> String {
@@ -129,7 +129,7 @@ impl NormalEquation {
 
     /// XᵀX and yᵀX over the training rows, after subtracting the
     /// centre. y is what `weight` `[units, in]` leaves of the targets.
-    fn sum(&mut self, centre: &Centre, weight: &DMatrix<f64>) -> Result<[DMatrix<f64>; 2]> {
+    async fn sum(&mut self, centre: &Centre, weight: &DMatrix<f64>) -> Result<[DMatrix<f64>; 2]> {
         let (units, width) = weight.shape();
         let mut total = [DMatrix::zeros(width, width), DMatrix::zeros(units, width)];
         for positions in self.problem.train.chunks(self.batch) {
@@ -142,9 +142,9 @@ impl NormalEquation {
             }
             self.session.write_input(&self.sums, "input", &Data::F32(x));
             self.session.write_input(&self.sums, "target", &Data::F32(y));
-            self.session.run(&self.sums, &[Segment::Forward, Segment::Backward], &Step::of(positions.len()))?;
+            self.session.run(&self.sums, &[Segment::Forward, Segment::Backward], &Step::of(positions.len())).await?;
             for (name, total) in SUMS.iter().zip(&mut total) {
-                let part = self.session.read_output(&self.sums, name, positions.len())?;
+                let part = self.session.read_output(&self.sums, name, positions.len()).await?;
                 *total += DMatrix::from_row_iterator(total.nrows(), width, part.data.to_f64());
             }
         }

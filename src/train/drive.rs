@@ -1,0 +1,128 @@
+//! A whole training: a loop over [`Trainer::step`], and what it writes into a run folder.
+
+use super::event::{Control, Epoch, Event};
+use super::parameters;
+use super::run_folder::Run;
+use super::trainer::Trainer;
+use crate::data::tensors::Tensors;
+use crate::error::Result;
+use crate::graph::Arena;
+use crate::task::Evaluation;
+use std::path::Path;
+
+impl Trainer {
+    /// Starts from the weights of a file instead. With `partial`, returns what was not taken.
+    ///
+    /// # Errors
+    /// Weights of another model.
+    pub fn load_weights(&mut self, file: &Path, tensors: &Tensors, partial: bool) -> Result<Vec<String>> {
+        let left = parameters::load(&self.session, &self.training.layout, file, tensors, partial)?;
+        self.loaded = true;
+        Ok(left)
+    }
+
+    /// Trains until the epochs, the steps or the watcher end it: a loop over [`Trainer::step`]. With a run folder,
+    /// writes into it after every epoch and at the end. Returns the reason of [`Event::End`].
+    ///
+    /// # Errors
+    /// As [`Trainer::step`], or a full disk.
+    pub async fn train(
+        &mut self,
+        run: Option<&Run>,
+        steps: Option<u64>,
+        watch: &mut dyn FnMut(&Event) -> Control,
+    ) -> Result<&'static str> {
+        watch(&self.start_event());
+        if let Some(run) = run.filter(|_| self.loaded) {
+            // Loaded weights must not be lost if the program is killed before the first epoch ends.
+            self.save(run).await?;
+            watch(&Event::Checkpoint { step: self.progress.step });
+        }
+        let reason = loop {
+            if let Some(reason) = self.over(steps) {
+                break reason;
+            }
+            let event = self.step().await?.expect("the run is not over");
+            if let (Event::Epoch(epoch), Some(run)) = (&event, run) {
+                self.record(run, epoch).await?;
+                watch(&Event::Checkpoint { step: self.progress.step });
+            }
+            if watch(&event) == Control::Stop && self.over(None).is_none() {
+                break "stopped";
+            }
+        };
+        self.collect(true).await?;
+        if let Some(run) = run {
+            self.save(run).await?;
+            watch(&Event::Checkpoint { step: self.progress.step });
+        }
+        watch(&Event::End { step: self.progress.step, reason });
+        Ok(reason)
+    }
+
+    fn start_event(&self) -> Event {
+        let (count, time) = self.session.compiled();
+        let trained = self.training.layout.entries.values().filter(|e| e.arena == Arena::Weights);
+        Event::Start {
+            adapter: self.session.device().caps().name.clone(),
+            parameters: trained.map(|e| e.ty.items() as u64).sum(),
+            samples: [self.problem.train.len(), self.problem.validation.len(), self.problem.test.len()],
+            bytes: self.session.allocated(),
+            data_bytes: self.session.data_bytes(),
+            step: self.progress.step,
+            steps: self.steps(),
+            compiled: (count, time.as_secs_f64()),
+        }
+    }
+
+    /// Continues from the newest checkpoint of a run folder; from the beginning if it has none yet.
+    ///
+    /// # Errors
+    /// A checkpoint that is damaged or of another model.
+    pub fn resume(&mut self, run: &Run) -> Result<()> {
+        let Some((file, checkpoint)) = run.latest_checkpoint()? else {
+            return run.truncate_metrics(0);
+        };
+        self.restore(&checkpoint, &file)?;
+        run.truncate_metrics(self.progress.step)
+    }
+
+    /// Writes into a run folder what an epoch has brought: the weights if they are the best, the line of metrics, a checkpoint.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`], or a full disk.
+    pub async fn record(&mut self, run: &Run, epoch: &Epoch) -> Result<()> {
+        if epoch.best {
+            run.write_weights(&self.weights().await?)?;
+        }
+        run.append_metrics(&epoch.to_json())?;
+        self.save(run).await
+    }
+
+    /// Writes a checkpoint into a run folder, and the weights as long as no validation has chosen any.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`], or a full disk.
+    pub async fn save(&mut self, run: &Run) -> Result<()> {
+        let checkpoint = self.checkpoint().await?;
+        if self.progress.best.is_none() {
+            run.write_weights(&checkpoint.parameters)?;
+        }
+        run.write_checkpoint(&checkpoint, self.train.keep.0).map(drop)
+    }
+
+    /// Evaluates the run's `weights.safetensors` (the best so far) on the test set; without
+    /// one on the validation samples; without those on the training set. Returns which set
+    /// that was. It replaces the trainer's parameters, so training ends with this.
+    ///
+    /// # Errors
+    /// What the adapter or the disk reports.
+    pub async fn final_evaluation(&mut self, run: &Run) -> Result<(&'static str, Evaluation)> {
+        let weights = run.read_weights()?;
+        let file = run.weights_path();
+        parameters::load(&self.session, &self.training.layout, &file, &weights, false)?;
+        let (name, positions) = self.problem.judged_split();
+        let positions = positions.to_vec();
+        Ok((name, self.evaluate_at(&positions).await?))
+    }
+}

@@ -1,0 +1,194 @@
+//! A trained network, ready to predict.
+
+use super::problem::{self, Problem};
+use super::run_folder::Run;
+use super::{evaluate, parameters};
+use crate::compile::build::Feed;
+use crate::compile::layout::Layout;
+use crate::compile::{inference_graph, lower};
+use crate::data::picture;
+use crate::data::tensors::Tensors;
+use crate::error::{Error, Result};
+use crate::gpu::{Bound, Device, Session};
+use crate::graph::{Segment, Step};
+use crate::model::{InputShape, InputSpec, Model, Normalize};
+use crate::task::{self, Evaluation, Prediction, Task, Wanted};
+use crate::tensor::{DType, Data, HostTensor};
+use std::path::Path;
+
+/// A trained network, bound to a session of its own.
+pub struct Network {
+    session: Session,
+    bound: Bound,
+    layout: Layout,
+    model: Model,
+    task: Box<dyn Task>,
+}
+
+/// Samples as a model's input takes them. Bytes of images stay bytes, or
+/// are scaled to 0…1 and normalised; features are normalised already.
+pub(super) fn input_data(input: &InputSpec, dtype: DType, images: &HostTensor) -> Data {
+    let Data::U8(bytes) = &images.data else { return images.data.clone() };
+    if dtype == DType::U8 {
+        return Data::U8(bytes.clone());
+    }
+    let channels = input.channels();
+    let (mean, std) = match &input.normalize {
+        Some(Normalize::Values { mean, std }) => (mean.clone(), std.clone()),
+        _ => (vec![0.0; channels], vec![1.0; channels]),
+    };
+    let scale = |(i, &b): (usize, &u8)| {
+        let c = i % channels;
+        (f32::from(b) / 255.0 - mean[c] as f32) / std[c] as f32
+    };
+    Data::F32(bytes.iter().enumerate().map(scale).collect())
+}
+
+impl Network {
+    /// The network of a run folder, with the weights that are the best so far.
+    ///
+    /// # Errors
+    /// A folder that is no run, or that has no weights yet; or what the adapter reports.
+    pub async fn open(run: impl AsRef<Path>, device: &Device) -> Result<Network> {
+        let run = Run::open(run.as_ref())?;
+        let model = run.model()?;
+        let weights = run.read_weights()?;
+        let classes = problem::classes(&model, None)?;
+        let batch = model.train.as_ref().map_or(1, |train| train.batch.get());
+        let session = Session::new(device.clone());
+        Network::new(session, &model, None, classes, batch, (&run.weights_path(), &weights)).await
+    }
+
+    /// Binds a model that takes its input from the host, or from a
+    /// problem's data on the adapter, and loads its weights.
+    ///
+    /// # Errors
+    /// Weights of another model; or what the adapter reports.
+    pub async fn new(
+        session: Session,
+        model: &Model,
+        problem: Option<&Problem>,
+        classes: Option<usize>,
+        batch: usize,
+        weights: (&Path, &Tensors),
+    ) -> Result<Network> {
+        let network = Network::bind(session, model.clone(), problem, classes, batch, Layout::default()).await?;
+        parameters::load(&network.session, &network.layout, weights.0, weights.1, false)?;
+        if let Some(p) = problem {
+            p.upload(&network.session, model)?;
+        }
+        Ok(network)
+    }
+
+    /// Binds a model to a session that holds the tensors of `layout`, perhaps the parameters among them.
+    pub(super) async fn bind(
+        mut session: Session,
+        model: Model,
+        problem: Option<&Problem>,
+        classes: Option<usize>,
+        batch: usize,
+        mut layout: Layout,
+    ) -> Result<Network> {
+        let caps = session.device().caps().clone();
+        let samples = problem.map(|p| p.placed(batch, &caps));
+        let feed =
+            samples.map_or(Feed::Host, |s| Feed::Resident { count: s.count, order: "eval_order", positions: s.eval });
+        let graph = inference_graph(&model, feed, classes, problem.is_some())?;
+        layout.add(&graph, &caps)?;
+        let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: true })?;
+        let bound = session.bind(program, &layout).await?;
+        let task = task::of(&model);
+        Ok(Network { session, bound, layout, model, task })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The layout of the model's persistent tensors.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What the network says about samples: images u8 `[n, h, w, c]` of the input's size, or rows f32 `[n, features]`
+    /// with the numbers that a table has. They are normalised as in training. Classes come with names and
+    /// probabilities, the likeliest first.
+    ///
+    /// # Errors
+    /// Samples of another shape or type, or what the adapter reports.
+    pub async fn predict(&mut self, samples: &HostTensor) -> Result<Vec<Prediction>> {
+        let dims = self.model.input.dims();
+        let wanted = if self.model.tabular() { DType::F32 } else { DType::U8 };
+        if samples.shape.get(1..) != Some(&dims[..]) || samples.data.dtype() != wanted {
+            let what = format!("samples {:?} of {:?} do not fit the network", samples.shape, samples.data.dtype());
+            let shape: Vec<String> = std::iter::once("n".into()).chain(dims.iter().map(usize::to_string)).collect();
+            return Err(Error::usage(what, format!("give {wanted:?} [{}]", shape.join(", "))));
+        }
+        let samples = problem::features(samples.clone(), &self.model.input);
+        let mut all = Vec::with_capacity(samples.shape[0]);
+        for part in samples.chunks(self.batch()) {
+            let found = self.outputs(&part).await?;
+            let (dims, each) = (&found.shape[1..], found.as_f32().len() / found.shape[0]);
+            let decode = |output: &[f32]| self.task.decode(output, dims, &Wanted { top: usize::MAX, size: None });
+            all.extend(found.as_f32().chunks_exact(each).map(decode));
+        }
+        Ok(all)
+    }
+
+    /// What the network says about a picture: PNG, JPEG, BMP or WebP, of any size.
+    ///
+    /// # Errors
+    /// A file that is no picture, a network that takes no pictures, or what the adapter reports.
+    pub async fn predict_file(&mut self, file: impl AsRef<Path>) -> Result<Prediction> {
+        let InputShape::Image { height, width, channels } = self.model.input.shape else {
+            let what = "the network takes rows of a table, not pictures";
+            return Err(Error::usage(what, "give its features to `predict`"));
+        };
+        let picture = picture::read(file.as_ref(), height, width, channels)?;
+        Ok(self.predict(&picture).await?.remove(0))
+    }
+
+    /// Evaluates positions of the problem that the network was bound with.
+    ///
+    /// # Errors
+    /// What the adapter reports.
+    pub async fn evaluate(&mut self, problem: &Problem, positions: &[u32]) -> Result<Evaluation> {
+        evaluate::evaluate(&mut self.session, &self.bound, &*self.task, problem, positions).await
+    }
+
+    /// The last layer's outputs for u8 images `[n, h, w, c]` or f32
+    /// features `[n, features]`, which are normalised already. n is at most the planned batch.
+    ///
+    /// # Errors
+    /// What the adapter reports.
+    pub async fn outputs(&mut self, images: &HostTensor) -> Result<HostTensor> {
+        self.output(images, "output").await
+    }
+
+    /// For a layer `knn`: the nearest stored samples, u32 `[n, k]`, for images as in [`Network::outputs`].
+    ///
+    /// # Errors
+    /// What the adapter reports.
+    pub async fn neighbours(&mut self, images: &HostTensor) -> Result<HostTensor> {
+        self.output(images, "neighbours").await
+    }
+
+    /// The planned batch.
+    pub fn batch(&self) -> usize {
+        self.bound.program().batch
+    }
+
+    /// Gives the session back, for another model.
+    pub fn into_session(self) -> Session {
+        self.session
+    }
+
+    async fn output(&mut self, images: &HostTensor, name: &str) -> Result<HostTensor> {
+        let n = images.shape[0];
+        let dtype = self.bound.program().inputs["input"].ty.dtype;
+        self.session.write_input(&self.bound, "input", &input_data(&self.model.input, dtype, images));
+        self.session.run(&self.bound, &[Segment::Forward], &Step::of(n)).await?;
+        self.session.read_output(&self.bound, name, n).await
+    }
+}
