@@ -1,7 +1,6 @@
 //! Objects whose key `op` decides which other keys they have: how they are read, written and described.
 
-use crate::ops::Entry;
-use crate::spec::{self, Content, Diagnostics, Key, KeyDef, Node, object_schema};
+use crate::spec::{self, Content, Diagnostics, Entry, Key, KeyDef, Node, object_schema};
 use serde_json::{Map, Value as Json, json};
 
 /// The entry that an object's `op` or a bare word names, and the object. For a bare word the object is
