@@ -191,6 +191,15 @@ fn unknown_words() {
     assert_eq!(m, "net.json:2:24: train.schedule: unknown schedule `cosin`; did you mean `cosine`?");
     let m = mistake(&with_sections(r#""data": { "kind": "inx" }"#));
     assert_eq!(m, "net.json:2:19: data.kind: unknown word \"inx\"; did you mean \"idx\"?");
+    // A key of another kind of data.
+    let m = mistake(&with_sections(r#""data": { "kind": "idx", "target": "y" }"#));
+    assert!(m.starts_with("net.json:2:26: data.target: unknown key `target`; the keys here are `path`, "), "{m}");
+    let m = mistake(&with_sections(r#""data": { "kind": "masks", "mask": "labels" }"#));
+    assert_eq!(m, "net.json:2:28: data.mask: unknown key `mask`; did you mean `masks`?");
+    let m = mistake(&with_sections(r#""data": { "kind": "csv", "path": "a.csv" }"#));
+    assert_eq!(m, "net.json:2:11: data: missing key `target`; add `\"target\": …`");
+    let m = mistake(&with_sections(r#""data": { "path": "a.csv" }"#));
+    assert_eq!(m, "net.json:2:11: data: missing key `kind`; add `\"kind\": …`");
     let m = mistake(&with_sections(r#""data": { "kind": "bundled", "augment": [{ "op": "flip" }] }"#));
     assert_eq!(m, "net.json:2:42: data.augment[0]: augment \"flip\" is not supported yet; leave the list empty");
 }
@@ -411,6 +420,23 @@ fn expanding_twice_changes_nothing() {
     // A section that was missing stays missing.
     let short = model(&spec(r#"{ "op": "flatten" }"#)).to_json();
     assert!(["$schema", "loss", "data", "train"].iter().all(|key| short.get(key).is_none()), "{short}");
+}
+
+/// The keys of a kind stand where those of all kinds have always stood.
+#[test]
+fn a_kind_of_data_writes_its_own_keys() {
+    let data = |text: &str| {
+        let text = with_sections(&format!("\"data\": {text}"));
+        let once = model(&text).to_json();
+        assert_eq!(model(&once.to_string()).to_json(), once);
+        once["data"].to_string()
+    };
+    assert_eq!(data(r#"{ "kind": "idx", "path": "a" }"#), r#"{"kind":"idx","path":"a","validation":0,"augment":[]}"#);
+    let csv =
+        r#"{"kind":"csv","path":"a","validation":0,"target":["y","z"],"standardize":true,"test":0.2,"augment":[]}"#;
+    assert_eq!(data(r#"{ "target": ["y", "z"], "kind": "csv", "path": "a" }"#), csv);
+    let masks = r#"{"kind":"masks","validation":0,"masks":"labels","binary":false,"stream":true,"augment":[]}"#;
+    assert_eq!(data(r#"{ "kind": "masks", "stream": true, "masks": "labels" }"#), masks);
 }
 
 fn set(text: &str, flags: &[(&str, &str)]) -> Result<Model, Error> {

@@ -9,6 +9,7 @@ mod prediction;
 pub mod regress;
 pub mod segment;
 
+use crate::data::dataset::MASK;
 use crate::model::Model;
 pub use contract::{Task, Wanted};
 pub use evaluation::{Detail, Evaluation, Tally};
@@ -17,7 +18,7 @@ pub use prediction::Prediction;
 
 /// The task of a model. It follows from its data, and from what the losses compare with.
 pub fn of(model: &Model) -> Box<dyn Task> {
-    if model.masked() {
+    if model.target_field() == MASK {
         Box::new(segment::Segment::of(model))
     } else if model.classifies() {
         Box::new(classify::Classify::of(model))

@@ -24,8 +24,7 @@ pub struct Regress {
 impl Regress {
     /// The task of a model that predicts values.
     pub fn of(model: &Model) -> Regress {
-        let target = model.data.as_ref().and_then(|data| data.target.clone());
-        Regress { names: target.map_or(Vec::new(), |names| names.0) }
+        Regress { names: model.data.as_ref().map_or(Vec::new(), |data| data.reader.value_names().to_vec()) }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::{inference_graph, lower, plan};
 use crate::data::store::Store;
-use crate::data::{Column, FEATURES, IMAGE, LABEL, MASK, VALUES};
+use crate::data::{Column, FEATURES, LABEL, MASK, VALUES};
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
@@ -129,14 +129,15 @@ impl Workload {
         let count = BATCHES * self.train.batch.0;
         let size: usize = self.model.input.dims().iter().product();
         let noise = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
-        let samples = match self.model.tabular() {
+        let field = self.model.input_field();
+        let samples = match field == FEATURES {
             true => Data::F32((0..count * size).map(|i| noise(i) as u8 as f32 / 256.0).collect()),
             false => Data::U8((0..count * size).map(|i| noise(i) as u8).collect()),
         };
         let column = |field, shape: &[usize], data| Column::new(field, Store::Memory(HostTensor::new(shape, data)));
         let target = match task::of(&self.model).field() {
             VALUES => {
-                let targets = self.model.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |t| t.0.len());
+                let targets = self.model.data.as_ref().map_or(1, |data| data.reader.value_names().len().max(1));
                 column(
                     VALUES,
                     &[count, targets],
@@ -149,7 +150,6 @@ impl Workload {
             }
             _ => column(LABEL, &[count], Data::I32((0..count).map(|i| (noise(i) % 2) as i32).collect())),
         };
-        let field = if self.model.tabular() { FEATURES } else { IMAGE };
         let columns = vec![column(field, &[count, size], samples), target];
         Problem {
             count,
