@@ -6,7 +6,7 @@ use pumice::gpu::device::Limits;
 use pumice::gpu::{Device, Session};
 use pumice::model::load;
 use pumice::spec::Source;
-use pumice::train::{Control, Event, Opening, Problem, Run, Trainer, problem};
+use pumice::train::{Control, Event, Opening, Problem, Run, Trainer};
 use std::error::Error;
 
 const SPEC: &str = r#"{
@@ -20,13 +20,12 @@ const SPEC: &str = r#"{
 }"#;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let model = load(Source { file: "softmax_regression.json".into(), text: SPEC.into() }, &[])?;
+    let mut model = load(Source { file: "softmax_regression.json".into(), text: SPEC.into() }, &[])?;
     let train = model.train.clone().ok_or("the spec has a section `train`")?;
-    let classes = problem::classes(&model, None)?;
-    let problem = Problem::open(&model, Opening { classes, seed: train.seed, ..Opening::default() })?;
+    let problem = Problem::open(&mut model, Opening { seed: train.seed, ..Opening::default() })?;
 
     let session = Session::new(Device::open(None, Limits::Raised)?);
-    let mut trainer = Trainer::new(session, &model, train, problem, classes)?;
+    let mut trainer = Trainer::new(session, &model, train, problem)?;
 
     let folder = std::env::temp_dir().join(format!("pumice-example-{}", std::process::id()));
     let run = Run::create(&folder)?;

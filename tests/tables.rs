@@ -12,8 +12,11 @@ use pumice::data::folder::Folder;
 use pumice::data::store::Store;
 use pumice::data::{Dataset, LABEL, Reader, Split, Splits, VALUES, Want};
 use pumice::error::Result;
-use pumice::spec::Fraction;
+use pumice::model::{self, Model};
+use pumice::spec::{Fraction, Source};
 use pumice::tensor::Data;
+use pumice::train::{Opening, Problem};
+use serde_json::json;
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -274,6 +277,50 @@ fn the_test_set_is_a_file_or_a_share() {
     assert_eq!((features(&test), labels(&test), splits.train.unwrap().len()), (vec![3.0], vec![1], 2));
     std::fs::write(dir.path().join("test.csv"), "a,y\n3,cow\n").unwrap();
     assert_says(keys("y").open(Some(dir.path()), &both(true)), &["line 2", "\"cow\" is no class", "cat, dog"]);
+}
+
+/// Two features, of which one never changes, and two classes.
+const TWO_CLASSES: &str = r#"{ "version": 1, "input": { "features": 2 }, "layers": [{ "op": "dense", "units": "classes" }],
+    "loss": "cross_entropy", "data": { "kind": "csv", "path": "train.csv", "target": "y", "test": 0 } }"#;
+
+fn load(dir: &Path, text: String) -> Model {
+    model::load(Source { file: dir.join("spec.json"), text }, &[]).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Opening leaves nothing to the data: read again, the spec says the same of any data.
+#[test]
+fn opening_counts_measures_and_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("train.csv");
+    std::fs::write(&file, "a,b,y\n1,5,no\n3,5,yes\n").unwrap();
+    let mut model = load(dir.path(), TWO_CLASSES.into());
+    let problem = Problem::open(&mut model, Opening::default()).unwrap();
+    assert_eq!(problem.samples().read(&[0, 1]).unwrap(), Data::F32(vec![-1.0, 0.0, 1.0, 0.0]));
+    let expanded = model.to_json();
+    assert_eq!(expanded["input"]["normalize"], json!({ "mean": [2, 5], "std": [1, 1] }));
+    let data = json!({ "kind": "csv", "path": "train.csv", "validation": 0, "classes": 2, "class_names": ["no", "yes"],
+        "target": "y", "features": ["a", "b"], "standardize": true, "test": 0, "augment": [] });
+    assert_eq!(expanded["data"], data);
+
+    // Other rows, other columns and one class only: what was measured stays.
+    std::fs::write(&file, "b,y,c,a\n6,yes,0,2\n5,yes,0,2\n").unwrap();
+    let mut model = load(dir.path(), expanded.to_string());
+    let problem = Problem::open(&mut model, Opening::default()).unwrap();
+    assert_eq!(problem.samples().read(&[0, 1]).unwrap(), Data::F32(vec![0.0, 1.0, 0.0, 0.0]));
+    assert_eq!(model.to_json(), expanded);
+}
+
+/// The test set is not what a model may be fitted to.
+#[test]
+fn the_test_part_alone_is_not_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("train.csv"), "a,b,y\n1,5,no\n3,5,yes\n").unwrap();
+    std::fs::write(dir.path().join("test.csv"), "a,b,y\n7,8,no\n").unwrap();
+    let mut model = load(dir.path(), TWO_CLASSES.replace("\"train.csv\"", "\".\""));
+    let problem = Problem::open(&mut model, Opening { only: Some(Split::Test), ..Opening::default() }).unwrap();
+    assert_eq!((problem.train.len(), problem.test.len()), (0, 1));
+    assert_eq!(problem.samples().read(&[0]).unwrap(), Data::F32(vec![7.0, 8.0]));
+    assert_eq!((model.input.normalize.clone(), model.classes()), (None, Some(2)));
 }
 
 fn pumice(args: &[&str]) -> Output {

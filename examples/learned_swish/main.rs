@@ -152,13 +152,13 @@ const SPEC: &str = r#"{
 
 fn main() -> Result<(), Box<dyn Error>> {
     pumice::ops::extend(register);
-    let model = load(Source { file: "learned_swish.json".into(), text: SPEC.into() }, &[])?;
+    let mut model = load(Source { file: "learned_swish.json".into(), text: SPEC.into() }, &[])?;
     let train = model.train.clone().ok_or("the spec has a section `train`")?;
-    let classes = problem::classes(&model, None)?;
+    problem::count_classes(&mut model, None)?;
 
     let mut session = Session::new(Device::open(None, Limits::Raised)?);
     let options = VerifyOptions { numeric: true, ..VerifyOptions::default() };
-    let found = verify(&mut session, &model, &train, classes, &options)?;
+    let found = verify(&mut session, &model, &train, &options)?;
     for node in
         found.nodes.iter().filter(|node| node.op.starts_with("learned_swish") || node.name.contains("swish.slope"))
     {
@@ -168,8 +168,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("a kernel is not what its reference says".into());
     }
 
-    let problem = Problem::open(&model, Opening { classes, seed: train.seed, ..Opening::default() })?;
-    let mut trainer = Trainer::new(session, &model, train, problem, classes)?;
+    let problem = Problem::open(&mut model, Opening { seed: train.seed, ..Opening::default() })?;
+    let mut trainer = Trainer::new(session, &model, train, problem)?;
     let folder = std::env::temp_dir().join(format!("pumice-example-{}", std::process::id()));
     let run = Run::create(&folder)?;
     trainer.train(&run, None, &mut |_| Control::Continue)?;

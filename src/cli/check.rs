@@ -30,10 +30,10 @@ pub fn run(args: &Args, json: bool) -> Outcome {
 }
 
 fn check(args: &Args) -> Result<()> {
-    let model = args.spec.load()?;
-    let classes = problem::classes(&model, None)?;
+    let mut model = args.spec.load()?;
+    problem::count_classes(&mut model, None)?;
     let loss = !model.loss.is_empty();
-    build::build(&model, &BuildOptions { training: true, random: true, loss, feed: Feed::Host, classes }).map(|_| ())
+    build::build(&model, &BuildOptions { training: true, random: true, loss, feed: Feed::Host }).map(|_| ())
 }
 
 fn errors(e: &Error) -> Vec<Json> {

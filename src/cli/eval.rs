@@ -11,7 +11,7 @@ use crate::report::table::{self, Align, Table};
 use crate::spec::Source;
 use crate::task::{Detail, Evaluation, Metric};
 use crate::train::fit::knn;
-use crate::train::{Inference, Opening, Problem, Run, problem};
+use crate::train::{Inference, Opening, Problem, Run};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,24 +46,17 @@ enum Part {
 /// Evaluates the run's weights on every sample of one split.
 pub fn run(args: &Args, json: bool) -> Outcome {
     let run = Run::open(&args.run)?;
-    let model = model(&run)?;
+    let mut model = model(&run)?;
     if model.loss.is_empty() && model.knn().is_none() {
         return Err(Error::file(run.spec_path(), "the spec has no section `loss`", "evaluate a run that was trained"));
     }
     let weights = run.read_weights()?;
     let data = args.data.as_deref();
-    let classes = problem::classes(&model, data)?;
     let only = if args.split == Part::Test { Split::Test } else { Split::Train };
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
-    let opening = Opening {
-        folder: data,
-        classes,
-        only: Some(only),
-        seed,
-        strict: args.strict,
-        progress: Some(progress::reading),
-    };
-    let problem = Problem::open(&model, opening)?;
+    let opening =
+        Opening { folder: data, only: Some(only), seed, strict: args.strict, progress: Some(progress::reading) };
+    let problem = Problem::open(&mut model, opening)?;
     output::opened(&problem);
     let positions = match args.split {
         Part::Test => &problem.test,
@@ -78,7 +71,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let weights = (run.weights_path(), weights);
     // For knn, the stored samples lie on the adapter instead of the data set.
     let resident = model.knn().is_none().then_some(&problem);
-    let mut inference = Inference::new(session, &model, resident, classes, batch(&model), (&weights.0, &weights.1))?;
+    let mut inference = Inference::new(session, &model, resident, batch(&model), (&weights.0, &weights.1))?;
     let evaluation = match resident {
         Some(problem) => inference.evaluate(problem, positions)?,
         None => knn::evaluate(&mut inference, &model, &problem, positions)?,

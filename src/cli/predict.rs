@@ -39,9 +39,9 @@ pub struct Args {
 /// Reports all files that cannot be read. It predicts only if there are none.
 pub fn run(args: &Args, json: bool) -> Outcome {
     let run = Run::open(&args.run)?;
-    let model = eval::model(&run)?;
+    let mut model = eval::model(&run)?;
     let weights = run.read_weights()?;
-    let classes = problem::classes(&model, None)?;
+    problem::count_classes(&mut model, None)?;
     let task = task::of(&model);
     let draw = args.draw.clone().unwrap_or_else(|| run.dir().join("predict"));
     if task.draws() {
@@ -63,7 +63,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let session = Session::new(args.device.open()?);
     let batch = eval::batch(&model).min(rows.iter().sum());
     let weights = (run.weights_path(), weights);
-    let mut inference = Inference::new(session, &model, None, classes, batch, (&weights.0, &weights.1))?;
+    let mut inference = Inference::new(session, &model, None, batch, (&weights.0, &weights.1))?;
     let found = outputs(&mut inference, &samples, batch)?;
     // A picture is known by its file; a row of a table also by its number.
     let pictures = model.input_field() == IMAGE;

@@ -40,8 +40,6 @@ pub struct BuildOptions {
     pub loss: bool,
     /// Where a batch comes from.
     pub feed: Feed,
-    /// The number of classes, for layers that say `"classes"`.
-    pub classes: Option<usize>,
 }
 
 /// Builds the forward graph. Kept values: `output` of the last layer; with a loss also `loss`, the weighted mean over
@@ -193,7 +191,7 @@ impl Build<'_> {
             random: self.options.random,
             trainable: node.trainable,
             init: node.init,
-            classes: self.options.classes,
+            classes: self.model.classes(),
         };
         let built = node.layer.build(&mut cx, inputs);
         let built = built.and_then(|y| node.activation.map_or(Ok(y), |a| a.apply(&mut cx, "activation.", y)));

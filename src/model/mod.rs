@@ -101,6 +101,12 @@ impl Model {
         }
     }
 
+    /// The number of classes, for layers that say `"classes"`: that of the data section. Opening the data counts them, if
+    /// a layer needs to know, and writes it there.
+    pub fn classes(&self) -> Option<usize> {
+        self.data.as_ref().and_then(|data| data.classes).map(|count| count.0)
+    }
+
     /// The class of pixels that do not count, of a model that learns masks.
     pub fn ignored(&self) -> u8 {
         /// PASCAL VOC's class of pixels between objects.

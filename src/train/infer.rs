@@ -103,7 +103,6 @@ impl Inference {
         mut session: Session,
         model: &Model,
         problem: Option<&Problem>,
-        classes: Option<usize>,
         batch: usize,
         weights: (&Path, &Tensors),
     ) -> Result<Inference> {
@@ -111,7 +110,7 @@ impl Inference {
         let samples = problem.map(|p| p.placed(batch, &caps));
         let feed =
             samples.map_or(Feed::Host, |s| Feed::Resident { count: s.count, order: "eval_order", positions: s.eval });
-        let graph = inference_graph(model, feed, classes, problem.is_some())?;
+        let graph = inference_graph(model, feed, problem.is_some())?;
         let mut layout = Layout::default();
         layout.add(&graph, &caps)?;
         let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: true })?;

@@ -4,12 +4,12 @@ use crate::compile::Samples;
 use crate::compile::build::{self, BuildOptions, Feed};
 use crate::compile::plan::free_memory;
 use crate::data::store::Store;
-use crate::data::{Column, Dataset, FEATURES, IMAGE, LABEL, MASK, Progress, Split, VALUES, Want, order};
+use crate::data::{Column, Dataset, FEATURES, IMAGE, LABEL, MASK, Progress, Split, Splits, VALUES, Want, order};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
 use crate::model::{DataSpec, InputSpec, LossNode, Model, Normalize};
-use crate::spec::list;
+use crate::spec::{Count, list};
 use crate::tensor::{Data, HostTensor, TensorType};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,8 +45,6 @@ pub struct Problem {
 pub struct Opening<'a> {
     /// The folder of `--data`, which replaces the spec's own.
     pub folder: Option<&'a Path>,
-    /// What [`classes`] returned.
-    pub classes: Option<usize>,
     /// Only this split. By default the training set, and the test set if there is one.
     pub only: Option<Split>,
     /// The seed that chooses what is held back for validation.
@@ -74,31 +72,34 @@ fn want(model: &Model, data: &DataSpec) -> Want {
     }
 }
 
-/// The number of classes of a model, if a layer says `"classes"`:
-/// from `data.classes`, else counted in the training set.
+/// If a layer says `"classes"` and `data.classes` does not: counts them in the training set, and writes the number into
+/// the spec. [`Problem::open`] does it; whoever opens no data calls it before a model is compiled.
 ///
 /// # Errors
 /// A data section that is missing or cannot be read.
-pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
-    if let Some(count) = model.data.as_ref().and_then(|d| d.classes) {
-        return Ok(Some(count.0));
-    }
+pub fn count_classes(model: &mut Model, given: Option<&Path>) -> Result<()> {
     let wanted = model.layers.iter().find(|l| l.layer.write().get("units").is_some_and(|u| u == "classes"));
-    let Some(layer) = wanted else { return Ok(None) };
+    let Some(layer) = wanted.filter(|_| model.classes().is_none()) else { return Ok(()) };
     let hint = "say `data.classes`, or give `units` a number";
     let missing = || model.mistake(&layer.place, "`\"units\": \"classes\"` needs a section `data`", hint);
     let data = model.data.as_ref().ok_or_else(missing)?;
-    if let Some(names) = &data.class_names {
-        return Ok(Some(names.len()));
+    let count = match &data.class_names {
+        Some(names) => names.len(),
+        None => {
+            let folder = folder(data, &model.source.file, given);
+            data.reader.count_classes(folder.as_deref(), &want(model, data))?
+        }
+    };
+    if let Some(data) = &mut model.data {
+        data.classes = Some(Count(count));
     }
-    let folder = folder(data, &model.source.file, given);
-    data.reader.count_classes(folder.as_deref(), &want(model, data)).map(Some)
+    Ok(())
 }
 
 /// How many classes the scores can tell apart; labels must be below that. If several losses judge, the smallest number.
 /// A single score of a loss that takes values or classes stands for two classes.
-fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
-    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host, classes };
+fn outputs(model: &Model) -> Result<Option<usize>> {
+    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host };
     let graph = build::build(model, &options)?;
     let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
     let mut least = model.knn().and_then(|(layer, _)| output(&layer.name)).map(|value| graph.ty(value).channels());
@@ -180,43 +181,54 @@ fn check_losses(model: &Model, data: &DataSpec) -> Result<()> {
     Err(model.mistake(&loss.place, what, "use cross_entropy or hinge"))
 }
 
+/// Reads the splits that are wanted.
+fn read(model: &Model, opening: &Opening) -> Result<Splits> {
+    let data = model.data.as_ref().expect("whoever reads has seen the section");
+    let (reader, folder) = (&data.reader, folder(data, &model.source.file, opening.folder));
+    if data.stream == Some(true) && !reader.streams() {
+        let what = "data.stream is true, and only pictures in a folder are decoded batch by batch";
+        return Err(Error::file(&model.source.file, what, "remove it: this data set is read once into memory"));
+    }
+    let outputs = outputs(model)?;
+    let test = match opening.only {
+        Some(split) => split == Split::Test,
+        None => reader.has(folder.as_deref(), Split::Test),
+    };
+    let want = Want {
+        train: opening.only != Some(Split::Test),
+        test,
+        classes: [model.classes(), outputs].into_iter().flatten().min(),
+        strict: opening.strict,
+        progress: opening.progress,
+        memory: match data.stream {
+            Some(true) => Some(0),
+            Some(false) => None,
+            None => free_memory().map(|bytes| bytes / 2),
+        },
+        ..want(model, data)
+    };
+    let splits = reader.open(folder.as_deref(), &want)?;
+    for set in [&splits.train, &splits.validation, &splits.test].into_iter().flatten() {
+        check_values(set, outputs)?;
+    }
+    Ok(splits)
+}
+
 impl Problem {
-    /// Reads the data of a model.
+    /// Opens the data of a model. Where a layer needs the number of classes, it is counted. Unless only the test set is
+    /// opened, what the spec leaves to the data is written into it: the mean and deviation of the training part for
+    /// `"normalize": "auto"` and for tables, and the names of classes and features. What the spec says already stays.
     ///
     /// # Errors
     /// Layers whose shapes do not fit; a section that is missing; a file that is missing or broken; images that do not
     /// fit the model's input; labels for which the model has no output.
-    pub fn open(model: &Model, opening: Opening) -> Result<Problem> {
+    pub fn open(model: &mut Model, opening: Opening) -> Result<Problem> {
         let hint = "add a section `data`, such as { \"kind\": \"bundled\" }";
-        let spec = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
-        check_losses(model, spec)?;
-        let (reader, folder) = (&spec.reader, folder(spec, &model.source.file, opening.folder));
-        if spec.stream == Some(true) && !reader.streams() {
-            let what = "data.stream is true, and only pictures in a folder are decoded batch by batch";
-            return Err(Error::file(&model.source.file, what, "remove it: this data set is read once into memory"));
-        }
-        let outputs = outputs(model, opening.classes)?;
-        let test = match opening.only {
-            Some(split) => split == Split::Test,
-            None => reader.has(folder.as_deref(), Split::Test),
-        };
-        let want = Want {
-            train: opening.only != Some(Split::Test),
-            test,
-            classes: [spec.classes.map(|c| c.0), outputs].into_iter().flatten().min(),
-            strict: opening.strict,
-            progress: opening.progress,
-            memory: match spec.stream {
-                Some(true) => Some(0),
-                Some(false) => None,
-                None => free_memory().map(|bytes| bytes / 2),
-            },
-            ..want(model, spec)
-        };
-        let splits = reader.open(folder.as_deref(), &want)?;
-        for set in [&splits.train, &splits.validation, &splits.test].into_iter().flatten() {
-            check_values(set, outputs)?;
-        }
+        let data = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
+        check_losses(model, data)?;
+        let validation = data.validation.0;
+        count_classes(model, opening.folder)?;
+        let splits = read(model, &opening)?;
         let mut problem = Problem {
             count: 0,
             columns: Arc::default(),
@@ -229,7 +241,7 @@ impl Problem {
         };
         if let Some(set) = splits.train {
             let all = problem.add(model, set)?;
-            (problem.train, problem.validation) = order::split(all.len(), spec.validation.0, opening.seed);
+            (problem.train, problem.validation) = order::split(all.len(), validation, opening.seed);
             if let Some(set) = splits.validation {
                 let held_back = problem.add(model, set)?;
                 problem.validation.extend(held_back);
@@ -242,6 +254,10 @@ impl Problem {
             problem.test = problem.add(model, set)?;
         }
         problem.normalise(model);
+        if !problem.train.is_empty() {
+            problem.measure(model)?;
+            problem.write_names(model);
+        }
         Ok(problem)
     }
 
@@ -320,7 +336,7 @@ impl Problem {
     ///
     /// # Errors
     /// A picture that has changed since it was opened.
-    pub fn measure(&mut self, model: &mut Model) -> Result<()> {
+    fn measure(&mut self, model: &mut Model) -> Result<()> {
         if !model.is_measured() {
             return Ok(());
         }
@@ -381,7 +397,7 @@ impl Problem {
     }
 
     /// Writes into the spec which names the data has: of its features, and of its classes if they come from the data.
-    pub fn write_names(&self, model: &mut Model) {
+    fn write_names(&self, model: &mut Model) {
         let own = self.classes.iter().enumerate().any(|(class, name)| *name != class.to_string());
         if let Some(data) = model.data.as_mut().filter(|data| own && data.class_names.is_none()) {
             data.class_names = Some(self.classes.clone());

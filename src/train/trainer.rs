@@ -56,13 +56,7 @@ impl Trainer {
     ///
     /// # Errors
     /// A spec without a loss, shapes that do not fit, too little memory, or what the adapter reports.
-    pub fn new(
-        session: Session,
-        model: &Model,
-        train: TrainSpec,
-        problem: Problem,
-        classes: Option<usize>,
-    ) -> Result<Trainer> {
+    pub fn new(session: Session, model: &Model, train: TrainSpec, problem: Problem) -> Result<Trainer> {
         model.need_loss()?;
         train.optimizer.need_updates()?;
         if train.early_stopping.is_some() && problem.validation.is_empty() {
@@ -73,7 +67,7 @@ impl Trainer {
         metric::check(&train, &*task)?;
         let mut session = session;
         let samples = problem.placed(train.batch.0, session.device().caps());
-        let training = compile::training(model, &train, samples, classes, session.device().caps())?;
+        let training = compile::training(model, &train, samples, session.device().caps())?;
         compile::plan::check_memory(&training, session.device().caps())?;
         let step = session.bind(training.step.clone(), &training.layout)?;
         let eval = session.bind(training.eval.clone(), &training.layout)?;

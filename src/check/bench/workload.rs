@@ -94,7 +94,6 @@ pub struct Workload {
     pub name: String,
     model: Model,
     train: TrainSpec,
-    classes: Option<usize>,
 }
 
 /// All workloads.
@@ -110,18 +109,18 @@ impl Workload {
         let model = model::load(Source { file: name.into(), text: text.into() }, &[])?;
         let missing = || Error::usage(format!("{name} has no section `train`"), "add one");
         let train = model.train.clone().ok_or_else(missing)?;
-        Ok(Workload { name: name.into(), model, train, classes: None })
+        Ok(Workload { name: name.into(), model, train })
     }
 
     /// A training step of a user's spec.
     ///
     /// # Errors
     /// A spec without a loss; or classes that must be counted in data which is not there.
-    pub fn of(model: Model) -> Result<Workload> {
+    pub fn of(mut model: Model) -> Result<Workload> {
         model.need_loss()?;
         let train = model.train.clone().unwrap_or_default();
-        let classes = problem::classes(&model, None)?;
-        Ok(Workload { name: model.name.clone(), model, train, classes })
+        problem::count_classes(&mut model, None)?;
+        Ok(Workload { name: model.name.clone(), model, train })
     }
 
     /// Random images and labels. They take as many operations as any others.
@@ -173,7 +172,7 @@ impl Workload {
         let start = Instant::now();
         let session = Session::new(open()?);
         let device = start.elapsed().as_secs_f64();
-        let mut trainer = Trainer::new(session, &self.model, self.train.clone(), problem, self.classes)?;
+        let mut trainer = Trainer::new(session, &self.model, self.train.clone(), problem)?;
         trainer.rehearse(1)?;
         let first_step = start.elapsed().as_secs_f64();
         let (pipelines, compile) = trainer.session().compiled();
@@ -184,7 +183,7 @@ impl Workload {
             Ok(start.elapsed())
         })?;
         let forward = self.forward(trainer.session())?;
-        let plan = plan::plan(&self.model, &self.train, self.classes, trainer.session().device().caps(), None)?;
+        let plan = plan::plan(&self.model, &self.train, trainer.session().device().caps(), None)?;
         Ok(WorkloadTime {
             name: self.name.clone(),
             model: self.model.name.clone(),
@@ -204,7 +203,7 @@ impl Workload {
     fn forward(&self, session: &mut Session) -> Result<Times> {
         session.clear();
         let caps = session.device().caps().clone();
-        let graph = inference_graph(&self.model, Feed::Host, self.classes, false)?;
+        let graph = inference_graph(&self.model, Feed::Host, false)?;
         let mut layout = Layout::default();
         layout.add(&graph, &caps)?;
         let batch = self.train.batch.0;

@@ -22,8 +22,8 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let dir = folder(args, &model)?;
     // The path as the user named it, for errors.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
-    let classes = settle(&mut model, data.as_deref())?;
-    let problem = open(args, &mut model, data.as_deref(), classes)?;
+    settle(&mut model, data.as_deref())?;
+    let problem = open(args, &mut model, data.as_deref())?;
     let batch = model.train.as_ref().map_or(knn::BATCH, |t| t.batch).get();
     let start = Instant::now();
     let session = Session::new(args.device.open()?);
@@ -31,13 +31,13 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let [stored, validation, test] = counts;
     output::note(&format!("{}: {stored} samples stored", session.device().caps().name));
     output::note(&format!("{validation} validation and {test} test samples are compared with them"));
-    let (mut session, tried) = knn::search(session, &mut model, &problem, classes, batch)?;
+    let (mut session, tried) = knn::search(session, &mut model, &problem, batch)?;
     let best = knn::best(&tried);
     model.settle_knn(best.k, best.metric, problem.train.len());
     let stored = knn::tensors(&model, &problem)?;
     let (split, positions) = problem.judged_split();
     session.clear();
-    let mut inference = Inference::new(session, &model, None, classes, batch, (&dir, &stored))?;
+    let mut inference = Inference::new(session, &model, None, batch, (&dir, &stored))?;
     let run = if args.out.is_some() { Run::create(&dir)? } else { Run::create_numbered(&dir)? };
     run.write_spec(&expand::text(&model))?;
     run.write_weights(&stored)?;

@@ -44,16 +44,10 @@ impl NormalEquation {
     ///
     /// # Errors
     /// Shapes that do not fit, fewer rows than parameters, too little memory, or what the adapter reports.
-    pub fn new(
-        mut session: Session,
-        model: &Model,
-        train: &TrainSpec,
-        problem: Problem,
-        classes: Option<usize>,
-    ) -> Result<NormalEquation> {
+    pub fn new(mut session: Session, model: &Model, train: &TrainSpec, problem: Problem) -> Result<NormalEquation> {
         let caps = session.device().caps().clone();
         let batch = train.batch.get();
-        let training = compile::training(model, train, problem.placed(batch, &caps), classes, &caps)?;
+        let training = compile::training(model, train, problem.placed(batch, &caps), &caps)?;
         compile::plan::check_memory(&training, &caps)?;
         let sums = session.bind(training.step.clone(), &training.layout)?;
         let eval = session.bind(training.eval.clone(), &training.layout)?;
