@@ -42,7 +42,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let mut model = eval::model(&run)?;
     let weights = run.read_weights()?;
     problem::count_classes(&mut model, None)?;
-    let task = task::of(&model);
+    let task = task::of(&model)?;
     let draw = args.draw.clone().unwrap_or_else(|| run.dir().join("predict"));
     if task.draws() {
         names_differ(&args.files)?;

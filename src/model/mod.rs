@@ -17,6 +17,7 @@ mod schedule;
 pub mod schema;
 mod schema_keys;
 mod set;
+mod task;
 mod train;
 
 use crate::data::dataset::{FEATURES, IMAGE, LABEL, VALUES};
@@ -37,6 +38,7 @@ pub use schedule::{
 pub use schema::schema;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
+pub use task::TaskWord;
 pub use train::{EarlyStopping, OptimizerSpec, TrainSpec, ValidationMetric};
 
 /// Everything that one spec file says.
@@ -48,6 +50,8 @@ pub struct Model {
     pub schema: Option<String>,
     /// The model's name. By default the file's name without its ending.
     pub name: String,
+    /// What kind of problem it is to solve, if the spec says so.
+    pub task: Option<TaskWord>,
     /// What a sample is.
     pub input: InputSpec,
     /// The layers in file order. Each comes after the layers that it uses. Never empty.
@@ -61,8 +65,8 @@ pub struct Model {
 }
 
 /// The sections of a spec, in the order of writing.
-const SECTIONS: [&str; 10] =
-    ["$schema", "version", "name", "input", "vars", "blocks", "layers", "loss", "data", "train"];
+const SECTIONS: [&str; 11] =
+    ["$schema", "version", "name", "task", "input", "vars", "blocks", "layers", "loss", "data", "train"];
 
 impl Model {
     /// The layer `knn`, which stores samples, and its keys. None if the model has none.
@@ -172,6 +176,7 @@ impl Model {
             ("$schema", self.schema.write()),
             ("version", json!(1)),
             ("name", json!(self.name)),
+            ("task", self.task.as_ref().map_or(Json::Null, |task| json!(task.word))),
             ("input", self.input.write()),
             ("layers", Json::Array(layers)),
             ("loss", if losses.is_empty() { Json::Null } else { one_or_list(losses) }),

@@ -5,6 +5,7 @@ use super::contract::{Task, Wanted};
 use super::evaluation::Tally;
 use super::metric::{MetricKind, Unit};
 use super::prediction::Prediction;
+use super::registry::Tasks;
 use crate::model::Model;
 use crate::tensor::{Data, HostTensor};
 
@@ -14,6 +15,10 @@ const METRICS: [MetricKind; 3] = [
     MetricKind::lower("mse", "MSE", Unit::Number),
     MetricKind::higher("r2", "R²", Unit::Number).brief(),
 ];
+
+pub(super) fn register(tasks: &mut Tasks) {
+    tasks.task("regress", "Values of a sample.", |model| Box::new(Regress::of(model)));
+}
 
 /// Values of a sample.
 pub struct Regress {

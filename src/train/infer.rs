@@ -119,7 +119,7 @@ impl Inference {
         if let Some(p) = problem {
             p.upload(&session, model)?;
         }
-        Ok(Inference { session, bound, layout, input: model.input.clone(), task: task::of(model) })
+        Ok(Inference { session, bound, layout, input: model.input.clone(), task: task::of(model)? })
     }
 
     /// The layout of the model's persistent tensors.

@@ -10,6 +10,7 @@ use crate::gpu::Session;
 use crate::graph::Caps;
 use crate::model::{DataSpec, InputSpec, LossNode, Model, Normalize};
 use crate::spec::{Count, list};
+use crate::task;
 use crate::tensor::{Data, HostTensor, TensorType};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -225,6 +226,7 @@ impl Problem {
     pub fn open(model: &mut Model, opening: Opening) -> Result<Problem> {
         let hint = "add a section `data`, such as { \"kind\": \"bundled\" }";
         let data = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
+        task::of(model)?;
         check_losses(model, data)?;
         let validation = data.validation.0;
         count_classes(model, opening.folder)?;

@@ -63,7 +63,7 @@ impl Trainer {
             let hint = "set data.validation, such as 0.1, or remove train.early_stopping";
             return Err(Error::usage("early stopping needs samples held back for validation", hint));
         }
-        let task = task::of(model);
+        let task = task::of(model)?;
         metric::check(&train, &*task)?;
         let mut session = session;
         let samples = problem.placed(train.batch.0, session.device().caps());

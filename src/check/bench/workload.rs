@@ -12,7 +12,6 @@ use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
 use crate::model::{self, Model, TrainSpec};
 use crate::spec::Source;
-use crate::task;
 use crate::tensor::{Data, HostTensor};
 use crate::train::{Problem, Trainer, parameters, problem};
 use serde_json::{Value as Json, json};
@@ -134,7 +133,7 @@ impl Workload {
             false => Data::U8((0..count * size).map(|i| noise(i) as u8).collect()),
         };
         let column = |field, shape: &[usize], data| Column::new(field, Store::Memory(HostTensor::new(shape, data)));
-        let target = match task::of(&self.model).field() {
+        let target = match self.model.target_field() {
             VALUES => {
                 let targets = self.model.data.as_ref().map_or(1, |data| data.reader.value_names().len().max(1));
                 column(

@@ -48,7 +48,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
         "epoch": 1, "step": 0, "train_loss": null, "val_loss": best.accuracy.map(|a| 1.0 - a), "val_accuracy": best.accuracy,
         "seconds": start.elapsed().as_secs_f64(), "search": search,
     }))?;
-    print_evaluation(&run, split, &evaluation, &*task::of(&model), &problem.classes, json)?;
+    print_evaluation(&run, split, &evaluation, &*task::of(&model)?, &problem.classes, json)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -24,7 +24,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let train = model.train.clone().expect("the spec has an optimizer");
     ignored(&train);
     let problem = open(args, &mut model, data.as_deref())?;
-    let task = task::of(&model);
+    let task = task::of(&model)?;
     let start = Instant::now();
     let session = Session::new(args.device.open()?);
     let rows = numbers::grouped(problem.train.len() as u64);

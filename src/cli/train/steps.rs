@@ -35,7 +35,7 @@ pub fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let train = model.train.clone().expect("`load` has seen it");
     let problem = open(args, &mut model, data.as_deref())?;
     let class_names = problem.classes.clone();
-    let task = task::of(&model);
+    let task = task::of(&model)?;
     let session = Session::new(args.device.open()?);
     let epochs = train.epochs.0;
     let mut trainer = Trainer::new(session, &model, train, problem)?;

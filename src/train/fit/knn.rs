@@ -141,7 +141,7 @@ pub fn evaluate(inference: &mut Inference, model: &Model, problem: &Problem, pos
             confusion.add(&problem.column(LABEL).truth(position)?, votes);
         }
     }
-    Ok(Evaluation::new(task::of(model).metrics(), &confusion, 1.0 - confusion.accuracy()))
+    Ok(Evaluation::new(task::of(model)?.metrics(), &confusion, 1.0 - confusion.accuracy()))
 }
 
 /// If the spec does not say how many samples a model will store, counts them, so that its memory can be planned.

@@ -54,7 +54,7 @@ impl NormalEquation {
         problem.upload(&session, model)?;
         session.reserve_staging(&training.layout)?;
         let layer = model.layers.last().expect("a model has layers").name.clone();
-        let task = task::of(model);
+        let task = task::of(model)?;
         let solver = NormalEquation { session, training, sums, eval, task, problem, layer, batch };
         let (rows, unknown) = (solver.problem.train.len(), solver.width() + usize::from(solver.has_bias()));
         if rows < unknown {
