@@ -15,6 +15,7 @@ use pumice::ops::{Loss, Losses, Registry, TargetType};
 use pumice::spec::{Count, Source, spec_struct};
 use pumice::task::{MetricKind, Prediction, Tally, Task, Tasks, Unit, Wanted};
 use pumice::tensor::{HostTensor, TensorType};
+use pumice::train::{Opening, Problem};
 use std::path::Path;
 use std::sync::Once;
 
@@ -132,10 +133,14 @@ fn register() {
 
 /// A spec with this data section and this task.
 fn spec(data: &str, task: &str) -> Result<Model> {
+    with_loss("quartic", data, task)
+}
+
+fn with_loss(loss: &str, data: &str, task: &str) -> Result<Model> {
     register();
     let text = format!(
         r#"{{ "version": 1, "task": {task}, "input": {{ "features": 1 }}, "layers": [{{ "op": "dense", "units": 1 }}],
-        "loss": "quartic", "data": {data},
+        "loss": "{loss}", "data": {data},
         "train": {{ "batch": 8, "epochs": 20, "optimizer": {{ "op": "adam", "lr": 0.05 }} }} }}"#
     );
     load(Source { file: "net.json".into(), text }, &[])
@@ -162,6 +167,15 @@ fn words_from_outside_are_words_like_others() {
     assert!(m.contains("data of kind `line` has `values`; use `regress`, `near`, or change the data"), "{m}");
     let schema = pumice::model::schema(&pumice::task::words()).to_string();
     assert!(["\"line\"", "\"slope\"", "\"quartic\"", "\"near\""].iter().all(|word| schema.contains(word)));
+}
+
+/// Only the losses of a model say which targets they take.
+#[test]
+fn a_loss_that_the_data_cannot_serve_is_refused() {
+    let mut model = with_loss("hinge", r#"{ "kind": "line", "slope": 3 }"#, "null").expect("a spec");
+    let error = Problem::open(&mut model, Opening::default()).err().expect("a mistake").to_string();
+    let what = "loss `hinge` of layer `dense_1` [N, 1] needs a target label, and the data set has none";
+    assert!(error.starts_with("net.json:2:") && error.contains(what), "{error}");
 }
 
 /// Without a word the task is Pumice's own of the same field.

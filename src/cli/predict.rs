@@ -121,14 +121,13 @@ fn line(file: &Path, row: Option<usize>, found: &Prediction, drawn: &Map<String,
 type Reader = Box<dyn Fn(&Path) -> Result<HostTensor>>;
 
 fn reader(model: &Model, run: &Run) -> Result<Reader> {
-    let pictures = model.input_field() == IMAGE;
-    let size = pictures.then(|| picture_size(model, run)).transpose()?;
-    let (data, input) = (model.data.as_ref().map(|data| data.reader.clone()), model.input.clone());
-    Ok(Box::new(move |file| match (&data, size) {
-        (Some(data), _) => Ok(problem::features(data.samples(file, size)?, &input)),
-        (None, Some(size)) => read_picture(file, size),
-        (None, None) => Err(Error::file(file, "the model takes no pictures", "evaluate the run instead")),
-    }))
+    let Some(data) = model.data.as_ref().map(|data| data.reader.clone()) else {
+        let size = picture_size(model, run)?;
+        return Ok(Box::new(move |file| read_picture(file, size)));
+    };
+    let size = if data.input() == IMAGE { Some(picture_size(model, run)?) } else { None };
+    let input = model.input.clone();
+    Ok(Box::new(move |file| Ok(problem::features(data.samples(file, size)?, &input))))
 }
 
 /// Height, width and channels of the pictures that a model takes.

@@ -112,7 +112,7 @@ fn outputs(model: &Model) -> Result<Option<usize>> {
             continue;
         }
         if ty.dims.len() != 1 {
-            check_picture(model, loss, ty)?;
+            check_target(model, loss, ty, "end with a dense layer, or add a flatten layer")?;
             continue;
         }
         let binary = !loss.loss.needs_label() && model.target_field() == LABEL;
@@ -121,6 +121,7 @@ fn outputs(model: &Model) -> Result<Option<usize>> {
             let hint = "end with one unit, where classes 0 and 1 are told apart, or use cross_entropy";
             return Err(model.mistake(&loss.place, what, hint));
         }
+        check_target(model, loss, ty, "use a loss that is compared with what the data has")?;
         let count = if binary { 2 } else { ty.channels() };
         least = Some(least.map_or(count, |n| n.min(count)));
     }
@@ -142,16 +143,15 @@ fn mask_classes(model: &Model, loss: &LossNode, output: &TensorType) -> Result<u
     Ok(if output.channels() == 1 { 2 } else { output.channels() })
 }
 
-/// Fails for a loss that would compare a picture with targets which the data set has not.
-fn check_picture(model: &Model, loss: &LossNode, output: &TensorType) -> Result<()> {
+/// Fails for a loss that would compare its output with targets which the samples have not.
+fn check_target(model: &Model, loss: &LossNode, output: &TensorType, hint: &str) -> Result<()> {
     let fields: Vec<&str> = loss.loss.targets(output).iter().map(|target| target.field).collect();
-    let has = |field: &&str| model.data.as_ref().is_some_and(|data| data.reader.targets().contains(field));
-    if fields.is_empty() || fields.iter().any(has) {
+    if fields.is_empty() || fields.contains(&model.target_field()) {
         return Ok(());
     }
     let (op, of) = (loss.op, &loss.of);
     let what = format!("loss `{op}` of layer `{of}` {output} needs a target {}, and the data set has none", fields[0]);
-    Err(model.mistake(&loss.place, what, "end with a dense layer, or add a flatten layer"))
+    Err(model.mistake(&loss.place, what, hint))
 }
 
 /// Fails if the samples have not a value for each of the model's outputs.
@@ -267,7 +267,8 @@ impl Problem {
         let dims = model.input.dims();
         let fits = set.dims() == dims || (dims.len() == 1 && set.dims().iter().product::<usize>() == dims[0]);
         if !fits && model.input_field() == FEATURES {
-            let what = format!("the table has {} feature columns, the spec's input is {dims:?}", set.features.len());
+            let columns: usize = set.dims().iter().product();
+            let what = format!("the table has {columns} feature columns, the spec's input is {dims:?}");
             return Err(Error::usage(what, "correct input.features, or choose columns with data.features"));
         }
         if !fits {
@@ -380,7 +381,7 @@ impl Problem {
 
     /// Mean and standard deviation of each feature over the training samples, in f64, in two passes.
     fn measure_features(&self, features: &[f32]) -> Normalize {
-        let width = self.features.len();
+        let width = self.samples().dims().iter().product::<usize>();
         let rows = || self.train.iter().map(|&p| &features[p as usize * width..][..width]);
         let count = self.train.len().max(1) as f64;
         let mean_of = |f: &dyn Fn(f64) -> f64, c: usize| rows().map(|row| f(f64::from(row[c]))).sum::<f64>() / count;

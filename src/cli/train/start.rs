@@ -29,11 +29,11 @@ pub(super) fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
 pub(super) fn settle(model: &mut Model, given: Option<&Path>) -> Result<()> {
     problem::count_classes(model, given)?;
     let file = model.source.file.clone();
-    if let Some(data) = &mut model.data {
-        if let Some(path) = problem::folder(data, &file, None) {
-            let path = std::path::absolute(&path).map_err(|e| Error::read(&path, e))?;
-            data.path = Some(path.to_string_lossy().into_owned());
-        }
+    if let Some(data) = &mut model.data
+        && let Some(path) = problem::folder(data, &file, None)
+    {
+        let path = std::path::absolute(&path).map_err(|e| Error::read(&path, e))?;
+        data.path = Some(path.to_string_lossy().into_owned());
     }
     Ok(())
 }
