@@ -9,7 +9,7 @@ use pumice::spec::Source;
 fn graph(layers: &str) -> Result<Graph> {
     let input = r#""input": { "height": 6, "width": 5, "channels": 3 }"#;
     let text = format!(r#"{{ "version": 1, {input}, "layers": [{layers}] }}"#);
-    let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host };
     model::load(Source { file: "test".into(), text }, &[]).and_then(|model| build(&model, &options))
 }
 

@@ -26,7 +26,7 @@ fn chosen() -> Vec<Case> {
 }
 
 fn graphs(case: &Case) -> [Graph; 2] {
-    let options = BuildOptions { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: case.training, random: true, loss: true, feed: Feed::Host };
     let update = update_of(&case.train);
     let fused = training_graph(&case.model, &options, &["input"], Some(&update));
     let plain = unfused_training_graph(&case.model, &options, &["input"], Some(&update));

@@ -6,26 +6,20 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use pumice::Model;
+use pumice::data::bundled::Bundled;
+use pumice::data::idx::Idx;
 use pumice::data::tensors::{Tensors, read_tensors, read_with_state, write_tensors, write_with_state};
-use pumice::data::{self, Dataset, Format, LABEL, Split, Want, picture};
+use pumice::data::{Dataset, LABEL, Reader, Split, Splits, Want, picture};
 use pumice::error::{Error, Result};
 use pumice::tensor::{Data, HostTensor};
 use pumice::train::run_folder::Run;
 use pumice::train::{Checkpoint, Progress};
 use serde_json::json;
 
-const TRAIN: Want = Want {
-    train: true,
-    test: false,
-    classes: None,
-    names: None,
-    size: None,
-    strict: false,
-    columns: None,
-    masks: None,
-    memory: None,
-    progress: None,
-};
+/// The training set alone.
+fn training() -> Want {
+    Want { train: true, ..Want::default() }
+}
 
 /// An IDX file of unsigned bytes.
 fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
@@ -40,17 +34,17 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// What `open` says about three training images of 2 x 2 with labels 0, 2, 1, which the test may change.
-fn open_three(change: impl FnOnce(&Path)) -> Result<data::Splits> {
-    open_wanting(TRAIN, change)
+fn open_three(change: impl FnOnce(&Path)) -> Result<Splits> {
+    open_wanting(training(), change)
 }
 
-fn open_wanting(want: Want, change: impl FnOnce(&Path)) -> Result<data::Splits> {
+fn open_wanting(want: Want, change: impl FnOnce(&Path)) -> Result<Splits> {
     let dir = tempfile::tempdir().unwrap();
     let pixels: Vec<u8> = (0..12).collect();
     fs::write(dir.path().join("train-images-idx3-ubyte"), idx(&[3, 2, 2], &pixels)).unwrap();
     fs::write(dir.path().join("train-labels-idx1-ubyte.gz"), gzip(&idx(&[3], &[0, 2, 1]))).unwrap();
     change(dir.path());
-    data::open(Format::Idx, Some(dir.path()), want)
+    Idx {}.open(Some(dir.path()), &want)
 }
 
 /// Asserts that it is a mistake that the user must correct, and that the message has all `words`.
@@ -81,12 +75,12 @@ fn pixels(set: &Dataset) -> Vec<u8> {
 
 #[test]
 fn bundled_digits_are_all_there() {
-    let want = Want { test: true, classes: Some(10), ..TRAIN };
-    let splits = data::open(Format::Bundled, None, want).unwrap();
+    let want = Want { test: true, classes: Some(10), ..training() };
+    let splits = Bundled {}.open(None, &want).unwrap();
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!((train.len(), test.len(), train.dims()), (8000, 2000, [28, 28, 1].as_slice()));
     assert_eq!(train.classes.last().unwrap(), "9");
-    assert_eq!(data::count_classes(Format::Bundled, None, None).unwrap(), 10);
+    assert_eq!(Bundled {}.count_classes(None, &training()).unwrap(), 10);
     assert_eq!(labels(&train).iter().max(), Some(&9));
     // MNIST's mean is 0.1307. If the reader were off by a byte, this would fail.
     let mean = pixels(&train).iter().map(|&p| f64::from(p)).sum::<f64>() / train.samples().elements() as f64 / 255.0;
@@ -105,10 +99,8 @@ fn idx_is_read_plain_and_packed() {
     assert_eq!(renamed.unwrap().train.unwrap(), train);
     // `bundled` with a folder means the files in the folder.
     let dir = tempfile::tempdir().unwrap();
-    assert_says(data::open(Format::Bundled, Some(dir.path()), TRAIN), &["training images are missing"]);
-    assert!(
-        data::has(Format::Bundled, None, Split::Test) && !data::has(Format::Bundled, Some(dir.path()), Split::Test)
-    );
+    assert_says(Bundled {}.open(Some(dir.path()), &training()), &["training images are missing"]);
+    assert!(Bundled {}.has(None, Split::Test) && !Bundled {}.has(Some(dir.path()), Split::Test));
 }
 
 #[test]
@@ -116,14 +108,17 @@ fn missing_files_are_listed() {
     let no_labels = open_three(|dir| fs::remove_file(dir.join("train-labels-idx1-ubyte.gz")).unwrap());
     let names = ["train-labels-idx1-ubyte, ", "train-labels-idx1-ubyte.gz", "train-labels.idx1-ubyte", "--data"];
     assert_says(no_labels, &names);
-    assert_says(open_wanting(Want { test: true, ..TRAIN }, |_| ()), &["test images are missing", "t10k-images-idx3"]);
-    assert_says(data::open(Format::Idx, None, TRAIN), &["needs a folder", "--data DIR"]);
-    assert_says(data::open(Format::Idx, Some(Path::new("no/such")), TRAIN), &["no/such", "no such folder"]);
-    assert_says(data::count_classes(Format::Idx, Some(Path::new("Cargo.toml")), None), &["Cargo.toml: not a folder"]);
+    assert_says(
+        open_wanting(Want { test: true, ..training() }, |_| ()),
+        &["test images are missing", "t10k-images-idx3"],
+    );
+    assert_says(Idx {}.open(None, &training()), &["needs a folder", "--data DIR"]);
+    assert_says(Idx {}.open(Some(Path::new("no/such")), &training()), &["no/such", "no such folder"]);
+    assert_says(Idx {}.count_classes(Some(Path::new("Cargo.toml")), &training()), &["Cargo.toml: not a folder"]);
 }
 
 /// Opens the three images, with other bytes in the file of images.
-fn open_images(bytes: &[u8]) -> Result<data::Splits> {
+fn open_images(bytes: &[u8]) -> Result<Splits> {
     open_three(|dir| fs::write(dir.join("train-images-idx3-ubyte"), bytes).unwrap())
 }
 
@@ -155,7 +150,7 @@ fn damaged_idx_files_are_explained() {
 #[test]
 fn images_and_labels_must_agree() {
     let labels = |labels: &'static [u8], classes| {
-        let want = Want { classes, ..TRAIN };
+        let want = Want { classes, ..training() };
         open_wanting(want, |dir| {
             let packed = gzip(&idx(&[labels.len() as u32], labels));
             fs::write(dir.join("train-labels-idx1-ubyte.gz"), packed).unwrap();
@@ -170,7 +165,7 @@ fn images_and_labels_must_agree() {
     assert_eq!(labels(&[0, 1, 9], None).unwrap().train.unwrap().classes.len(), 10);
     assert_eq!(labels(&[0, 1, 1], Some(7)).unwrap().train.unwrap().classes.len(), 7);
     assert_says(labels(&[], None), &["no labels"]);
-    let other_size = open_wanting(Want { test: true, ..TRAIN }, |dir| {
+    let other_size = open_wanting(Want { test: true, ..training() }, |dir| {
         fs::write(dir.join("t10k-images-idx3-ubyte"), idx(&[1, 1, 2], &[0; 2])).unwrap();
         fs::write(dir.join("t10k-labels-idx1-ubyte"), idx(&[1], &[0])).unwrap();
     });

@@ -23,7 +23,7 @@ fn compare(name: &str, caps: &Caps) {
     let model = model::load(Source { file: "golden".into(), text: spec.into() }, &[]).unwrap_or_else(|e| panic!("{e}"));
     let train = model.train.clone().expect("the spec has a section train");
     let samples = Samples { count: 100, train: 80, eval: 20 };
-    let t = training(&model, &train, samples, None, caps).unwrap_or_else(|e| panic!("{e}"));
+    let t = training(&model, &train, samples, caps).unwrap_or_else(|e| panic!("{e}"));
     let text = format!("{}\n{}\nevaluation\n{}", t.graph, t.step, t.eval);
     let file = root.join(format!("tests/golden/{name}.txt"));
     if std::env::var("PUMICE_BLESS").is_ok() {

@@ -40,7 +40,7 @@ fn sources(graph: &Graph, step: &Step) -> HashMap<usize, RefTensor> {
 }
 
 fn check(case: &Case, wrong: &mut Vec<String>) -> usize {
-    let options = BuildOptions { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: case.training, random: true, loss: true, feed: Feed::Host };
     let graph = unfused_training_graph(&case.model, &options, &["input"], None)
         .unwrap_or_else(|e| panic!("{}: {e}", case.name));
     compare(&case.name, &graph, case.train.batch.0, wrong)

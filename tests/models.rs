@@ -60,18 +60,18 @@ fn models() -> Vec<PathBuf> {
     list
 }
 
-/// The model, its section `train` with this batch, and its number of classes.
-fn load(path: &Path, batch: usize) -> (Model, TrainSpec, Option<usize>) {
-    let model = model::load(Source::open(path).expect("a readable file"), &[]).unwrap_or_else(|e| panic!("{e}"));
+/// The model, whose classes are counted, and its section `train` with this batch.
+fn load(path: &Path, batch: usize) -> (Model, TrainSpec) {
+    let mut model = model::load(Source::open(path).expect("a readable file"), &[]).unwrap_or_else(|e| panic!("{e}"));
     let mut train = model.train.clone().unwrap_or_default();
     train.batch.0 = batch;
-    let classes = problem::classes(&model, None).unwrap_or_else(|e| panic!("{e}"));
-    (model, train, classes)
+    problem::count_classes(&mut model, None).unwrap_or_else(|e| panic!("{e}"));
+    (model, train)
 }
 
 /// Names and sizes of all parameters, trained or not.
 fn parameters(model: &Model) -> Vec<(String, u64)> {
-    let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host };
     let graph = build(model, &options).unwrap_or_else(|e| panic!("{e}"));
     let parameters = graph.nodes.iter().filter(|n| matches!(n.kind, NodeKind::Parameter { .. }));
     parameters.map(|n| (n.name.clone(), n.outputs[0].items() as u64)).collect()
@@ -81,8 +81,8 @@ fn parameters(model: &Model) -> Vec<(String, u64)> {
 fn every_model_can_be_planned() {
     let mut found = Vec::new();
     for path in models() {
-        let (model, train, classes) = load(&path, 1);
-        let plan = plan::plan(&model, &train, classes, &Caps::default(), None);
+        let (model, train) = load(&path, 1);
+        let plan = plan::plan(&model, &train, &Caps::default(), None);
         let plan = plan.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let stem = path.file_stem().expect("a file name").to_string_lossy().into_owned();
         assert_eq!(model.name, stem, "the name in {}", path.display());

@@ -20,7 +20,7 @@ fn spec(layers: &str, loss: &str) -> Model {
 }
 
 fn built(model: &Model, feed: Feed) -> Result<Graph, String> {
-    let options = BuildOptions { training: true, random: true, loss: true, feed, classes: None };
+    let options = BuildOptions { training: true, random: true, loss: true, feed };
     build::build(model, &options).map_err(|e| e.to_string())
 }
 
@@ -72,7 +72,7 @@ fn a_single_unit_is_compared_with_masks_or_with_values() {
     let beside = built(&spec(UNIT, r#"["binary_cross_entropy", "mse"]"#), Feed::Host).expect("it builds");
     assert_eq!((mask(&beside), target(&beside)), (None, Some(TensorType::batch(&[3, 5, 1]))));
     // The batch decides.
-    let options = BuildOptions { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: true, random: true, loss: true, feed: Feed::Host };
     let given = build::build_for(&spec(UNIT, r#""binary_cross_entropy""#), &options, &["values"]).expect("it builds");
     assert_eq!((mask(&given), target(&given)), (None, Some(TensorType::batch(&[3, 5, 1]))));
 }

@@ -68,7 +68,7 @@ fn first_values_are_distributed_as_pytorchs() {
         if !row["init"].is_null() {
             layer["init"] = row["init"].clone();
         }
-        let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host, classes: None };
+        let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host };
         let graph = build::build(&model(&layer, &Json::Null), &options).unwrap_or_else(|e| panic!("{e}"));
         let weights = graph.nodes.iter().find(|n| n.name.ends_with(".weight")).expect("the layer has weights");
         let NodeKind::Parameter { fill, .. } = &weights.kind else { panic!("weights are a parameter") };

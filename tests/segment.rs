@@ -5,7 +5,8 @@ mod common;
 mod gpu;
 
 use pumice::data::mask::Mask;
-use pumice::data::palette;
+use pumice::data::masks::Masks;
+use pumice::data::{MASK, Reader, Want, palette};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -69,8 +70,18 @@ fn what_is_wrong_with_masks_is_named() {
 fn masks_of_0_and_255_are_not_taken_for_nothing_to_find() {
     let folder = tempfile::tempdir().unwrap();
     pairs(folder.path(), &[&[0, 255], &[255, 0]]);
-    let words = ["nothing but class 0 and 255", "set `data.binary` to true"];
+    let words = ["all training masks hold nothing but class 0 and 255", "set `data.binary` to true"];
     refused(folder.path(), &spec(folder.path(), 2, ""), &[], &words);
+}
+
+#[test]
+fn a_test_part_may_hold_nothing_to_find() {
+    let folder = tempfile::tempdir().unwrap();
+    pairs(&folder.path().join("train"), &[&[0, 1]]);
+    pairs(&folder.path().join("test"), &[&[0, 255]]);
+    let want = Want { train: true, test: true, target: MASK, size: Some([8, 8, 3]), ..Want::default() };
+    let splits = Masks { masks: "masks".into(), binary: false }.open(Some(folder.path()), &want).unwrap();
+    assert_eq!((splits.train.unwrap().len(), splits.test.unwrap().len()), (1, 1));
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn a_tensor_over_the_binding_limit_is_refused_with_the_batch_that_fits() {
         r#"{"version": 1, "input": {"height": 512, "width": 512, "channels": 3}, "loss": "mse", "train": {"batch": 4},
         "layers": [{"op": "conv2d", "filters": 64, "kernel": 1}]}"#,
     );
-    let options = BuildOptions { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: true, random: true, loss: true, feed: Feed::Host };
     let train = train_of(&model);
     let graph = training_graph(&model, &options, &[], Some(&update_of(&train))).expect("it builds");
     let mut layout = Layout::default();

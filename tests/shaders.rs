@@ -15,7 +15,7 @@ fn programs() -> Vec<(String, Program)> {
     for case in cases().unwrap_or_else(|e| panic!("{e}")) {
         let feeds = [Feed::Host, Feed::Resident { count: 3, order: "order", positions: 3 }];
         for feed in feeds {
-            let options = BuildOptions { training: case.training, random: true, loss: true, feed, classes: None };
+            let options = BuildOptions { training: case.training, random: true, loss: true, feed };
             let update = update_of(&case.train);
             for build in [training_graph, unfused_training_graph] {
                 // Rows whose targets are values have no resident data set.

@@ -8,7 +8,7 @@ use pumice::spec::Source;
 fn answer(layers: &str) -> Option<String> {
     let input = r#""input": { "height": 5, "width": 5, "channels": 3 }"#;
     let text = format!(r#"{{ "version": 1, {input}, "layers": [{layers}] }}"#);
-    let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: true, random: true, loss: false, feed: Feed::Host };
     let graph = model::load(Source { file: "test".into(), text }, &[]).and_then(|model| build(&model, &options));
     graph.err().map(|e| e.to_string())
 }

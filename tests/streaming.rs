@@ -36,9 +36,9 @@ fn every_picture_of_a_folder_is_told_of_once_while_it_is_opened() {
         let data = format!("{{ \"kind\": \"folder\", \"validation\": 0.1, \"stream\": {stream} }}");
         let model = model::load(Source::open(&file).expect("the spec"), &[("data".into(), data)]);
         let progress = Some((|done, all| TOLD.lock().unwrap().push((done, all))) as pumice::data::Progress);
-        let opening = Opening { folder: Some(dir.path()), classes: Some(10), progress, ..Opening::default() };
+        let opening = Opening { folder: Some(dir.path()), progress, ..Opening::default() };
         let problem =
-            Problem::open(&model.unwrap_or_else(|e| panic!("{e}")), opening).unwrap_or_else(|e| panic!("{e}"));
+            Problem::open(&mut model.unwrap_or_else(|e| panic!("{e}")), opening).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!((problem.in_files(), problem.skipped.len()), (stream == "true", 1));
         let mut told = std::mem::take(&mut *TOLD.lock().unwrap());
         told.sort_unstable();

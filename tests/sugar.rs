@@ -306,7 +306,7 @@ fn hostile_sugar_is_refused_quickly() {
 /// An editor must not mark a variable as a mistake.
 #[test]
 fn the_schema_takes_variables() {
-    let schema = schema();
+    let schema = schema(&[]);
     let layers = schema["$defs"]["layer"]["allOf"].as_array().expect("a condition an op");
     let conv = layers.iter().find(|l| l["if"]["properties"]["op"]["const"] == "conv2d").expect("conv2d");
     let keys = &conv["then"]["properties"];

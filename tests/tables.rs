@@ -6,10 +6,17 @@ mod common;
 mod gpu;
 
 use image::{ImageFormat, Rgb, RgbImage};
+use pumice::data::cifar10::Cifar10;
+use pumice::data::csv::{Csv, Names};
+use pumice::data::folder::Folder;
 use pumice::data::store::Store;
-use pumice::data::{self, Columns, Dataset, Format, LABEL, Split, Splits, VALUES, Want};
+use pumice::data::{Dataset, LABEL, Reader, Split, Splits, VALUES, Want};
 use pumice::error::Result;
+use pumice::model::{self, Model};
+use pumice::spec::{Fraction, Source};
 use pumice::tensor::Data;
+use pumice::train::{Opening, Problem};
+use serde_json::json;
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -79,30 +86,30 @@ const BLUE: [u8; 3] = [0, 0, 255];
 fn folders_are_classes_in_the_order_of_their_names() {
     let files = [("cat/b.png", RED), ("cat/a.bmp", GREEN), ("ant/z.webp", BLUE), ("dog/k.png", RED)];
     let dir = pictures(&files);
-    let set = data::open(Format::Folder, Some(dir.path()), want_pictures()).unwrap().train.unwrap();
+    let set = Folder {}.open(Some(dir.path()), &want_pictures()).unwrap().train.unwrap();
     assert_eq!(set.classes, ["ant", "cat", "dog"]);
     assert_eq!(labels(&set), [0, 1, 1, 2]);
     assert_eq!((set.len(), set.dims()), (4, [2, 3, 3].as_slice()));
     let all = pixels(&set);
     let first: Vec<&[u8]> = all.chunks(18).map(|image| &image[..3]).collect();
     assert_eq!(first, [BLUE, GREEN, RED, RED]);
-    assert_eq!(data::count_classes(Format::Folder, Some(dir.path()), None).unwrap(), 3);
+    assert_eq!(Folder {}.count_classes(Some(dir.path()), &want_pictures()).unwrap(), 3);
     let test = Want { train: false, test: true, ..want_pictures() };
-    assert_says(data::open(Format::Folder, Some(dir.path()), test), &["no test set", "--split"]);
+    assert_says(Folder {}.open(Some(dir.path()), &test), &["no test set", "--split"]);
     let few = Want { classes: Some(2), ..want_pictures() };
-    assert_says(data::open(Format::Folder, Some(dir.path()), few), &["3 class folders", "2 classes"]);
+    assert_says(Folder {}.open(Some(dir.path()), &few), &["3 class folders", "2 classes"]);
 }
 
 #[test]
 fn broken_pictures_are_skipped_by_name_or_stop() {
     let dir = pictures(&[("a/1.png", RED), ("a/3.png", BLUE), ("b/1.png", GREEN)]);
     std::fs::write(dir.path().join("a/2.png"), "no picture").unwrap();
-    let Splits { train, skipped, .. } = data::open(Format::Folder, Some(dir.path()), want_pictures()).unwrap();
+    let Splits { train, skipped, .. } = Folder {}.open(Some(dir.path()), &want_pictures()).unwrap();
     let train = train.unwrap();
     assert_eq!((labels(&train).as_slice(), &pixels(&train)[18..21]), ([0, 0, 1].as_slice(), BLUE.as_slice()));
     assert!(skipped.len() == 1 && skipped[0].contains("2.png: not a PNG"), "{skipped:?}");
     let strict = Want { strict: true, ..want_pictures() };
-    assert_says(data::open(Format::Folder, Some(dir.path()), strict), &["2.png", "convert it"]);
+    assert_says(Folder {}.open(Some(dir.path()), &strict), &["2.png", "convert it"]);
 }
 
 #[test]
@@ -112,7 +119,7 @@ fn pictures_that_stay_in_their_files_are_the_same() {
     std::fs::write(dir.path().join("train/a/2.png"), "no picture").unwrap();
     let open = |memory| {
         let want = Want { test: true, memory, ..want_pictures() };
-        let splits = data::open(Format::Folder, Some(dir.path()), want).unwrap();
+        let splits = Folder {}.open(Some(dir.path()), &want).unwrap();
         (splits.train.unwrap(), splits.test.unwrap(), splits.skipped)
     };
     // Five files of 2 x 3 x 3 bytes fit 90 bytes, but not 89.
@@ -131,26 +138,26 @@ fn pictures_that_stay_in_their_files_are_the_same() {
 fn train_and_test_folders_share_their_classes() {
     let dir = pictures(&[("train/a/1.png", RED), ("train/b/1.png", BLUE), ("test/b/1.png", GREEN)]);
     let want = Want { test: true, ..want_pictures() };
-    let splits = data::open(Format::Folder, Some(dir.path()), want.clone()).unwrap();
+    let splits = Folder {}.open(Some(dir.path()), &want).unwrap();
     assert_eq!(labels(&splits.test.unwrap()), [1]);
-    assert!(data::has(Format::Folder, Some(dir.path()), Split::Test));
+    assert!(Folder {}.has(Some(dir.path()), Split::Test));
     let named = Want { names: Some(vec!["b".into(), "a".into()]), ..want.clone() };
-    assert_eq!(labels(&data::open(Format::Folder, Some(dir.path()), named).unwrap().train.unwrap()), [1, 0]);
+    assert_eq!(labels(&Folder {}.open(Some(dir.path()), &named).unwrap().train.unwrap()), [1, 0]);
     std::fs::rename(dir.path().join("test/b"), dir.path().join("test/c")).unwrap();
-    assert_says(data::open(Format::Folder, Some(dir.path()), want), &["test/c", "`c` is none of the classes a, b"]);
+    assert_says(Folder {}.open(Some(dir.path()), &want), &["test/c", "`c` is none of the classes a, b"]);
     std::fs::create_dir(dir.path().join("train/c")).unwrap();
-    assert_says(data::open(Format::Folder, Some(dir.path()), want_pictures()), &["train/c", "no pictures in it"]);
+    assert_says(Folder {}.open(Some(dir.path()), &want_pictures()), &["train/c", "no pictures in it"]);
 }
 
 #[test]
 fn a_folder_without_classes_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    assert_says(data::open(Format::Folder, Some(dir.path()), want_pictures()), &["no class folders", "one sub-folder"]);
-    assert_says(data::open(Format::Folder, Some(Path::new("no/such")), want_pictures()), &["no such folder", "--data"]);
+    assert_says(Folder {}.open(Some(dir.path()), &want_pictures()), &["no class folders", "one sub-folder"]);
+    assert_says(Folder {}.open(Some(Path::new("no/such")), &want_pictures()), &["no such folder", "--data"]);
     let flat = Want { size: None, ..want_pictures() };
-    assert_says(data::open(Format::Folder, Some(dir.path()), flat), &["height, width and channels"]);
+    assert_says(Folder {}.open(Some(dir.path()), &flat), &["height, width and channels"]);
     let four = Want { size: Some([2, 2, 4]), ..want_pictures() };
-    assert_says(data::open(Format::Folder, Some(dir.path()), four), &["1 or 3 channels", "has 4"]);
+    assert_says(Folder {}.open(Some(dir.path()), &four), &["1 or 3 channels", "has 4"]);
 }
 
 /// The files of CIFAR-10 with two images a batch. Image i of batch b has label b + i and planes of b, 100 + i and 200.
@@ -171,7 +178,7 @@ fn cifar_batches_are_turned_to_pixels() {
     let below = dir.path().join("cifar-10-batches-bin");
     std::fs::create_dir(&below).unwrap();
     cifar(&below);
-    let open = || data::open(Format::Cifar10, Some(dir.path()), Want { train: true, test: true, ..Want::default() });
+    let open = || Cifar10 {}.open(Some(dir.path()), &Want { train: true, test: true, ..Want::default() });
     let splits = open().unwrap();
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!(
@@ -194,32 +201,36 @@ fn cifar_batches_are_turned_to_pixels() {
     assert_says(open(), &["data_batch_3.bin is missing"]);
 }
 
-/// Opens a table with the given text.
-fn table(text: &str, columns: Columns) -> Result<Splits> {
+/// Both splits, with values as targets or with classes.
+fn both(classes: bool) -> Want {
+    Want { train: true, test: true, target: if classes { LABEL } else { VALUES }, ..Want::default() }
+}
+
+/// Opens a table with the given text. Its targets are classes or values.
+fn table(text: &str, keys: Csv, classes: bool) -> Result<Splits> {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let file = dir.path().join("t.csv");
     std::fs::write(&file, text).expect("it can be written");
-    let want = Want { train: true, test: true, columns: Some(columns), ..Want::default() };
-    data::open(Format::Csv, Some(&file), want)
+    keys.open(Some(&file), &both(classes))
 }
 
-fn columns(target: &str, classes: bool) -> Columns {
-    Columns { target: vec![target.into()], features: None, classes, test: 0.0 }
+fn keys(target: &str) -> Csv {
+    Csv { target: Names(vec![target.into()]), features: None, standardize: true, test: Fraction(0.0) }
 }
 
 #[test]
 fn a_table_has_features_and_targets() {
-    let set = table("a;b;y\n1;2.5;3\n\n-4e1; 5 ;6\n", columns("y", false)).unwrap().train.unwrap();
+    let set = table("a;b;y\n1;2.5;3\n\n-4e1; 5 ;6\n", keys("y"), false).unwrap().train.unwrap();
     assert_eq!((features(&set), values(&set)), (vec![1.0, 2.5, -40.0, 5.0], vec![3.0, 6.0]));
     assert_eq!(set.features, ["a", "b"]);
-    let two = Columns { target: vec!["y".into(), "a".into()], ..columns("y", false) };
-    assert_eq!(values(&table("a,b,y\n1,2,3\n4,5,6\n", two).unwrap().train.unwrap()), [3.0, 1.0, 6.0, 4.0]);
-    let chosen = Columns { features: Some(vec!["c".into(), "a".into()]), ..columns("y", false) };
-    let set = table("a,b,c,y\n1,x,3,4\n", chosen).unwrap().train.unwrap();
+    let two = Csv { target: Names(vec!["y".into(), "a".into()]), ..keys("y") };
+    assert_eq!(values(&table("a,b,y\n1,2,3\n4,5,6\n", two, false).unwrap().train.unwrap()), [3.0, 1.0, 6.0, 4.0]);
+    let chosen = Csv { features: Some(vec!["c".into(), "a".into()]), ..keys("y") };
+    let set = table("a,b,c,y\n1,x,3,4\n", chosen, false).unwrap().train.unwrap();
     assert_eq!(features(&set), [3.0, 1.0]);
-    let set = table("a,\"the, class\"\n1,10\n2,9\n3,10\n", columns("the, class", true)).unwrap().train.unwrap();
+    let set = table("a,\"the, class\"\n1,10\n2,9\n3,10\n", keys("the, class"), true).unwrap().train.unwrap();
     assert_eq!((set.classes.clone(), labels(&set)), (vec!["9".to_string(), "10".into()], vec![1, 0, 1]));
-    let set = table("a,y\n1,no\n2,yes\n3,maybe\n", columns("y", true)).unwrap().train.unwrap();
+    let set = table("a,y\n1,no\n2,yes\n3,maybe\n", keys("y"), true).unwrap().train.unwrap();
     assert_eq!(
         (set.classes.clone(), labels(&set)),
         (vec!["maybe".to_string(), "no".into(), "yes".into()], vec![1, 2, 0])
@@ -228,7 +239,7 @@ fn a_table_has_features_and_targets() {
 
 #[test]
 fn every_mistake_of_a_table_has_its_place() {
-    let says = |text: &str, words: &[&str]| assert_says(table(text, columns("y", false)), words);
+    let says = |text: &str, words: &[&str]| assert_says(table(text, keys("y"), false), words);
     says("a,y\n1,2\n,3\n", &["t.csv: line 3, column `a`: the value is missing"]);
     says("a,y\n1,2\n1,NA\n", &["line 3, column `y`: the value is missing"]);
     says("a,y\n1,2\n1,2\nfive,3\n", &["line 4, column `a`: \"five\" is not a number; fill in a number"]);
@@ -239,20 +250,20 @@ fn every_mistake_of_a_table_has_its_place() {
     says("a,a,y\n1,2,3\n", &["two columns are called `a`"]);
     says("a,y\n", &["no row below the header"]);
     says("y\n1\n", &["no column is left as a feature"]);
-    let both = Columns { features: Some(vec!["y".into()]), ..columns("y", false) };
-    assert_says(table("a,y\n1,2\n", both), &["column `y` is both a feature and the target"]);
-    assert_says(table("a,y\n1,\n", columns("y", true)), &["line 2, column `y`: the class is missing"]);
-    let want = Want { train: true, columns: Some(columns("y", false)), ..Want::default() };
-    assert_says(data::open(Format::Csv, Some(Path::new("tests")), want.clone()), &["no train.csv in it"]);
-    assert_says(data::open(Format::Csv, None, want.clone()), &["`csv` needs a file or a folder"]);
-    assert_says(data::open(Format::Csv, Some(Path::new("no.csv")), want), &["no.csv"]);
+    let twice = Csv { features: Some(vec!["y".into()]), ..keys("y") };
+    assert_says(table("a,y\n1,2\n", twice, false), &["column `y` is both a feature and the target"]);
+    assert_says(table("a,y\n1,\n", keys("y"), true), &["line 2, column `y`: the class is missing"]);
+    let open = |path: Option<&str>| keys("y").open(path.map(Path::new), &both(false));
+    assert_says(open(Some("tests")), &["no train.csv in it"]);
+    assert_says(open(None), &["`csv` needs a file or a folder"]);
+    assert_says(open(Some("no.csv")), &["no.csv"]);
 }
 
 #[test]
 fn the_test_set_is_a_file_or_a_share() {
     let rows: String = (0..50).map(|i| format!("{i},{i}\n")).collect();
-    let share = Columns { test: 0.2, ..columns("y", false) };
-    let splits = table(&format!("a,y\n{rows}"), share.clone()).unwrap();
+    let share = Csv { test: Fraction(0.2), ..keys("y") };
+    let splits = table(&format!("a,y\n{rows}"), share, false).unwrap();
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!((train.len(), test.len()), (40, 10));
     let mut all = [values(&train), values(&test)].concat();
@@ -261,12 +272,55 @@ fn the_test_set_is_a_file_or_a_share() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("train.csv"), "a,y\n1,cat\n2,dog\n").unwrap();
     std::fs::write(dir.path().join("test.csv"), "y,a\ndog,3\n").unwrap();
-    let want = Want { train: true, test: true, columns: Some(columns("y", true)), ..Want::default() };
-    let splits = data::open(Format::Csv, Some(dir.path()), want.clone()).unwrap();
+    let splits = keys("y").open(Some(dir.path()), &both(true)).unwrap();
     let test = splits.test.unwrap();
     assert_eq!((features(&test), labels(&test), splits.train.unwrap().len()), (vec![3.0], vec![1], 2));
     std::fs::write(dir.path().join("test.csv"), "a,y\n3,cow\n").unwrap();
-    assert_says(data::open(Format::Csv, Some(dir.path()), want), &["line 2", "\"cow\" is no class", "cat, dog"]);
+    assert_says(keys("y").open(Some(dir.path()), &both(true)), &["line 2", "\"cow\" is no class", "cat, dog"]);
+}
+
+/// Two features, of which one never changes, and two classes.
+const TWO_CLASSES: &str = r#"{ "version": 1, "input": { "features": 2 }, "layers": [{ "op": "dense", "units": "classes" }],
+    "loss": "cross_entropy", "data": { "kind": "csv", "path": "train.csv", "target": "y", "test": 0 } }"#;
+
+fn load(dir: &Path, text: String) -> Model {
+    model::load(Source { file: dir.join("spec.json"), text }, &[]).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Opening leaves nothing to the data: read again, the spec says the same of any data.
+#[test]
+fn opening_counts_measures_and_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("train.csv");
+    std::fs::write(&file, "a,b,y\n1,5,no\n3,5,yes\n").unwrap();
+    let mut model = load(dir.path(), TWO_CLASSES.into());
+    let problem = Problem::open(&mut model, Opening::default()).unwrap();
+    assert_eq!(problem.samples().read(&[0, 1]).unwrap(), Data::F32(vec![-1.0, 0.0, 1.0, 0.0]));
+    let expanded = model.to_json();
+    assert_eq!(expanded["input"]["normalize"], json!({ "mean": [2, 5], "std": [1, 1] }));
+    let data = json!({ "kind": "csv", "path": "train.csv", "validation": 0, "classes": 2, "class_names": ["no", "yes"],
+        "target": "y", "features": ["a", "b"], "standardize": true, "test": 0, "augment": [] });
+    assert_eq!(expanded["data"], data);
+
+    // Other rows, other columns and one class only: what was measured stays.
+    std::fs::write(&file, "b,y,c,a\n6,yes,0,2\n5,yes,0,2\n").unwrap();
+    let mut model = load(dir.path(), expanded.to_string());
+    let problem = Problem::open(&mut model, Opening::default()).unwrap();
+    assert_eq!(problem.samples().read(&[0, 1]).unwrap(), Data::F32(vec![0.0, 1.0, 0.0, 0.0]));
+    assert_eq!(model.to_json(), expanded);
+}
+
+/// The test set is not what a model may be fitted to.
+#[test]
+fn the_test_part_alone_is_not_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("train.csv"), "a,b,y\n1,5,no\n3,5,yes\n").unwrap();
+    std::fs::write(dir.path().join("test.csv"), "a,b,y\n7,8,no\n").unwrap();
+    let mut model = load(dir.path(), TWO_CLASSES.replace("\"train.csv\"", "\".\""));
+    let problem = Problem::open(&mut model, Opening { only: Some(Split::Test), ..Opening::default() }).unwrap();
+    assert_eq!((problem.train.len(), problem.test.len()), (0, 1));
+    assert_eq!(problem.samples().read(&[0]).unwrap(), Data::F32(vec![7.0, 8.0]));
+    assert_eq!((model.input.normalize.clone(), model.classes()), (None, Some(2)));
 }
 
 fn pumice(args: &[&str]) -> Output {

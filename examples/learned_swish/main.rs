@@ -154,7 +154,7 @@ async fn run() -> Result<()> {
     let mut session = Session::new(device.clone());
     let options = VerifyOptions { numeric: true, ..VerifyOptions::default() };
     let train = trainer.model().train.clone().unwrap_or_default();
-    let found = verify(&mut session, trainer.model(), &train, Some(10), &options).await?;
+    let found = verify(&mut session, trainer.model(), &train, &options).await?;
     for node in
         found.nodes.iter().filter(|node| node.op.starts_with("learned_swish") || node.name.contains("swish.slope"))
     {

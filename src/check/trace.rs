@@ -24,14 +24,13 @@ pub async fn trace(
     session: &mut Session,
     model: &Model,
     train: &TrainSpec,
-    classes: Option<usize>,
     weights: (&Path, &Tensors),
     batch: (&Path, &Tensors),
     steps: u64,
 ) -> Result<Tensors> {
     model.need_loss()?;
     train.optimizer.need_updates()?;
-    let options = BuildOptions { training: true, random: false, loss: true, feed: Feed::Host, classes };
+    let options = BuildOptions { training: true, random: false, loss: true, feed: Feed::Host };
     let mut train = train.clone();
     train.accumulate.0 = 1;
     let field = if batch.1.contains_key("mask") { "mask" } else { "values" };

@@ -103,13 +103,12 @@ pub async fn verify(
     session: &mut Session,
     model: &Model,
     train: &TrainSpec,
-    classes: Option<usize>,
     options: &VerifyOptions<'_>,
 ) -> Result<Verified> {
     if model.knn().is_none() {
         model.need_loss()?;
     }
-    let build = build::BuildOptions { training: options.training, random: true, loss: true, feed: Feed::Host, classes };
+    let build = build::BuildOptions { training: options.training, random: true, loss: true, feed: Feed::Host };
     let mut single = train.clone();
     single.accumulate.0 = 1;
     let graph = training_graph(model, &build, options.wanted, Some(&update_of(&single)))?;

@@ -5,6 +5,7 @@ use super::outcome::{Outcome, fail};
 use super::output;
 use crate::compile::build::{self, BuildOptions, Feed};
 use crate::error::{Diagnostic, Error, Result};
+use crate::task;
 use crate::train::problem;
 use serde_json::{Value as Json, json};
 use std::process::ExitCode;
@@ -30,10 +31,11 @@ pub fn run(args: &Args, json: bool) -> Outcome {
 }
 
 fn check(args: &Args) -> Result<()> {
-    let model = args.spec.load()?;
-    let classes = problem::classes(&model, None)?;
+    let mut model = args.spec.load()?;
+    problem::count_classes(&mut model, None)?;
+    task::of(&model)?;
     let loss = !model.loss.is_empty();
-    build::build(&model, &BuildOptions { training: true, random: true, loss, feed: Feed::Host, classes }).map(|_| ())
+    build::build(&model, &BuildOptions { training: true, random: true, loss, feed: Feed::Host }).map(|_| ())
 }
 
 fn errors(e: &Error) -> Vec<Json> {

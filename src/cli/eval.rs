@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::report::table::{self, Align, Table};
 use crate::task::{Detail, Evaluation, Metric};
 use crate::train::fit::knn;
-use crate::train::{Network, Opening, Problem, Run, problem};
+use crate::train::{Network, Opening, Problem, Run};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,24 +45,17 @@ enum Part {
 /// Evaluates the run's weights on every sample of one split.
 pub async fn run(args: &Args, json: bool) -> Outcome {
     let run = Run::open(&args.run)?;
-    let model = run.model()?;
+    let mut model = run.model()?;
     if model.loss.is_empty() && model.knn().is_none() {
         return Err(Error::file(run.spec_path(), "the spec has no section `loss`", "evaluate a run that was trained"));
     }
     let weights = run.read_weights()?;
     let data = args.data.as_deref();
-    let classes = problem::classes(&model, data)?;
     let only = if args.split == Part::Test { Split::Test } else { Split::Train };
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
-    let opening = Opening {
-        folder: data,
-        classes,
-        only: Some(only),
-        seed,
-        strict: args.strict,
-        progress: Some(progress::reading),
-    };
-    let problem = Problem::open(&model, opening)?;
+    let opening =
+        Opening { folder: data, only: Some(only), seed, strict: args.strict, progress: Some(progress::reading) };
+    let problem = Problem::open(&mut model, opening)?;
     output::opened(&problem);
     let positions = match args.split {
         Part::Test => &problem.test,
@@ -77,7 +70,7 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     let weights = (run.weights_path(), weights);
     // For knn, the stored samples lie on the adapter instead of the data set.
     let resident = model.knn().is_none().then_some(&problem);
-    let mut network = Network::new(session, &model, resident, classes, batch(&model), (&weights.0, &weights.1)).await?;
+    let mut network = Network::new(session, &model, resident, batch(&model), (&weights.0, &weights.1)).await?;
     let evaluation = match resident {
         Some(problem) => network.evaluate(problem, positions).await?,
         None => knn::evaluate(&mut network, &model, &problem, positions).await?,

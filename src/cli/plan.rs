@@ -40,11 +40,11 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     let mut model = args.spec.load()?;
     let mut train = model.train.clone().unwrap_or_default();
     train.batch = args.batch.unwrap_or(train.batch);
-    let classes = problem::classes(&model, None)?;
-    knn::count_samples(&mut model, classes)?;
+    problem::count_classes(&mut model, None)?;
+    knn::count_samples(&mut model)?;
     let caps = caps(&args.device).await?;
     let memory = args.memory.or_else(|| caps.software.then(host::free_memory).flatten());
-    let plan = plan::plan(&model, &train, classes, &caps, memory)?;
+    let plan = plan::plan(&model, &train, &caps, memory)?;
     if json {
         output::print_json(&plan.to_json())?;
     } else {

@@ -3,7 +3,8 @@
 use super::args::{DeviceArgs, count};
 use super::outcome::{Outcome, fail};
 use super::{eval, output};
-use crate::data::{picture, table};
+use crate::data::reader::read_picture;
+use crate::data::{IMAGE, picture};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::model::{InputShape, Model};
@@ -38,10 +39,10 @@ pub struct Args {
 /// Reports all files that cannot be read. It predicts only if there are none.
 pub async fn run(args: &Args, json: bool) -> Outcome {
     let run = Run::open(&args.run)?;
-    let model = run.model()?;
+    let mut model = run.model()?;
     let weights = run.read_weights()?;
-    let classes = problem::classes(&model, None)?;
-    let task = task::of(&model);
+    problem::count_classes(&mut model, None)?;
+    let task = task::of(&model)?;
     let draw = args.draw.clone().unwrap_or_else(|| run.dir().join("predict"));
     if task.draws() {
         names_differ(&args.files)?;
@@ -62,17 +63,18 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     let session = Session::new(args.device.open().await?);
     let batch = eval::batch(&model).min(rows.iter().sum());
     let weights = (run.weights_path(), weights);
-    let mut network = Network::new(session, &model, None, classes, batch, (&weights.0, &weights.1)).await?;
+    let mut network = Network::new(session, &model, None, batch, (&weights.0, &weights.1)).await?;
     let found = outputs(&mut network, &samples, batch).await?;
     // A picture is known by its file; a row of a table also by its number.
+    let pictures = model.input_field() == IMAGE;
     let place = |index: usize| {
-        let table = model.tabular();
-        (1..=rows[index]).map(move |row| (index, table.then_some(row)))
+        let numbered = !pictures;
+        (1..=rows[index]).map(move |row| (index, numbered.then_some(row)))
     };
     let mut all = Vec::new();
     for ((index, row), scores) in (0..rows.len()).flat_map(place).zip(&found.scores) {
         let file = &args.files[index];
-        let size = if model.tabular() { None } else { Some(picture::size(file)?.into()) };
+        let size = if pictures { Some(picture::size(file)?.into()) } else { None };
         let prediction = task.decode(scores, &found.dims, &Wanted { top: args.top.0, size });
         let drawn = prediction.draw(file, &draw)?;
         if json {
@@ -119,19 +121,17 @@ fn line(file: &Path, row: Option<usize>, found: &Prediction, drawn: &Map<String,
 type Reader = Box<dyn Fn(&Path) -> Result<HostTensor>>;
 
 fn reader(model: &Model, run: &Run) -> Result<Reader> {
-    if !model.tabular() {
-        let dims = picture_dims(model, run)?;
-        return Ok(Box::new(move |file| read(file, dims)));
-    }
-    let names = model.data.as_ref().and_then(|data| data.features.clone());
-    let hint = "predict with a run folder that `pumice train` wrote";
-    let names = names.ok_or_else(|| Error::file(run.spec_path(), "data.features is missing", hint))?;
+    let Some(data) = model.data.as_ref().map(|data| data.reader.clone()) else {
+        let size = picture_size(model, run)?;
+        return Ok(Box::new(move |file| read_picture(file, size)));
+    };
+    let size = if data.input() == IMAGE { Some(picture_size(model, run)?) } else { None };
     let input = model.input.clone();
-    Ok(Box::new(move |file| Ok(problem::features(table::features(file, &names)?, &input))))
+    Ok(Box::new(move |file| Ok(problem::features(data.samples(file, size)?, &input))))
 }
 
 /// Height, width and channels of the pictures that a model takes.
-fn picture_dims(model: &Model, run: &Run) -> Result<[usize; 3]> {
+fn picture_size(model: &Model, run: &Run) -> Result<[usize; 3]> {
     match model.input.shape {
         InputShape::Image { height, width, channels } => Ok([height, width, channels]),
         InputShape::Features(n) => {
@@ -139,13 +139,6 @@ fn picture_dims(model: &Model, run: &Run) -> Result<[usize; 3]> {
             Err(Error::file(run.spec_path(), what, "predict with a model whose input has height, width and channels"))
         }
     }
-}
-
-fn read(file: &Path, [height, width, channels]: [usize; 3]) -> Result<HostTensor> {
-    if file.is_dir() {
-        return Err(Error::file(file, "a folder, not a picture", "name the pictures in it"));
-    }
-    picture::read(file, height, width, channels)
 }
 
 /// The outputs for each sample of all files.

@@ -33,14 +33,14 @@ pub struct Args {
 
 /// Runs the batch and writes the file, all of it or nothing.
 pub async fn run(args: &Args, json: bool) -> Outcome {
-    let model = args.spec.load()?;
+    let mut model = args.spec.load()?;
     let train = model.train.clone().unwrap_or_default();
-    let classes = problem::classes(&model, None)?;
+    problem::count_classes(&mut model, None)?;
     let weights = tensors::read_tensors(&args.weights)?;
     let batch = tensors::read_tensors(&args.batch)?;
     let mut session = Session::new(args.device.open().await?);
     let (weights, batch) = ((args.weights.as_path(), &weights), (args.batch.as_path(), &batch));
-    let found = trace::trace(&mut session, &model, &train, classes, weights, batch, args.steps).await?;
+    let found = trace::trace(&mut session, &model, &train, weights, batch, args.steps).await?;
     tensors::write_tensors(&args.out, &found)?;
     let file = args.out.display().to_string();
     if json {

@@ -30,16 +30,15 @@ pub struct Args {
 
 /// Prints the nodes that differ, and a summary. The exit code is 1 if a node differs.
 pub async fn run(args: &Args, json: bool) -> Outcome {
-    let model = args.spec.load()?;
+    let mut model = args.spec.load()?;
     let mut train = model.train.clone().unwrap_or_default();
     train.batch = args.batch.or(model.train.as_ref().map(|t| t.batch)).unwrap_or(BATCH);
-    let classes = problem::classes(&model, None)?;
+    problem::count_classes(&mut model, None)?;
     let mut session = Session::new(args.device.open().await?);
     let found = verify::verify(
         &mut session,
         &model,
         &train,
-        classes,
         &verify::VerifyOptions { numeric: args.numeric, ..Default::default() },
     )
     .await?;

@@ -1,5 +1,6 @@
 //! From the typed spec to the forward graph: layers, losses, metrics, and where the batch comes from.
 
+use crate::data::dataset::{FEATURES, LABEL};
 use crate::error::{Diagnostic, Error, Result};
 use crate::graph::{Builder, Graph, RING, ShapeError, Value};
 use crate::model::{LayerNode, LossNode, Model, Normalize};
@@ -39,8 +40,6 @@ pub struct BuildOptions {
     pub loss: bool,
     /// Where a batch comes from.
     pub feed: Feed,
-    /// The number of classes, for layers that say `"classes"`.
-    pub classes: Option<usize>,
 }
 
 /// Builds the forward graph. Kept values: `output` of the last layer; with a loss also `loss`, the weighted mean over
@@ -49,9 +48,10 @@ pub struct BuildOptions {
 /// # Errors
 /// All layers whose shapes do not fit, each with its place in the spec.
 pub fn build(model: &Model, options: &BuildOptions) -> Result<Graph> {
-    // A data set of pictures with masks has no other targets.
-    let fields: &[&str] = if options.feed != Feed::Host && model.masked() { &["mask"] } else { &[] };
-    build_for(model, options, fields)
+    // Samples that lie on the adapter bring the targets of the data set, and no others.
+    let field = model.target_field();
+    let known = options.feed != Feed::Host && model.data.is_some();
+    build_for(model, options, if known { std::slice::from_ref(&field) } else { &[] })
 }
 
 /// As [`build`], for batches of the host that bring some `fields` ([`TargetType::field`]). A loss that can take several,
@@ -95,11 +95,8 @@ pub fn build_for(model: &Model, options: &BuildOptions, fields: &[&str]) -> Resu
 
 /// Whether the samples of a resident data set have labels that a loss can take.
 fn labelled(model: &Model, options: &BuildOptions) -> bool {
-    if options.feed == Feed::Host || !options.loss {
+    if options.feed == Feed::Host || !options.loss || model.target_field() != LABEL {
         return false;
-    }
-    if model.tabular() {
-        return model.classifies();
     }
     // Labels are gathered together with the images, before the layers whose outputs say which targets a loss takes.
     let layers = BuildOptions { loss: false, feed: Feed::Host, ..options.clone() };
@@ -154,7 +151,7 @@ impl Build<'_> {
         let shape: Vec<usize> = std::iter::once(count).chain(dims.iter().copied()).collect();
         let order = self.b.state(&format!("data/{order}"), TensorType::f32(&[positions]).with(DType::U32), 0.0, false);
         self.resident = Some((count, order));
-        if self.model.tabular() {
+        if self.model.input_field() == FEATURES {
             self.b.scope = "input".into();
             let features = self.b.state("data/features", TensorType::f32(&shape), 0.0, false);
             return Some(self.b.one(GatherRows, &[features, order]));
@@ -194,7 +191,7 @@ impl Build<'_> {
             random: self.options.random,
             trainable: node.trainable,
             init: node.init,
-            classes: self.options.classes,
+            classes: self.model.classes(),
         };
         let built = node.layer.build(&mut cx, inputs);
         let built = built.and_then(|y| node.activation.map_or(Ok(y), |a| a.apply(&mut cx, "activation.", y)));

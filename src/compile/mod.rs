@@ -86,8 +86,8 @@ pub fn with_gradients(forward: Graph, wanted: &[&str], update: Option<&Update>) 
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
-pub fn sums_graph(model: &Model, classes: Option<usize>) -> Result<Graph> {
-    let options = BuildOptions { training: false, random: false, loss: true, feed: Feed::Host, classes };
+pub fn sums_graph(model: &Model) -> Result<Graph> {
+    let options = BuildOptions { training: false, random: false, loss: true, feed: Feed::Host };
     let mut graph = update::append_sums(build::build(model, &options)?);
     graph.loss = None;
     graph.keep.retain(|(name, _)| update::SUMS.contains(&name.as_str()));
@@ -99,9 +99,9 @@ pub fn sums_graph(model: &Model, classes: Option<usize>) -> Result<Graph> {
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
-pub fn inference_graph(model: &Model, feed: Feed, classes: Option<usize>, loss: bool) -> Result<Graph> {
+pub fn inference_graph(model: &Model, feed: Feed, loss: bool) -> Result<Graph> {
     let loss = loss && !model.loss.is_empty();
-    let options = BuildOptions { training: false, random: false, loss, feed, classes };
+    let options = BuildOptions { training: false, random: false, loss, feed };
     let mut graph = build::build(model, &options)?;
     if model.knn().is_some() {
         let vote = graph.nodes.iter().find(|node| node.op().is_some_and(|op| op.name() == "vote"));
@@ -140,23 +140,16 @@ pub struct Samples {
 ///
 /// # Errors
 /// Layers whose shapes do not fit, or tensors that the adapter cannot bind.
-pub fn training(
-    model: &Model,
-    train: &TrainSpec,
-    samples: Samples,
-    classes: Option<usize>,
-    caps: &Caps,
-) -> Result<Training> {
+pub fn training(model: &Model, train: &TrainSpec, samples: Samples, caps: &Caps) -> Result<Training> {
     let batch = train.batch.0;
     let count = samples.count;
     let feed = |order, positions| Feed::Resident { count, order, positions };
-    let options =
-        BuildOptions { training: true, random: true, loss: true, feed: feed("order", samples.train), classes };
+    let options = BuildOptions { training: true, random: true, loss: true, feed: feed("order", samples.train) };
     let graph = match train.optimizer.at_once() {
-        true => sums_graph(model, classes)?,
+        true => sums_graph(model)?,
         false => training_graph(model, &options, &[], Some(&update_of(train)))?,
     };
-    let eval_graph = inference_graph(model, feed("eval_order", samples.eval), classes, true)?;
+    let eval_graph = inference_graph(model, feed("eval_order", samples.eval), true)?;
     let mut layout = Layout::default();
     layout.add(&graph, caps)?;
     layout.add(&eval_graph, caps)?;

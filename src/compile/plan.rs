@@ -100,13 +100,13 @@ fn bytes_of(layout: &Layout, programs: &[&Program]) -> Bytes {
 ///
 /// # Errors
 /// Layers whose shapes do not fit, or tensors over the adapter's binding limit.
-fn measure(model: &Model, train: &TrainSpec, classes: Option<usize>, caps: &Caps) -> Result<(Bytes, usize)> {
+fn measure(model: &Model, train: &TrainSpec, caps: &Caps) -> Result<(Bytes, usize)> {
     let samples = Samples { count: 1, train: 1, eval: 1 };
     if !model.loss.is_empty() {
-        let t = training(model, train, samples, classes, caps)?;
+        let t = training(model, train, samples, caps)?;
         return Ok((bytes_of(&t.layout, &[&t.step, &t.eval]), t.step.dispatches.len()));
     }
-    let graph = inference_graph(model, build::Feed::Host, classes, false)?;
+    let graph = inference_graph(model, build::Feed::Host, false)?;
     let mut layout = Layout::default();
     layout.add(&graph, caps)?;
     let program = lower::lower(&graph, &layout, caps, lower::LowerOptions { batch: train.batch.0, reuse: true })?;
@@ -117,22 +117,16 @@ fn measure(model: &Model, train: &TrainSpec, classes: Option<usize>, caps: &Caps
 ///
 /// # Errors
 /// Layers whose shapes do not fit, or tensors that exceed the adapter's binding limit even for a batch of one.
-pub fn plan(
-    model: &Model,
-    train: &TrainSpec,
-    classes: Option<usize>,
-    caps: &Caps,
-    memory: Option<u64>,
-) -> Result<Plan> {
-    let options = build::BuildOptions { training: true, random: true, loss: false, feed: build::Feed::Host, classes };
+pub fn plan(model: &Model, train: &TrainSpec, caps: &Caps, memory: Option<u64>) -> Result<Plan> {
+    let options = build::BuildOptions { training: true, random: true, loss: false, feed: build::Feed::Host };
     let graph = build::build(model, &options)?;
     let batch = train.batch.0;
     let rows = rows(&graph, batch);
-    let (bytes, dispatches) = measure(model, train, classes, caps)?;
+    let (bytes, dispatches) = measure(model, train, caps)?;
     let fits = |n: usize, memory: u64| {
         let mut other = train.clone();
         other.batch.0 = n;
-        measure(model, &other, classes, caps).is_ok_and(|(b, _)| b.total() <= memory)
+        measure(model, &other, caps).is_ok_and(|(b, _)| b.total() <= memory)
     };
     let largest_batch = memory.map(|memory| largest(&|n| fits(n, memory)));
     Ok(Plan {

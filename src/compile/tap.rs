@@ -33,14 +33,8 @@ pub struct TapGraph {
 ///
 /// # Errors
 /// Layers whose shapes do not fit.
-pub fn graph(
-    model: &Model,
-    classes: Option<usize>,
-    field: &str,
-    layers: &[String],
-    bins: Option<usize>,
-) -> Result<TapGraph> {
-    let options = BuildOptions { training: false, random: false, loss: true, feed: Feed::Host, classes };
+pub fn graph(model: &Model, field: &str, layers: &[String], bins: Option<usize>) -> Result<TapGraph> {
+    let options = BuildOptions { training: false, random: false, loss: true, feed: Feed::Host };
     let forward = build::build_for(model, &options, &[field])?;
     let output = |i: usize| forward.layers[i].output.expect("fusion has not run");
     let tapped: Vec<(usize, Value)> = (0..forward.layers.len())

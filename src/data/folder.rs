@@ -5,31 +5,56 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Dataset, Split, Splits, Want};
+use super::dataset::{Dataset, Split, Splits};
 use super::file;
+use super::reader::{Reader, Want, need};
+use super::registry::Readers;
 use super::store::{self, FileReader, Store};
 use crate::error::{Error, Result};
+use crate::spec::spec_struct;
 use crate::tensor::{Data, HostTensor};
 
 /// How a folder of pictures should look. Messages about other folders end with it.
 const LAYOUT: &str = "make one sub-folder a class, or `train` and `test` with one sub-folder a class each";
 
-/// The files of one split, classes in order, and in each class the files sorted by name.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Listing {
-    /// Every file, readable or not.
-    pub files: Vec<PathBuf>,
-    /// Their classes, as positions in the list of names.
-    pub labels: Vec<i32>,
+pub(super) fn register(readers: &mut Readers) {
+    let doc = "PNG, JPEG, BMP and WebP pictures, a sub-folder for each class; with sub-folders `train` and `test` these hold the classes.";
+    readers.reader::<Folder>("folder", doc);
 }
 
-/// Whether `split` is there.
-pub fn has(dir: &Path, split: Split) -> bool {
-    part(dir, split).is_some_and(|part| part.is_dir())
+spec_struct! {
+    /// Data of kind `folder`. It has no keys of its own.
+    pub struct Folder {}
+}
+
+impl Reader for Folder {
+    fn open(&self, path: Option<&Path>, want: &Want) -> Result<Splits> {
+        open(need(path, "folder", "folder")?, want)
+    }
+
+    fn has(&self, path: Option<&Path>, split: Split) -> bool {
+        path.is_some_and(|dir| part(dir, split).is_some_and(|part| part.is_dir()))
+    }
+
+    fn count_classes(&self, path: Option<&Path>, _: &Want) -> Result<usize> {
+        Ok(class_names(need(path, "folder", "folder")?)?.len())
+    }
+
+    fn streams(&self) -> bool {
+        true
+    }
+}
+
+/// The files of one split, classes in order, and in each class the files sorted by name.
+struct Listing {
+    /// Every file, readable or not.
+    files: Vec<PathBuf>,
+    /// Their classes, as positions in the list of names.
+    labels: Vec<i32>,
 }
 
 /// The class names of the training set.
-pub fn class_names(dir: &Path) -> Result<Vec<String>> {
+fn class_names(dir: &Path) -> Result<Vec<String>> {
     let part = part_or_error(dir, Split::Train)?;
     Ok(class_folders(&part)?.into_iter().map(|(name, _)| name).collect())
 }
@@ -37,7 +62,7 @@ pub fn class_names(dir: &Path) -> Result<Vec<String>> {
 /// Opens the wanted splits, with every picture stretched to `want.size`. Each picture is decoded once, on all cores. A
 /// file that is no picture is skipped and named in [`Splits::skipped`]; with `want.strict` the first such file is the
 /// error. If the pictures take more than `want.memory`, they are not kept, and decoded again each time they are read.
-pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
+fn open(dir: &Path, want: &Want) -> Result<Splits> {
     let size = want.picture_size()?;
     let names = match &want.names {
         Some(names) => names.clone(),
@@ -69,7 +94,7 @@ pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
 
 /// Lists the files of one split. A folder that is in `part` but not in `names` is an error. A folder that is only in
 /// `names` is a class that has no samples here.
-pub fn list(part: &Path, names: &[String]) -> Result<Listing> {
+fn list(part: &Path, names: &[String]) -> Result<Listing> {
     let mut listing = Listing { files: Vec::new(), labels: Vec::new() };
     for (name, folder) in class_folders(part)? {
         let Some(class) = names.iter().position(|n| *n == name) else {

@@ -4,27 +4,65 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use super::dataset::{Column, Dataset, IMAGE, MASK, Masks, Split, Splits, Want};
+use super::dataset::{Column, Dataset, IMAGE, MASK, Split, Splits};
 use super::mask::{self, Mask};
 use super::mask_files::{self, Pairs, Part};
+use super::reader::{Reader, Want, need};
+use super::registry::Readers;
 use super::store::{self, FileReader, Store, on_all_cores};
 use crate::error::{Error, Result};
+use crate::spec::spec_struct;
 use crate::tensor::{Data, HostTensor};
+
+pub(super) fn register(readers: &mut Readers) {
+    let doc =
+        "Pictures in a folder `images`, and in a folder `masks` a PNG picture with the class of each of their pixels.";
+    readers.reader::<Masks>("masks", doc);
+}
+
+spec_struct! {
+    /// Data of kind `masks`.
+    pub struct Masks {
+        /// The name of the folder of masks.
+        pub masks: String = "masks".into(),
+        /// Whether everything above 0 in a mask is class 1.
+        pub binary: bool = false,
+    }
+}
+
+impl Reader for Masks {
+    fn targets(&self) -> &'static [&'static str] {
+        &[MASK]
+    }
+
+    fn open(&self, path: Option<&Path>, want: &Want) -> Result<Splits> {
+        open(need(path, "masks", "folder")?, self, want)
+    }
+
+    fn has(&self, path: Option<&Path>, split: Split) -> bool {
+        path.is_some_and(|dir| mask_files::has(dir, if split == Split::Train { Part::Train } else { Part::Test }))
+    }
+
+    fn count_classes(&self, path: Option<&Path>, want: &Want) -> Result<usize> {
+        count_classes(need(path, "masks", "folder")?, self, want.ignore)
+    }
+
+    fn streams(&self) -> bool {
+        true
+    }
+}
 
 /// The classes of the training set: of the names that there are; 2 where everything above 0 is one class; else the
 /// largest class in a training mask + 1.
-///
-/// # Errors
-/// Masks that are missing or cannot be read.
-pub fn count_classes(dir: &Path, keys: &Masks) -> Result<usize> {
+fn count_classes(dir: &Path, keys: &Masks, ignore: u8) -> Result<usize> {
     if let Some(names) = names(dir, keys)? {
         return Ok(names.len());
     }
-    let pairs = mask_files::pairs(dir, &keys.folder, Part::Train)?;
+    let pairs = mask_files::pairs(dir, &keys.masks, Part::Train)?;
     let most = AtomicU8::new(0);
     let read = |file: &PathBuf| {
         let mask = mask::read(file, keys.binary)?;
-        let largest = mask.classes.iter().filter(|&&class| class != keys.ignore).max();
+        let largest = mask.classes.iter().filter(|&&class| class != ignore).max();
         most.fetch_max(largest.copied().unwrap_or(0), Ordering::Relaxed);
         Ok(())
     };
@@ -40,16 +78,10 @@ fn names(dir: &Path, keys: &Masks) -> Result<Option<Vec<String>>> {
     Ok(found.or_else(|| keys.binary.then(|| vec!["background".into(), "foreground".into()])))
 }
 
-/// Whether pictures of `split` are there.
-pub fn has(dir: &Path, split: Split) -> bool {
-    mask_files::has(dir, if split == Split::Train { Part::Train } else { Part::Test })
-}
-
 /// Opens the wanted splits. Pictures are stretched to `want.size`, and masks likewise, to the nearest pixel. A picture
 /// without a sound mask is left out and named in [`Splits::skipped`]; with `want.strict` the first such file is the
 /// error. A class that the model does not have is always an error.
-pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
-    let keys = want.masks.as_ref().expect("whoever opens masks says where they are");
+fn open(dir: &Path, keys: &Masks, want: &Want) -> Result<Splits> {
     let size = want.picture_size()?;
     let names = match &want.names {
         Some(names) => Some(names.clone()),
@@ -62,12 +94,12 @@ pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
         }
         (Some(classes), _) => classes,
         (None, Some(names)) => names.len(),
-        (None, None) => count_classes(dir, keys)?,
+        (None, None) => count_classes(dir, keys, want.ignore)?,
     };
     let names = names.unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect());
     let list = |wanted: bool, part: Part| {
         let there = wanted && (part == Part::Train || part == Part::Test || mask_files::has(dir, part));
-        there.then(|| mask_files::pairs(dir, &keys.folder, part)).transpose()
+        there.then(|| mask_files::pairs(dir, &keys.masks, part)).transpose()
     };
     let parts = [list(want.train, Part::Train)?, list(want.train, Part::Validation)?, list(want.test, Part::Test)?];
     let count: usize = parts.iter().flatten().map(|pairs| pairs.pictures.len()).sum();
@@ -76,9 +108,11 @@ pub fn open(dir: &Path, want: &Want) -> Result<Splits> {
     let in_memory = want.in_memory(count, size, bytes)?;
     let opener = Opener { want, keys, names, classes, size, in_memory };
     let mut skipped = Vec::new();
-    let mut open = |pairs: Option<Pairs>| pairs.map(|pairs| opener.open(pairs, &mut skipped)).transpose();
+    let mut open =
+        |part: Part, pairs: Option<Pairs>| pairs.map(|pairs| opener.open(part, pairs, &mut skipped)).transpose();
     let [train, validation, test] = parts;
-    let (train, validation, test) = (open(train)?, open(validation)?, open(test)?);
+    let (train, validation, test) =
+        (open(Part::Train, train)?, open(Part::Validation, validation)?, open(Part::Test, test)?);
     Ok(Splits { train, validation, test, skipped })
 }
 
@@ -95,7 +129,7 @@ struct Opener<'a> {
 
 impl Opener<'_> {
     /// Reads and checks all files of a part, on all cores.
-    fn open(&self, mut pairs: Pairs, skipped: &mut Vec<String>) -> Result<Dataset> {
+    fn open(&self, part: Part, mut pairs: Pairs, skipped: &mut Vec<String>) -> Result<Dataset> {
         if self.want.strict && !pairs.wrong.is_empty() {
             return Err(pairs.wrong.swap_remove(0));
         }
@@ -105,7 +139,7 @@ impl Opener<'_> {
         let count = if self.in_memory { pairs.pictures.len() } else { 0 };
         let mut masks = vec![0; count * height * width];
         let mut pixels = vec![0; count * height * width * channels];
-        let mut failures = self.read_masks(&pairs.masks, &mut masks)?;
+        let mut failures = self.read_masks(part, &pairs.masks, &mut masks)?;
         let paths: Vec<&Path> = pairs.pictures.iter().map(PathBuf::as_path).collect();
         failures.extend(match self.in_memory {
             true => store::decode(&paths, &mut pixels, &picture_dims, FileReader::Picture, self.want.progress),
@@ -142,18 +176,18 @@ impl Opener<'_> {
     /// files that cannot be read, by ascending position.
     ///
     /// # Errors
-    /// A class that the model does not have.
-    fn read_masks(&self, files: &[PathBuf], place: &mut [u8]) -> Result<Vec<(usize, Error)>> {
+    /// A class that the model does not have; training masks in which there is nothing to learn.
+    fn read_masks(&self, part: Part, files: &[PathBuf], place: &mut [u8]) -> Result<Vec<(usize, Error)>> {
         let [height, width, _] = self.size;
         let (most, ignored) = (AtomicU8::new(0), AtomicBool::new(false));
         let beyond: Mutex<Vec<Error>> = Mutex::default();
         let read = |file: &Path| -> Result<Mask> {
             let mask = mask::read(file, self.keys.binary)?;
-            if let Err(e) = mask::check(file, &mask, self.classes, Some(self.keys.ignore)) {
+            if let Err(e) = mask::check(file, &mask, self.classes, Some(self.want.ignore)) {
                 beyond.lock().expect("nobody panics with it").push(e);
             }
             for &class in &mask.classes {
-                if class == self.keys.ignore {
+                if class == self.want.ignore {
                     ignored.store(true, Ordering::Relaxed);
                 } else {
                     most.fetch_max(class, Ordering::Relaxed);
@@ -175,8 +209,10 @@ impl Opener<'_> {
         if !beyond.is_empty() {
             return Err(beyond.swap_remove(0));
         }
-        if most.into_inner() == 0 && ignored.into_inner() {
-            let what = format!("all masks hold nothing but class 0 and {}, which does not count", self.keys.ignore);
+        // The other parts may rightly hold nothing else.
+        if part == Part::Train && most.into_inner() == 0 && ignored.into_inner() {
+            let what =
+                format!("all training masks hold nothing but class 0 and {}, which does not count", self.want.ignore);
             let folder = files[0].parent().unwrap_or(Path::new(""));
             return Err(Error::file(folder, what, "set `data.binary` to true if everything above 0 is class 1"));
         }

@@ -1,9 +1,9 @@
-//! Image data sets under MNIST's file names: in a folder, or the bundled digits.
+//! Image data sets under MNIST's file names: in a folder, or the bundled digits. Two kinds of data read them.
 
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Dataset, Format, Split, need_folder};
-use super::idx::{self, Idx};
+use super::dataset::{Dataset, Split};
+use super::idx_file::{self, Idx};
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
@@ -37,17 +37,16 @@ impl Part {
     }
 }
 
-/// Where a data set of this format lies. `dir` is the folder of `--data` or of the spec.
-pub fn place(format: Format, dir: Option<&Path>) -> Result<Place> {
-    match (format, dir) {
-        (_, Some(dir)) if dir.is_dir() => Ok(Place::Folder(dir.to_path_buf())),
-        (_, Some(dir)) => {
-            let what = if dir.exists() { "not a folder" } else { "no such folder" };
-            Err(Error::file(dir, what, "give the folder that holds the IDX files with --data or data.path"))
-        }
-        (Format::Bundled, None) => Ok(Place::Bundled),
-        (_, None) => need_folder(format, None).map(|dir| Place::Folder(dir.to_path_buf())),
+/// The place of a data set in a folder.
+///
+/// # Errors
+/// A folder that is not there.
+pub fn folder(dir: &Path) -> Result<Place> {
+    if dir.is_dir() {
+        return Ok(Place::Folder(dir.to_path_buf()));
     }
+    let what = if dir.exists() { "not a folder" } else { "no such folder" };
+    Err(Error::file(dir, what, "give the folder that holds the IDX files with --data or data.path"))
 }
 
 /// Whether a file of `split` is there: images or labels. If only one of them is, [`read`] names the mistake.
@@ -131,12 +130,12 @@ fn load(place: &Place, split: Split, part: Part) -> Result<(PathBuf, Idx)> {
     match place {
         Place::Folder(dir) => {
             let path = find(dir, split, part)?;
-            let idx = idx::read(&path)?;
+            let idx = idx_file::read(&path)?;
             Ok((path, idx))
         }
         Place::Bundled => {
             let path = PathBuf::from(format!("bundled {}", names(split, part)[0]));
-            let idx = idx::parse(&path, bundled(split, part).to_vec())?;
+            let idx = idx_file::parse(&path, bundled(split, part).to_vec())?;
             Ok((path, idx))
         }
     }

@@ -1,93 +1,98 @@
-//! The section `data`: where samples come from.
+//! The section `data`: where samples come from. Its key `kind` decides which other keys it has.
 
-use crate::spec::{Content, Count, Diagnostics, Field, Fraction, Node, spec_struct, spec_words};
-use serde_json::Value as Json;
+use super::op_object::{Variant, one_of, only};
+use crate::data::reader::Reader;
+use crate::data::readers;
+use crate::spec::{Content, Count, Diagnostics, Field, Fraction, Node, SpecStruct, spec_struct};
+use serde_json::{Map, Value as Json, json};
+use std::sync::Arc;
 
-spec_words! {
-    /// The format of a data set.
-    pub enum DataKind {
-        /// IDX files, plain or gzip, as MNIST and Fashion-MNIST ship.
-        Idx = "idx",
-        /// CIFAR-10's binary batches.
-        Cifar10 = "cifar10",
-        /// PNG, JPEG, BMP and WebP pictures, a sub-folder for each class; with sub-folders `train` and `test` these hold the classes.
-        Folder = "folder",
-        /// A table with a header row: a file, or a folder with train.csv and perhaps test.csv.
-        Csv = "csv",
-        /// Pictures in a folder `images`, and in a folder `masks` a PNG picture with the class of each of their pixels.
-        Masks = "masks",
-        /// The 10,000 digits that come with the program.
-        Bundled = "bundled",
-    }
+/// Where samples come from.
+#[derive(Clone, Debug)]
+pub struct DataSpec {
+    /// The word of its kind.
+    pub kind: &'static str,
+    /// What reads such data: the keys that only this kind has.
+    pub reader: Arc<dyn Reader>,
+    /// The file or folder.
+    pub path: Option<String>,
+    /// The share of the training samples that is held back for validation.
+    pub validation: Fraction,
+    /// How many classes there are.
+    pub classes: Option<Count>,
+    /// Names of the classes in the order of the labels.
+    pub class_names: Option<Vec<String>>,
+    /// Whether samples are decoded batch by batch.
+    pub stream: Option<bool>,
 }
 
 spec_struct! {
-    /// Where samples come from.
-    pub struct DataSpec {
-        /// The format: "bundled" needs no path.
-        pub kind: DataKind,
+    /// The keys that every kind of data has.
+    struct DataKeys {
         /// The file or folder.
-        pub path: Option<String>,
+        path: Option<String>,
         /// The share of the training samples that is held back for validation.
-        pub validation: Fraction = Fraction(0.0),
+        validation: Fraction = Fraction(0.0),
         /// How many classes there are; by default counted.
-        pub classes: Option<Count>,
+        classes: Option<Count>,
         /// Names of the classes in the order of the labels; by default the data's own, such as the names of the folders.
-        pub class_names: Option<Vec<String>>,
-        /// Of a table: the column to predict, or a list of columns. Where the loss takes classes, its cells name them; else they are numbers.
-        pub target: Option<Names>,
-        /// Of a table: the columns that the network takes, in this order; by default all but the targets.
-        pub features: Option<Vec<String>>,
-        /// Of a table: whether features are shifted and scaled to mean 0 and deviation 1 over the training rows, as `"normalize": "auto"` does; by
-        /// default they are. Targets stay as they are.
-        pub standardize: Option<bool>,
-        /// Of a table in one file: the share of its rows that is the test set, the same rows for every seed; 0.2 by default.
-        pub test: Option<Fraction>,
-        /// Of pictures with masks: the name of the folder of masks; "masks" by default.
-        pub masks: Option<String>,
-        /// Of pictures with masks: whether everything above 0 in a mask is class 1.
-        pub binary: bool = false,
+        class_names: Option<Vec<String>>,
         /// Of pictures in a folder: whether they are decoded batch by batch while the adapter works, instead of once into memory; by default where they
         /// would take more than half of the memory that is free.
-        pub stream: Option<bool>,
+        stream: Option<bool>,
         /// Random changes of training images. None is supported yet.
-        pub augment: Vec<Augment> = Vec::new(),
+        augment: Vec<Augment> = Vec::new(),
     }
 }
 
-/// One name or a list of names. Never empty.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Names(pub Vec<String>);
+/// So many of the keys that every kind has are written before those of the kind.
+const BEFORE: usize = 4;
 
-impl Field for Names {
-    fn read(node: &Node, report: &mut Diagnostics) -> Option<Names> {
-        let names = match &node.kind {
-            Content::String(name) => vec![name.clone()],
-            Content::Array(items) if !items.is_empty() => Field::read(node, report)?,
-            _ => {
-                report.expected(node, "a name or a list of names");
-                return None;
-            }
+impl Field for DataSpec {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<DataSpec> {
+        let Content::Object(_) = node.kind else {
+            report.expected(node, "an object");
+            return None;
         };
-        Some(Names(names))
+        let Some(kind) = node.get("kind") else {
+            report.missing(node, "kind");
+            return None;
+        };
+        let list = &readers().list;
+        let words: Vec<&str> = list.iter().map(|entry| entry.name).collect();
+        let entry = &list[report.word(kind, &words)?];
+        let keys = DataKeys::keys();
+        let common: Vec<&str> = keys.iter().map(|key| key.name).collect();
+        let all: Vec<&str> = common.iter().copied().chain(["kind"]).collect();
+        let reader = (entry.read)(node, &all, report);
+        let DataKeys { path, validation, classes, class_names, stream, augment: _ } =
+            SpecStruct::read(&only(node, &common), &[], report)?;
+        let reader = Arc::from(reader?);
+        Some(DataSpec { kind: entry.name, reader, path, validation, classes, class_names, stream })
     }
 
     fn write(&self) -> Json {
-        match self.0.as_slice() {
-            [one] => one.write(),
-            many => many.to_vec().write(),
-        }
+        let DataSpec { path, validation, classes, class_names, stream, .. } = self.clone();
+        let common = DataKeys { path, validation, classes, class_names, stream, augment: Vec::new() };
+        let mut common = SpecStruct::write(&common);
+        let mut object = Map::from_iter([("kind".to_string(), json!(self.kind))]);
+        object.extend(DataKeys::keys()[..BEFORE].iter().filter_map(|key| common.shift_remove_entry(key.name)));
+        object.extend(self.reader.write());
+        object.extend(common);
+        Json::Object(object)
     }
 
     fn schema() -> Json {
-        let list = serde_json::json!({ "type": "array", "items": String::schema(), "minItems": 1 });
-        serde_json::json!({ "anyOf": [String::schema(), list] })
+        let keys = DataKeys::keys();
+        let around = |own| keys[..BEFORE].iter().cloned().chain(own).chain(keys[BEFORE..].iter().cloned()).collect();
+        let variants = readers().list.iter().map(|e| (e.name, e.doc.to_string(), around((e.keys)())));
+        one_of("kind", variants.collect::<Vec<Variant>>())
     }
 }
 
 /// A random change of training images. None exists yet, so a list of them is empty.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Augment {}
+enum Augment {}
 
 impl Field for Augment {
     fn read(node: &Node, report: &mut Diagnostics) -> Option<Augment> {

@@ -4,6 +4,7 @@
 use super::expand::{self, Blocks, Expanded, Substitution};
 use super::loss::{LossKeys, LossNode};
 use super::op_object::{entry_of, only};
+use super::task::TaskWord;
 use super::{InputSpec, Model, SECTIONS, TrainSpec, knn, normal_equation, set};
 use crate::error::Result;
 use crate::ops::registry;
@@ -54,6 +55,7 @@ fn read(root: &Node, source: Arc<Source>, report: &mut Diagnostics) -> Option<Mo
     let schema: Option<Option<String>> = read_key(root, "$schema", None, report);
     let stem = source.file.file_stem().map_or("model".to_string(), |stem| stem.to_string_lossy().into_owned());
     let name = read_key(root, "name", Some(stem), report);
+    let task = root.get("task").filter(|node| node.kind != Content::Null).map(|node| TaskWord::read(node, report));
     let input: Option<InputSpec> = read_key(root, "input", None, report);
     let expanded = expand::layers(root, &blocks, vars, input.as_ref(), report);
     let loss = read_losses(root.get("loss"), &expanded, report);
@@ -63,7 +65,8 @@ fn read(root: &Node, source: Arc<Source>, report: &mut Diagnostics) -> Option<Mo
     let (layers, loss) = (expanded.finish()?, loss?);
     knn::check(root, &layers, &loss, train.as_ref(), report);
     normal_equation::check(root, &layers, &loss, train.as_ref(), report);
-    Some(Model { source, schema, name: name?, input, layers, loss, data, train })
+    // A task that could not be read was reported.
+    Some(Model { source, schema, name: name?, task: task.flatten(), input, layers, loss, data, train })
 }
 
 fn read_version(root: &Node, report: &mut Diagnostics) {

@@ -17,14 +17,16 @@ mod schedule;
 pub mod schema;
 mod schema_keys;
 mod set;
+mod task;
 mod train;
 
+use crate::data::dataset::{FEATURES, IMAGE, LABEL, VALUES};
 use crate::error::{Diagnostic, Error, Result};
 use crate::ops::layer::activation::{ActivationKind, ActivationLayer};
 use crate::ops::layer::knn::KnnKeys;
 use crate::spec::{self, Field, Place, Source};
 use crate::tensor::{DType, TensorType};
-pub use data::{Augment, DataKind, DataSpec, Names};
+pub use data::DataSpec;
 pub use input::{InputShape, InputSpec, Normalize};
 pub use layer::LayerNode;
 use layer::one_or_list;
@@ -36,6 +38,7 @@ pub use schedule::{
 pub use schema::schema;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
+pub use task::TaskWord;
 pub use train::{EarlyStopping, OptimizerSpec, TrainSpec, ValidationMetric};
 
 /// Everything that one spec file says.
@@ -47,6 +50,8 @@ pub struct Model {
     pub schema: Option<String>,
     /// The model's name. By default the file's name without its ending.
     pub name: String,
+    /// What kind of problem it is to solve, if the spec says so.
+    pub task: Option<TaskWord>,
     /// What a sample is.
     pub input: InputSpec,
     /// The layers in file order. Each comes after the layers that it uses. Never empty.
@@ -60,8 +65,8 @@ pub struct Model {
 }
 
 /// The sections of a spec, in the order of writing.
-const SECTIONS: [&str; 10] =
-    ["$schema", "version", "name", "input", "vars", "blocks", "layers", "loss", "data", "train"];
+const SECTIONS: [&str; 11] =
+    ["$schema", "version", "name", "task", "input", "vars", "blocks", "layers", "loss", "data", "train"];
 
 impl Model {
     /// The layer `knn`, which stores samples, and its keys. None if the model has none.
@@ -73,19 +78,37 @@ impl Model {
     /// The type of a batch of inputs: f32. Only images that are
     /// stored without being normalised are compared as bytes, u8.
     pub fn input_type(&self) -> TensorType {
-        let csv = self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv);
-        let bytes = self.knn().is_some() && self.input.normalize.is_none() && !csv;
+        let bytes = self.knn().is_some() && self.input.normalize.is_none() && self.input_field() != FEATURES;
         TensorType::batch(&self.input.dims()).with(if bytes { DType::U8 } else { DType::F32 })
     }
 
-    /// Whether the samples are rows of a table. Those are plain numbers, not bytes of images.
-    pub fn tabular(&self) -> bool {
-        self.data.as_ref().is_some_and(|data| data.kind == DataKind::Csv)
+    /// The column of the data set that the network takes: images, unless the data says otherwise.
+    pub fn input_field(&self) -> &'static str {
+        self.data.as_ref().map_or(IMAGE, |data| data.reader.input())
     }
 
-    /// Whether every sample is a picture with a mask.
-    pub fn masked(&self) -> bool {
-        self.data.as_ref().is_some_and(|data| data.kind == DataKind::Masks)
+    /// The column of the data set that the losses are compared with. It follows from what the data has and the losses
+    /// take.
+    pub fn target_field(&self) -> &'static str {
+        let targets = self.data.as_ref().map_or(&[LABEL, VALUES][..], |data| data.reader.targets());
+        let wanted = |field: &&&str| (**field == LABEL) == self.classifies();
+        targets.iter().find(wanted).or(targets.first()).copied().unwrap_or(LABEL)
+    }
+
+    /// Whether the samples of the data set are shifted and scaled by what is measured when it is opened: the mean and
+    /// deviation of its training part.
+    pub fn is_measured(&self) -> bool {
+        match self.input.normalize {
+            Some(Normalize::Auto) => true,
+            None => self.data.as_ref().is_some_and(|data| data.reader.standardizes()),
+            Some(Normalize::Values { .. }) => false,
+        }
+    }
+
+    /// The number of classes, for layers that say `"classes"`: that of the data section. Opening the data counts them, if
+    /// a layer needs to know, and writes it there.
+    pub fn classes(&self) -> Option<usize> {
+        self.data.as_ref().and_then(|data| data.classes).map(|count| count.0)
     }
 
     /// The class of pixels that do not count, of a model that learns masks.
@@ -95,11 +118,12 @@ impl Model {
         self.loss.iter().find_map(|term| term.loss.ignore()).and_then(|class| class.try_into().ok()).unwrap_or(VOID)
     }
 
-    /// Whether the targets are classes. They are for `knn`, and where a loss takes only classes. Where a loss takes
-    /// either, they are classes unless a table has several targets.
+    /// Whether the losses are compared with one class a sample. They are for `knn`, and where a loss takes only classes.
+    /// Where a loss takes either, they are if the data prefers it so.
     pub fn classifies(&self) -> bool {
-        let targets = self.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |target| target.0.len());
-        let class = |term: &LossNode| term.loss.needs_label() || (term.loss.takes_label() && targets == 1);
+        let first = self.data.as_ref().and_then(|data| data.reader.targets().first());
+        let preferred = first.is_none_or(|field| *field == LABEL);
+        let class = |term: &LossNode| term.loss.needs_label() || (term.loss.takes_label() && preferred);
         self.knn().is_some() || self.loss.iter().any(class)
     }
 
@@ -157,6 +181,7 @@ impl Model {
             ("$schema", self.schema.write()),
             ("version", json!(1)),
             ("name", json!(self.name)),
+            ("task", self.task.as_ref().map_or(Json::Null, |task| json!(task.word))),
             ("input", self.input.write()),
             ("layers", Json::Array(layers)),
             ("loss", if losses.is_empty() { Json::Null } else { one_or_list(losses) }),

@@ -1,7 +1,6 @@
-//! Objects whose key `op` decides which other keys they have: how they are read, written and described.
+//! Objects whose key `op` (of data, `kind`) decides which other keys they have: how they are read, written and described.
 
-use crate::ops::Entry;
-use crate::spec::{self, Content, Diagnostics, Key, KeyDef, Node, object_schema};
+use crate::spec::{self, Content, Diagnostics, Entry, Key, KeyDef, Node, object_schema};
 use serde_json::{Map, Value as Json, json};
 
 /// The entry that an object's `op` or a bare word names, and the object. For a bare word the object is
@@ -76,16 +75,21 @@ pub(super) fn word_or_object(variants: Vec<Variant>) -> Json {
     json!({ "anyOf": [{ "enum": words }, one_of_ops(variants)] })
 }
 
-/// The schema of an object whose `op` decides the keys. It has one
-/// condition for each op: editors complete those better than alternatives.
+/// The schema of an object whose `op` decides the keys.
 pub(super) fn one_of_ops(variants: Vec<Variant>) -> Json {
+    one_of("op", variants)
+}
+
+/// The schema of an object in which the word under `key` decides the other keys. It has one
+/// condition for each word: editors complete those better than alternatives.
+pub(super) fn one_of(key: &'static str, variants: Vec<Variant>) -> Json {
     let words: Vec<&str> = variants.iter().map(|v| v.0).collect();
     let condition = |(word, doc, keys): Variant| {
-        let op = KeyDef { name: "op", doc, schema: json!({ "const": word }), default: None, required: true };
-        let keys: Vec<KeyDef> = [op].into_iter().chain(keys).collect();
-        json!({ "if": { "properties": { "op": { "const": word } }, "required": ["op"] }, "then": object_schema(&keys) })
+        let first = KeyDef { name: key, doc, schema: json!({ "const": word }), default: None, required: true };
+        let keys: Vec<KeyDef> = [first].into_iter().chain(keys).collect();
+        let is_word = json!({ "properties": { key: { "const": word } }, "required": [key] });
+        json!({ "if": is_word, "then": object_schema(&keys) })
     };
-    let op = json!({ "enum": words });
     let conditions: Vec<Json> = variants.into_iter().map(condition).collect();
-    json!({ "type": "object", "properties": { "op": op }, "required": ["op"], "allOf": conditions })
+    json!({ "type": "object", "properties": { key: { "enum": words } }, "required": [key], "allOf": conditions })
 }

@@ -13,13 +13,20 @@ use crate::ops::registry;
 use crate::spec::{Field, KeyDef, SpecStruct, object_schema};
 use serde_json::{Map, Value as Json, json};
 
-/// The schema of a whole spec, draft 2020-12.
-pub fn schema() -> Json {
+/// The schema of a whole spec, draft 2020-12. `tasks` are the words of the key `task`, each with a line about it.
+pub fn schema(tasks: &[(&'static str, &'static str)]) -> Json {
     let section = |name: &'static str| {
         let (schema, doc) = match name {
             "$schema" => (json!({ "type": "string" }), "The schema that an editor checks this file with."),
             "version" => (json!({ "const": 1 }), "The version of the format."),
             "name" => (json!({ "type": "string" }), "The model's name; by default the file's."),
+            "task" => {
+                let words = tasks.iter().map(|(word, doc)| (*word, doc.to_string(), Vec::new()));
+                (
+                    word_or_object(words.collect()),
+                    "The kind of problem; by default it follows from the losses and the data.",
+                )
+            }
             "input" => (InputSpec::schema(), "What one sample is."),
             "vars" => (named_values(json!({})), "Values by name: the string \"$width\" stands for that of `width`."),
             "blocks" => (named_values(block()), "Layers by name, for `use`."),

@@ -16,9 +16,8 @@ mod row;
 pub mod tile;
 pub mod window;
 
-pub use registry::{Arity, CloneLayer, Entry, Layer, LayerCx, Loss, Losses, Optimizer, Registry, TargetType, Word};
-
-use std::sync::{Mutex, OnceLock};
+use crate::spec::Extensible;
+pub use registry::{Arity, CloneLayer, Layer, LayerCx, Loss, Losses, Optimizer, Registry, TargetType};
 
 /// The list of one room: declares its files, and registers what they hold. A file holds one family of ops.
 macro_rules! ops {
@@ -36,8 +35,7 @@ pub mod loss;
 pub mod optimizer;
 pub mod plumbing;
 
-static EXTENSIONS: Mutex<Vec<fn(&mut Registry)>> = Mutex::new(Vec::new());
-static REGISTRY: OnceLock<Registry> = OnceLock::new();
+static REGISTRY: Extensible<Registry> = Extensible::empty();
 
 /// Adds words, ops and shaders of another crate to the registry, after Pumice's
 /// own. Call it before anything reads a spec, as `examples/learned_swish` does.
@@ -45,21 +43,10 @@ static REGISTRY: OnceLock<Registry> = OnceLock::new();
 /// # Panics
 /// If the registry has been read already: some specs would then know the words, and others not.
 pub fn extend(register: fn(&mut Registry)) {
-    let mut extensions = EXTENSIONS.lock().expect("no registration panics");
-    assert!(REGISTRY.get().is_none(), "call pumice::ops::extend before anything reads a spec");
-    extensions.push(register);
+    REGISTRY.extend("pumice::ops::extend", register);
 }
 
 /// The registry. It is made once.
 pub fn registry() -> &'static Registry {
-    REGISTRY.get_or_init(|| {
-        let mut registry = Registry::default();
-        for room in [layer::register, loss::register, optimizer::register, plumbing::register] {
-            room(&mut registry);
-        }
-        for register in EXTENSIONS.lock().expect("no registration panics").iter() {
-            register(&mut registry);
-        }
-        registry
-    })
+    REGISTRY.get(&[layer::register, loss::register, optimizer::register, plumbing::register])
 }

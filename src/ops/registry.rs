@@ -2,11 +2,10 @@
 
 use super::flow::Flow;
 use crate::graph::{Builder, Fill, Init, Op, ShapeError, Value};
-use crate::spec::{Diagnostics, KeyDef, Node, SpecStruct};
+use crate::spec::{Diagnostics, Entry, Node, SpecStruct, Word};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
-use std::fmt::Debug;
 
 /// How many inputs a layer takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,18 +59,6 @@ impl LayerCx<'_> {
     /// The state `NAME.suffix` of the model: a tensor that is kept but not trained.
     pub fn state(&mut self, suffix: &str, dims: &[usize], fill: f32) -> Value {
         self.b.state(&format!("{}.{suffix}", self.name), TensorType::f32(dims), fill, true)
-    }
-}
-
-/// A word of the spec with its keys. Every struct that [`spec_struct!`](crate::spec_struct) declares is one.
-pub trait Word: Debug + Send + Sync {
-    /// All keys with their values.
-    fn keys_written(&self) -> Map<String, Json>;
-}
-
-impl<T: SpecStruct + Debug + Send + Sync> Word for T {
-    fn keys_written(&self) -> Map<String, Json> {
-        self.write()
     }
 }
 
@@ -222,18 +209,6 @@ pub trait Optimizer: Word {
     }
 }
 
-/// A word of the spec: its name, what it does, its keys and how they are read.
-pub struct Entry<T: ?Sized> {
-    /// The JSON word.
-    pub name: &'static str,
-    /// One line about it.
-    pub doc: &'static str,
-    /// Its keys.
-    pub keys: fn() -> Vec<KeyDef>,
-    /// Reads the word from an object. The list has the names of keys that other code reads.
-    pub read: fn(&Node, &[&str], &mut Diagnostics) -> Option<Box<T>>,
-}
-
 /// All words of the spec that are ops, and all ops that can be nodes.
 #[derive(Default)]
 pub struct Registry {
@@ -249,12 +224,6 @@ pub struct Registry {
     pub shaders: Vec<(&'static str, &'static str)>,
 }
 
-/// Adds a word. Panics if the name is taken, because one word would hide the other.
-fn add<T: ?Sized>(words: &mut Vec<Entry<T>>, entry: Entry<T>) {
-    assert!(words.iter().all(|word| word.name != entry.name), "`{}` is registered twice", entry.name);
-    words.push(entry);
-}
-
 impl Registry {
     /// Adds a layer word.
     ///
@@ -264,7 +233,7 @@ impl Registry {
         let read = |node: &Node, extra: &[&str], report: &mut Diagnostics| {
             T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Layer>)
         };
-        add(&mut self.layers, Entry { name, doc, keys: T::keys, read });
+        Entry { name, doc, keys: T::keys, read }.add_to(&mut self.layers);
     }
 
     /// Adds a loss word.
@@ -272,7 +241,7 @@ impl Registry {
         let read = |node: &Node, extra: &[&str], report: &mut Diagnostics| {
             T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Loss>)
         };
-        add(&mut self.losses, Entry { name, doc, keys: T::keys, read });
+        Entry { name, doc, keys: T::keys, read }.add_to(&mut self.losses);
     }
 
     /// Adds an optimizer word.
@@ -280,7 +249,7 @@ impl Registry {
         let read = |node: &Node, extra: &[&str], report: &mut Diagnostics| {
             T::read(node, extra, report).map(|x| Box::new(x) as Box<dyn Optimizer>)
         };
-        add(&mut self.optimizers, Entry { name, doc, keys: T::keys, read });
+        Entry { name, doc, keys: T::keys, read }.add_to(&mut self.optimizers);
     }
 
     /// Adds ops that can be nodes.

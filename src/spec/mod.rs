@@ -9,6 +9,7 @@ mod node;
 mod number;
 mod parse;
 mod source;
+mod word;
 
 pub use crate::{spec_struct, spec_words};
 pub use diagnostics::{Diagnostics, check_keys, list, nearest, suggest};
@@ -18,3 +19,4 @@ pub use node::{Content, Key, Node, Place};
 pub use number::{Count, Fraction, NonNegative, Pair, Positive, number};
 pub use parse::{MAX_DEPTH, parse, parse_with};
 pub use source::Source;
+pub use word::{Entry, Extensible, Word};

@@ -5,6 +5,7 @@ use super::contract::{Task, Wanted};
 use super::evaluation::{Detail, Tally};
 use super::metric::{MetricKind, Unit};
 use super::prediction::Prediction;
+use super::registry::Tasks;
 use crate::model::Model;
 use crate::ops::layer::activation::ActivationKind;
 use crate::tensor::{Data, HostTensor};
@@ -19,6 +20,10 @@ const METRICS: [MetricKind; 4] = [
     MetricKind::higher("recall", "recall", Unit::Share),
     MetricKind::higher("f1", "F1", Unit::Share),
 ];
+
+pub(super) fn register(tasks: &mut Tasks) {
+    tasks.task("classify", "One class a sample.", |model| Box::new(Classify::of(model)));
+}
 
 /// One class a sample.
 pub struct Classify {

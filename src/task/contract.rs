@@ -4,9 +4,9 @@ use super::evaluation::Tally;
 use super::metric::MetricKind;
 use super::prediction::Prediction;
 
-/// A kind of problem: one file in this folder, and one line in [`super::of`].
+/// A kind of problem: one file in this folder, and one word in the list of [`super`].
 pub trait Task: Send + Sync {
-    /// The task's name.
+    /// The task's word.
     fn name(&self) -> &'static str;
 
     /// The field of the data set that holds what is to be predicted.

@@ -5,6 +5,7 @@ use super::contract::{Task, Wanted};
 use super::evaluation::Tally;
 use super::metric::{MetricKind, Unit};
 use super::prediction::Prediction;
+use super::registry::Tasks;
 use crate::model::Model;
 use crate::tensor::{Data, HostTensor};
 
@@ -15,6 +16,10 @@ const METRICS: [MetricKind; 3] = [
     MetricKind::higher("r2", "R²", Unit::Number).brief(),
 ];
 
+pub(super) fn register(tasks: &mut Tasks) {
+    tasks.task("regress", "Values of a sample.", |model| Box::new(Regress::of(model)));
+}
+
 /// Values of a sample.
 pub struct Regress {
     /// The names of the values, where the spec says them.
@@ -24,8 +29,7 @@ pub struct Regress {
 impl Regress {
     /// The task of a model that predicts values.
     pub fn of(model: &Model) -> Regress {
-        let target = model.data.as_ref().and_then(|data| data.target.clone());
-        Regress { names: target.map_or(Vec::new(), |names| names.0) }
+        Regress { names: model.data.as_ref().map_or(Vec::new(), |data| data.reader.value_names().to_vec()) }
     }
 }
 

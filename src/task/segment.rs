@@ -6,6 +6,7 @@ use super::contract::{Task, Wanted};
 use super::evaluation::{Detail, Tally};
 use super::metric::{MetricKind, Unit};
 use super::prediction::Prediction;
+use super::registry::Tasks;
 use crate::data::MASK;
 use crate::data::mask::Mask;
 use crate::model::Model;
@@ -20,6 +21,10 @@ const METRICS: [MetricKind; 2] = [
 
 /// The IoU of one class.
 const IOU: MetricKind = MetricKind::higher("iou", "IoU", Unit::Share);
+
+pub(super) fn register(tasks: &mut Tasks) {
+    tasks.task("segment", "A class for each pixel of a picture.", |model| Box::new(Segment::of(model)));
+}
 
 /// A class for each pixel.
 pub struct Segment {

@@ -6,8 +6,8 @@ use super::{evaluate, parameters};
 use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::{inference_graph, lower};
-use crate::data::picture;
 use crate::data::tensors::Tensors;
+use crate::data::{FEATURES, picture};
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Device, Session};
 use crate::graph::{Segment, Step};
@@ -51,12 +51,12 @@ impl Network {
     /// A folder that is no run, or that has no weights yet; or what the adapter reports.
     pub async fn open(run: impl AsRef<Path>, device: &Device) -> Result<Network> {
         let run = Run::open(run.as_ref())?;
-        let model = run.model()?;
+        let mut model = run.model()?;
         let weights = run.read_weights()?;
-        let classes = problem::classes(&model, None)?;
+        problem::count_classes(&mut model, None)?;
         let batch = model.train.as_ref().map_or(1, |train| train.batch.get());
         let session = Session::new(device.clone());
-        Network::new(session, &model, None, classes, batch, (&run.weights_path(), &weights)).await
+        Network::new(session, &model, None, batch, (&run.weights_path(), &weights)).await
     }
 
     /// Binds a model that takes its input from the host, or from a
@@ -68,11 +68,10 @@ impl Network {
         session: Session,
         model: &Model,
         problem: Option<&Problem>,
-        classes: Option<usize>,
         batch: usize,
         weights: (&Path, &Tensors),
     ) -> Result<Network> {
-        let network = Network::bind(session, model.clone(), problem, classes, batch, Layout::default()).await?;
+        let network = Network::bind(session, model.clone(), problem, batch, Layout::default()).await?;
         parameters::load(&network.session, &network.layout, weights.0, weights.1, false)?;
         if let Some(p) = problem {
             p.upload(&network.session, model)?;
@@ -85,7 +84,6 @@ impl Network {
         mut session: Session,
         model: Model,
         problem: Option<&Problem>,
-        classes: Option<usize>,
         batch: usize,
         mut layout: Layout,
     ) -> Result<Network> {
@@ -93,11 +91,11 @@ impl Network {
         let samples = problem.map(|p| p.placed(batch, &caps));
         let feed =
             samples.map_or(Feed::Host, |s| Feed::Resident { count: s.count, order: "eval_order", positions: s.eval });
-        let graph = inference_graph(&model, feed, classes, problem.is_some())?;
+        let graph = inference_graph(&model, feed, problem.is_some())?;
         layout.add(&graph, &caps)?;
         let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: true })?;
         let bound = session.bind(program, &layout).await?;
-        let task = task::of(&model);
+        let task = task::of(&model)?;
         Ok(Network { session, bound, layout, model, task })
     }
 
@@ -119,7 +117,7 @@ impl Network {
     /// Samples of another shape or type, or what the adapter reports.
     pub async fn predict(&mut self, samples: &HostTensor) -> Result<Vec<Prediction>> {
         let dims = self.model.input.dims();
-        let wanted = if self.model.tabular() { DType::F32 } else { DType::U8 };
+        let wanted = if self.model.input_field() == FEATURES { DType::F32 } else { DType::U8 };
         if samples.shape.get(1..) != Some(&dims[..]) || samples.data.dtype() != wanted {
             let what = format!("samples {:?} of {:?} do not fit the network", samples.shape, samples.data.dtype());
             let shape: Vec<String> = std::iter::once("n".into()).chain(dims.iter().map(usize::to_string)).collect();

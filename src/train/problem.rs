@@ -3,12 +3,14 @@
 use crate::compile::Samples;
 use crate::compile::build::{self, BuildOptions, Feed};
 use crate::data::store::Store;
-use crate::data::{self, Column, Columns, Dataset, Format, Masks, Split, Want, order, table};
+use crate::data::{Column, Dataset, FEATURES, IMAGE, LABEL, MASK, Progress, Split, Splits, VALUES, Want, order};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
 use crate::host::free_memory;
-use crate::model::{DataKind, DataSpec, InputSpec, LossNode, Model, Normalize};
+use crate::model::{DataSpec, InputSpec, LossNode, Model, Normalize};
+use crate::spec::{Count, list};
+use crate::task;
 use crate::tensor::{Data, HostTensor, TensorType};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,8 +46,6 @@ pub struct Problem {
 pub struct Opening<'a> {
     /// The folder of `--data`, which replaces the spec's own.
     pub folder: Option<&'a Path>,
-    /// What [`classes`] returned.
-    pub classes: Option<usize>,
     /// Only this split. By default the training set, and the test set if there is one.
     pub only: Option<Split>,
     /// The seed that chooses what is held back for validation.
@@ -53,7 +53,7 @@ pub struct Opening<'a> {
     /// Stop at a broken file instead of skipping it.
     pub strict: bool,
     /// Is told how far the opening of a folder of pictures has come.
-    pub progress: Option<data::Progress>,
+    pub progress: Option<Progress>,
 }
 
 /// Where a model's data is: the folder of `--data`; else the spec's `path`, relative to the folder of the spec.
@@ -62,72 +62,66 @@ pub fn folder(data: &DataSpec, spec: &Path, given: Option<&Path>) -> Option<Path
     given.map(Path::to_path_buf).or(own)
 }
 
-/// The format that a spec's `kind` names.
-fn format_of(data: &DataSpec) -> Format {
-    match data.kind {
-        DataKind::Idx => Format::Idx,
-        DataKind::Bundled => Format::Bundled,
-        DataKind::Folder => Format::Folder,
-        DataKind::Cifar10 => Format::Cifar10,
-        DataKind::Csv => Format::Csv,
-        DataKind::Masks => Format::Masks,
+/// What a model wants of its data. No split is wanted yet.
+fn want(model: &Model, data: &DataSpec) -> Want {
+    Want {
+        target: model.target_field(),
+        names: data.class_names.clone(),
+        ignore: model.ignored(),
+        size: model.input.dims().try_into().ok(),
+        ..Want::default()
     }
 }
 
-/// Where the masks of a data set are, if it has any.
-fn masks(model: &Model, data: &DataSpec) -> Option<Masks> {
-    let folder = data.masks.clone().unwrap_or_else(|| "masks".into());
-    model.masked().then(|| Masks { folder, binary: data.binary, ignore: model.ignored() })
-}
-
-/// The number of classes of a model, if a layer says `"classes"`:
-/// from `data.classes`, else counted in the training set.
+/// If a layer says `"classes"` and `data.classes` does not: counts them in the training set, and writes the number into
+/// the spec. [`Problem::open`] does it; whoever opens no data calls it before a model is compiled.
 ///
 /// # Errors
 /// A data section that is missing or cannot be read.
-pub fn classes(model: &Model, given: Option<&Path>) -> Result<Option<usize>> {
-    if let Some(count) = model.data.as_ref().and_then(|d| d.classes) {
-        return Ok(Some(count.0));
-    }
+pub fn count_classes(model: &mut Model, given: Option<&Path>) -> Result<()> {
     let wanted = model.layers.iter().find(|l| l.layer.write().get("units").is_some_and(|u| u == "classes"));
-    let Some(layer) = wanted else { return Ok(None) };
+    let Some(layer) = wanted.filter(|_| model.classes().is_none()) else { return Ok(()) };
     let hint = "say `data.classes`, or give `units` a number";
     let missing = || model.mistake(&layer.place, "`\"units\": \"classes\"` needs a section `data`", hint);
     let data = model.data.as_ref().ok_or_else(missing)?;
-    if let Some(names) = &data.class_names {
-        return Ok(Some(names.len()));
+    let count = match &data.class_names {
+        Some(names) => names.len(),
+        None => {
+            let folder = folder(data, &model.source.file, given);
+            data.reader.count_classes(folder.as_deref(), &want(model, data))?
+        }
+    };
+    if let Some(data) = &mut model.data {
+        data.classes = Some(Count(count));
     }
-    let folder = folder(data, &model.source.file, given);
-    if let (Some(columns), Some(path)) = (columns(model, data)?, &folder) {
-        return Ok(Some(table::class_names(path, &columns)?.len()));
-    }
-    data::count_classes(format_of(data), folder.as_deref(), masks(model, data).as_ref()).map(Some)
+    Ok(())
 }
 
 /// How many classes the scores can tell apart; labels must be below that. If several losses judge, the smallest number.
 /// A single score of a loss that takes values or classes stands for two classes.
-fn outputs(model: &Model, classes: Option<usize>) -> Result<Option<usize>> {
-    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host, classes };
+fn outputs(model: &Model) -> Result<Option<usize>> {
+    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host };
     let graph = build::build(model, &options)?;
     let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
     let mut least = model.knn().and_then(|(layer, _)| output(&layer.name)).map(|value| graph.ty(value).channels());
     for loss in &model.loss {
         let Some(ty) = output(&loss.of).map(|value| graph.ty(value)) else { continue };
-        if model.masked() {
+        if model.target_field() == MASK {
             let count = mask_classes(model, loss, ty)?;
             least = Some(least.map_or(count, |n| n.min(count)));
             continue;
         }
         if ty.dims.len() != 1 {
-            check_picture(model, loss, ty)?;
+            check_target(model, loss, ty, "end with a dense layer, or add a flatten layer")?;
             continue;
         }
-        let binary = !loss.loss.needs_label() && (model.classifies() || !model.tabular());
+        let binary = !loss.loss.needs_label() && model.target_field() == LABEL;
         if binary && ty.channels() != 1 {
             let what = format!("loss `{}` of {} scores cannot judge classes", loss.op, ty.channels());
             let hint = "end with one unit, where classes 0 and 1 are told apart, or use cross_entropy";
             return Err(model.mistake(&loss.place, what, hint));
         }
+        check_target(model, loss, ty, "use a loss that is compared with what the data has")?;
         let count = if binary { 2 } else { ty.channels() };
         least = Some(least.map_or(count, |n| n.min(count)));
     }
@@ -149,48 +143,38 @@ fn mask_classes(model: &Model, loss: &LossNode, output: &TensorType) -> Result<u
     Ok(if output.channels() == 1 { 2 } else { output.channels() })
 }
 
-/// Fails for a loss that would compare a picture with targets which the data set has not.
-fn check_picture(model: &Model, loss: &LossNode, output: &TensorType) -> Result<()> {
+/// Fails for a loss that would compare its output with targets which the samples have not.
+fn check_target(model: &Model, loss: &LossNode, output: &TensorType, hint: &str) -> Result<()> {
     let fields: Vec<&str> = loss.loss.targets(output).iter().map(|target| target.field).collect();
-    let has = |field: &&str| *field == "label" || (*field == "values" && model.tabular());
-    if fields.is_empty() || fields.iter().any(has) {
+    if fields.is_empty() || fields.contains(&model.target_field()) {
         return Ok(());
     }
     let (op, of) = (loss.op, &loss.of);
     let what = format!("loss `{op}` of layer `{of}` {output} needs a target {}, and the data set has none", fields[0]);
-    Err(model.mistake(&loss.place, what, "end with a dense layer, or add a flatten layer"))
+    Err(model.mistake(&loss.place, what, hint))
 }
 
-/// The share of a table's rows that is the test set, if the spec does not say.
-const TEST: f64 = 0.2;
-
-/// What the columns of a table are for. `None` for other kinds of data.
-///
-/// # Errors
-/// A table without a target.
-fn columns(model: &Model, data: &DataSpec) -> Result<Option<Columns>> {
-    if data.kind != DataKind::Csv {
-        return Ok(None);
+/// Fails if the samples have not a value for each of the model's outputs.
+fn check_values(set: &Dataset, outputs: Option<usize>) -> Result<()> {
+    let width = set.column(VALUES).map(|values| values.dims().iter().product::<usize>());
+    match (width, outputs) {
+        (Some(width), Some(outputs)) if width != outputs => {
+            let what = format!("the data set has {width} values a sample, the model {outputs} outputs");
+            Err(Error::usage(what, "give the last layer a unit for each value"))
+        }
+        _ => Ok(()),
     }
-    let hint = "add the name of the column to predict, as \"target\": \"NAME\"";
-    let file = &model.source.file;
-    let target = data.target.as_ref().ok_or_else(|| Error::file(file, "data.target is missing", hint))?.0.clone();
-    let classes = model.classifies();
-    if classes && target.len() > 1 {
-        let what = format!("data.target names {} columns, and the loss takes one class a sample", target.len());
-        return Err(Error::file(file, what, "name one column, or use a loss that takes values"));
-    }
-    let test = data.test.map_or(TEST, |share| share.0);
-    Ok(Some(Columns { target, features: data.features.clone(), classes, test }))
 }
 
-/// Fails for a loss that needs values where the data set has classes, and for a layer knn where it has masks.
-fn check_losses(model: &Model) -> Result<()> {
-    if let Some((layer, _)) = model.knn().filter(|_| model.masked()) {
-        let what = format!("layer `{}` stores a class for each sample, and the data set has masks", layer.name);
-        return Err(model.mistake(&layer.place, what, "use data with a class for each picture"));
+/// Fails for a loss that needs values where the data set has only classes, and for a layer knn where it has none.
+fn check_losses(model: &Model, data: &DataSpec) -> Result<()> {
+    let targets = data.reader.targets();
+    if let Some((layer, _)) = model.knn().filter(|_| !targets.contains(&LABEL)) {
+        let what =
+            format!("layer `{}` stores a class for each sample, and the data set has {}", layer.name, list(targets));
+        return Err(model.mistake(&layer.place, what, "use data with a class for each sample"));
     }
-    if model.tabular() || model.masked() {
+    if *targets != [LABEL] {
         return Ok(());
     }
     let Some(loss) = model.loss.iter().find(|loss| !loss.loss.takes_label()) else { return Ok(()) };
@@ -198,45 +182,55 @@ fn check_losses(model: &Model) -> Result<()> {
     Err(model.mistake(&loss.place, what, "use cross_entropy or hinge"))
 }
 
+/// Reads the splits that are wanted.
+fn read(model: &Model, opening: &Opening) -> Result<Splits> {
+    let data = model.data.as_ref().expect("whoever reads has seen the section");
+    let (reader, folder) = (&data.reader, folder(data, &model.source.file, opening.folder));
+    if data.stream == Some(true) && !reader.streams() {
+        let what = "data.stream is true, and only pictures in a folder are decoded batch by batch";
+        return Err(Error::file(&model.source.file, what, "remove it: this data set is read once into memory"));
+    }
+    let outputs = outputs(model)?;
+    let test = match opening.only {
+        Some(split) => split == Split::Test,
+        None => reader.has(folder.as_deref(), Split::Test),
+    };
+    let want = Want {
+        train: opening.only != Some(Split::Test),
+        test,
+        classes: [model.classes(), outputs].into_iter().flatten().min(),
+        strict: opening.strict,
+        progress: opening.progress,
+        memory: match data.stream {
+            Some(true) => Some(0),
+            Some(false) => None,
+            None => free_memory().map(|bytes| bytes / 2),
+        },
+        ..want(model, data)
+    };
+    let splits = reader.open(folder.as_deref(), &want)?;
+    for set in [&splits.train, &splits.validation, &splits.test].into_iter().flatten() {
+        check_values(set, outputs)?;
+    }
+    Ok(splits)
+}
+
 impl Problem {
-    /// Reads the data of a model.
+    /// Opens the data of a model. Where a layer needs the number of classes, it is counted. Unless only the test set is
+    /// opened, what the spec leaves to the data is written into it: the mean and deviation of the training part for
+    /// `"normalize": "auto"` and for tables, and the names of classes and features. What the spec says already stays.
     ///
     /// # Errors
     /// Layers whose shapes do not fit; a section that is missing; a file that is missing or broken; images that do not
     /// fit the model's input; labels for which the model has no output.
-    pub fn open(model: &Model, opening: Opening) -> Result<Problem> {
+    pub fn open(model: &mut Model, opening: Opening) -> Result<Problem> {
         let hint = "add a section `data`, such as { \"kind\": \"bundled\" }";
-        let spec = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
-        check_losses(model)?;
-        let (format, folder) = (format_of(spec), folder(spec, &model.source.file, opening.folder));
-        if spec.stream == Some(true) && ![Format::Folder, Format::Masks].contains(&format) {
-            let what = "data.stream is true, and only pictures in a folder are decoded batch by batch";
-            return Err(Error::file(&model.source.file, what, "remove it: this data set is read once into memory"));
-        }
-        let outputs = outputs(model, opening.classes)?;
-        let classes = [spec.classes.map(|c| c.0), outputs].into_iter().flatten().min();
-        let want_columns = columns(model, spec)?;
-        let test = match opening.only {
-            Some(split) => split == Split::Test,
-            None => data::has(format, folder.as_deref(), Split::Test),
-        };
-        let want = Want {
-            train: opening.only != Some(Split::Test),
-            test,
-            classes,
-            names: spec.class_names.clone(),
-            size: model.input.dims().try_into().ok(),
-            strict: opening.strict,
-            columns: want_columns.clone(),
-            masks: masks(model, spec),
-            progress: opening.progress,
-            memory: match spec.stream {
-                Some(true) => Some(0),
-                Some(false) => None,
-                None => free_memory().map(|bytes| bytes / 2),
-            },
-        };
-        let splits = data::open(format, folder.as_deref(), want)?;
+        let data = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
+        task::of(model)?;
+        check_losses(model, data)?;
+        let validation = data.validation.0;
+        count_classes(model, opening.folder)?;
+        let splits = read(model, &opening)?;
         let mut problem = Problem {
             count: 0,
             columns: Arc::default(),
@@ -247,16 +241,9 @@ impl Problem {
             test: Vec::new(),
             skipped: splits.skipped,
         };
-        let units = outputs.filter(|_| !model.classifies());
-        if let (Some(columns), Some(units)) = (&want_columns, units)
-            && columns.target.len() != units
-        {
-            let what = format!("data.target names {} columns, the model has {units} outputs", columns.target.len());
-            return Err(Error::usage(what, "give the last layer a unit for each column"));
-        }
         if let Some(set) = splits.train {
             let all = problem.add(model, set)?;
-            (problem.train, problem.validation) = order::split(all.len(), spec.validation.0, opening.seed);
+            (problem.train, problem.validation) = order::split(all.len(), validation, opening.seed);
             if let Some(set) = splits.validation {
                 let held_back = problem.add(model, set)?;
                 problem.validation.extend(held_back);
@@ -269,14 +256,19 @@ impl Problem {
             problem.test = problem.add(model, set)?;
         }
         problem.normalise(model);
+        if !problem.train.is_empty() {
+            problem.measure(model)?;
+            problem.write_names(model);
+        }
         Ok(problem)
     }
 
     fn add(&mut self, model: &Model, set: Dataset) -> Result<Vec<u32>> {
         let dims = model.input.dims();
         let fits = set.dims() == dims || (dims.len() == 1 && set.dims().iter().product::<usize>() == dims[0]);
-        if !fits && model.tabular() {
-            let what = format!("the table has {} feature columns, the spec's input is {dims:?}", set.features.len());
+        if !fits && model.input_field() == FEATURES {
+            let columns: usize = set.dims().iter().product();
+            let what = format!("the table has {columns} feature columns, the spec's input is {dims:?}");
             return Err(Error::usage(what, "correct input.features, or choose columns with data.features"));
         }
         if !fits {
@@ -347,12 +339,9 @@ impl Problem {
     ///
     /// # Errors
     /// A picture that has changed since it was opened.
-    pub fn measure(&mut self, model: &mut Model) -> Result<()> {
-        let by_default = |data: &DataSpec| data.kind == DataKind::Csv && data.standardize.unwrap_or(true);
-        match model.input.normalize {
-            Some(Normalize::Auto) => {}
-            None if model.data.as_ref().is_some_and(by_default) => {}
-            _ => return Ok(()),
+    fn measure(&mut self, model: &mut Model) -> Result<()> {
+        if !model.is_measured() {
+            return Ok(());
         }
         if let Store::Memory(HostTensor { data: Data::F32(features), .. }) = self.samples() {
             model.input.normalize = Some(self.measure_features(features));
@@ -392,7 +381,7 @@ impl Problem {
 
     /// Mean and standard deviation of each feature over the training samples, in f64, in two passes.
     fn measure_features(&self, features: &[f32]) -> Normalize {
-        let width = self.features.len();
+        let width = self.samples().dims().iter().product::<usize>();
         let rows = || self.train.iter().map(|&p| &features[p as usize * width..][..width]);
         let count = self.train.len().max(1) as f64;
         let mean_of = |f: &dyn Fn(f64) -> f64, c: usize| rows().map(|row| f(f64::from(row[c]))).sum::<f64>() / count;
@@ -411,13 +400,15 @@ impl Problem {
     }
 
     /// Writes into the spec which names the data has: of its features, and of its classes if they come from the data.
-    pub fn write_names(&self, model: &mut Model) {
+    fn write_names(&self, model: &mut Model) {
         let own = self.classes.iter().enumerate().any(|(class, name)| *name != class.to_string());
         if let Some(data) = model.data.as_mut().filter(|data| own && data.class_names.is_none()) {
             data.class_names = Some(self.classes.clone());
         }
-        if let Some(data) = model.data.as_mut().filter(|_| !self.features.is_empty()) {
-            data.features = Some(self.features.clone());
+        if let Some(data) = model.data.as_mut().filter(|_| !self.features.is_empty())
+            && let Some(reader) = data.reader.with_features(&self.features)
+        {
+            data.reader = reader;
         }
     }
 
@@ -433,7 +424,7 @@ impl Problem {
             }
         }
         let input = &model.input;
-        let scaled = input.many_channels() && !model.tabular();
+        let scaled = input.many_channels() && model.input_field() == IMAGE;
         if let Some((scale, shift)) = input.scale_and_shift().filter(|_| scaled) {
             session.write_tensor("data/scale", None, &Data::F32(scale));
             session.write_tensor("data/shift", None, &Data::F32(shift));
@@ -442,7 +433,7 @@ impl Problem {
     }
 }
 
-/// Features f32 `[n, features]` of a table's file, as a network takes them: normalised if the spec says how.
+/// Samples of a file as a network takes them: features f32 `[n, features]` are normalised if the spec says how.
 pub fn features(table: HostTensor, input: &InputSpec) -> HostTensor {
     match (&table.data, &input.normalize) {
         (Data::F32(features), Some(Normalize::Values { mean, std })) => {

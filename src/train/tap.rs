@@ -142,7 +142,7 @@ impl Tapping {
     pub(super) async fn new(
         session: &mut Session,
         training: &Training,
-        (model, classes): (&Model, Option<usize>),
+        model: &Model,
         (problem, task): (&Problem, &dyn Task),
         tap: &Tap,
     ) -> Result<Tapping> {
@@ -158,7 +158,7 @@ impl Tapping {
             Error::usage(what, format!("it has {} samples, counted from 0", positions.len()))
         })?;
         let caps = session.device().caps().clone();
-        let built = tap::graph(model, classes, task.field(), &tap.layers, tap.bins)?;
+        let built = tap::graph(model, task.field(), &tap.layers, tap.bins)?;
         let mut layout = training.layout.clone();
         layout.add(&built.graph, &caps)?;
         let program = lower::lower(&built.graph, &layout, &caps, LowerOptions { batch: 1, reuse: true })?;

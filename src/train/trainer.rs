@@ -4,7 +4,7 @@ use super::checkpoint::{Checkpoint, Progress};
 use super::event::{Epoch, Event, StepLoss, Stepped};
 use super::network::Network;
 use super::pass::Pass;
-use super::problem::{self, Opening, Problem};
+use super::problem::{Opening, Problem};
 use super::ring::{Ring, Submitted};
 use super::split::Split;
 use super::tap::{Tap, Tapped, Tapping};
@@ -29,7 +29,6 @@ use std::path::Path;
 pub struct Trainer {
     pub(super) session: Session,
     model: Model,
-    classes: Option<usize>,
     pub(super) training: Training,
     step: Bound,
     eval: Bound,
@@ -59,13 +58,10 @@ impl Trainer {
     /// A spec without data or loss, data that cannot be read or does not fit, too little memory, or what the adapter
     /// reports.
     pub async fn open(mut model: Model, device: &Device) -> Result<Trainer> {
-        let classes = problem::classes(&model, None)?;
         let train = model.train.clone().unwrap_or_default();
-        let opening = Opening { classes, seed: train.seed, ..Opening::default() };
-        let mut problem = Problem::open(&model, opening)?;
-        problem.measure(&mut model)?;
-        problem.write_names(&mut model);
-        Trainer::new(Session::new(device.clone()), &model, train, problem, classes).await
+        let opening = Opening { seed: train.seed, ..Opening::default() };
+        let problem = Problem::open(&mut model, opening)?;
+        Trainer::new(Session::new(device.clone()), &model, train, problem).await
     }
 
     /// Compiles and binds the programs, gives the parameters their first values from the seed, and puts the data set on
@@ -73,24 +69,18 @@ impl Trainer {
     ///
     /// # Errors
     /// A spec without a loss, shapes that do not fit, too little memory, or what the adapter reports.
-    pub async fn new(
-        session: Session,
-        model: &Model,
-        train: TrainSpec,
-        problem: Problem,
-        classes: Option<usize>,
-    ) -> Result<Trainer> {
+    pub async fn new(session: Session, model: &Model, train: TrainSpec, problem: Problem) -> Result<Trainer> {
         model.need_loss()?;
         train.optimizer.need_updates()?;
         if train.early_stopping.is_some() && problem.validation.is_empty() {
             let hint = "set data.validation, such as 0.1, or remove train.early_stopping";
             return Err(Error::usage("early stopping needs samples held back for validation", hint));
         }
-        let task = task::of(model);
+        let task = task::of(model)?;
         metric::check(&train, &*task)?;
         let mut session = session;
         let samples = problem.placed(train.batch.0, session.device().caps());
-        let training = compile::training(model, &train, samples, classes, session.device().caps())?;
+        let training = compile::training(model, &train, samples, session.device().caps())?;
         compile::plan::check_memory(&training, session.device().caps())?;
         let step = session.bind(training.step.clone(), &training.layout).await?;
         let eval = session.bind(training.eval.clone(), &training.layout).await?;
@@ -100,7 +90,6 @@ impl Trainer {
         Ok(Trainer {
             session,
             model: model.clone(),
-            classes,
             training,
             step,
             eval,
@@ -227,8 +216,8 @@ impl Trainer {
     /// # Errors
     /// A layer or a sample that does not exist, too little memory, or what the adapter reports.
     pub async fn tap(&mut self, tap: &Tap) -> Result<()> {
-        let (model, data) = ((&self.model, self.classes), (&self.problem, &*self.task));
-        let tapping = Tapping::new(&mut self.session, &self.training, model, data, tap).await?;
+        let data = (&self.problem, &*self.task);
+        let tapping = Tapping::new(&mut self.session, &self.training, &self.model, data, tap).await?;
         self.taps.push(tapping);
         Ok(())
     }
@@ -469,8 +458,8 @@ impl Trainer {
     /// As [`Trainer::step`].
     pub async fn into_network(mut self) -> Result<Network> {
         self.collect(true).await?;
-        let Trainer { session, model, classes, training, train, .. } = self;
-        Network::bind(session, model, None, classes, train.batch.get(), training.layout).await
+        let Trainer { session, model, training, train, .. } = self;
+        Network::bind(session, model, None, train.batch.get(), training.layout).await
     }
 
     /// Parameters and running statistics as they are now, by name.

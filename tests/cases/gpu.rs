@@ -26,7 +26,7 @@ fn run(limits: Limits, change: impl FnOnce(&mut Caps)) {
         let wanted: &[&[&str]] = if case.training { &[&["input"]] } else { &[&["input"], &[]] };
         for wanted in wanted {
             let options = verify::VerifyOptions { wanted, training: case.training, ..Default::default() };
-            match block_on(verify::verify(&mut session, &case.model, &case.train, None, &options)) {
+            match block_on(verify::verify(&mut session, &case.model, &case.train, &options)) {
                 Ok(found) => {
                     let bad = found.nodes.iter().filter(|n| !n.ok);
                     let text =

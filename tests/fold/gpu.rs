@@ -56,9 +56,9 @@ fn count(graph: &Graph, name: &str) -> usize {
 }
 
 fn graphs(model: &Model) -> [Graph; 2] {
-    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host, classes: None };
+    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host };
     let plain = prune::prune(build(model, &options).expect("it builds"));
-    [plain, inference_graph(model, Feed::Host, None, false).expect("it builds")]
+    [plain, inference_graph(model, Feed::Host, false).expect("it builds")]
 }
 
 #[test]

@@ -25,14 +25,13 @@ fn digits(input: &str, layers: &str, data: &str) -> Model {
 
 /// The predicted classes of the first test digits.
 fn classes(session: Session, model: &mut Model, count: usize) -> (Session, Vec<i64>) {
-    let problem =
-        Problem::open(model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
+    let problem = Problem::open(model, Opening::default()).expect("the bundled digits");
     let (_, keys) = model.knn().expect("a layer knn");
     let (k, metric) = (keys.largest(), keys.metric.0[0]);
     model.settle_knn(k, metric, problem.train.len());
     let stored = knn::tensors(model, &problem).expect("samples");
     let mut network =
-        block_on(Network::new(session, model, None, Some(10), count, (Path::new("stored"), &stored))).expect("it fits");
+        block_on(Network::new(session, model, None, count, (Path::new("stored"), &stored))).expect("it fits");
     let queries = knn::images(model, &problem, &problem.test[..count]).expect("samples");
     let votes = block_on(network.outputs(&queries)).expect("it runs");
     let found = votes.as_f32().chunks_exact(10).map(|votes| argmax(votes) as i64).collect();
@@ -63,9 +62,8 @@ fn digits_get_the_classes_of_scikit_learn() {
 fn choices_need_samples_to_choose_on() {
     let Some(session) = common::session(Limits::Raised, |_| {}) else { return };
     let mut model = digits("", r#"{ "op": "knn", "k": [1, 3] }"#, "");
-    let problem =
-        Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
-    match block_on(knn::search(session, &mut model, &problem, Some(10), 64)) {
+    let problem = Problem::open(&mut model, Opening::default()).expect("the bundled digits");
+    match block_on(knn::search(session, &mut model, &problem, 64)) {
         Err(Error::Usage { .. }) => {}
         Err(e) => panic!("another error: {e}"),
         Ok(_) => panic!("it chose without validation samples"),

@@ -28,15 +28,14 @@ fn large(model: &Model) -> bool {
 fn every_model_verifies() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     for path in models() {
-        let (model, mut train, classes) = load(&path, 3);
+        let (model, mut train) = load(&path, 3);
         if large(&model) && !all() {
             continue;
         }
         train.batch.0 = if large(&model) { 1 } else { 3 };
         let numeric = path.ends_with("lenet5_mnist.json");
         let options = verify::VerifyOptions { numeric, ..Default::default() };
-        let found =
-            block_on(verify::verify(&mut session, &model, &train, classes, &options)).unwrap_or_else(|e| panic!("{e}"));
+        let found = block_on(verify::verify(&mut session, &model, &train, &options)).unwrap_or_else(|e| panic!("{e}"));
         let wrong: Vec<_> = found.nodes.iter().filter(|n| !n.ok).collect();
         assert!(wrong.is_empty(), "{}: {wrong:#?}", path.display());
         let numeric_nodes = found.nodes.iter().filter(|n| n.name.starts_with("numeric/")).count();
@@ -47,13 +46,13 @@ fn every_model_verifies() {
 /// Runs updates on a batch. Returns the loss before each of them, and the parameters after the last.
 fn steps(
     session: &mut Session,
-    (model, train, classes): &(Model, TrainSpec, Option<usize>),
+    (model, train): &(Model, TrainSpec),
     weights: &Tensors,
     batch: &Tensors,
     count: u64,
 ) -> (f32, Tensors) {
     let file = Path::new("memory");
-    let out = block_on(trace::trace(session, model, train, *classes, (file, weights), (file, batch), count));
+    let out = block_on(trace::trace(session, model, train, (file, weights), (file, batch), count));
     let out = out.unwrap_or_else(|e| panic!("{}: {e}", model.name));
     let Data::F32(loss) = &out["loss"].data else { panic!("a loss is f32") };
     let loss = loss[0];
@@ -62,10 +61,10 @@ fn steps(
 }
 
 /// Losses before and after five updates on a batch of noise, from the spec's first weights.
-fn five_steps(session: &mut Session, spec: &(Model, TrainSpec, Option<usize>)) -> [f32; 2] {
-    let (model, train, classes) = spec;
+fn five_steps(session: &mut Session, spec: &(Model, TrainSpec)) -> [f32; 2] {
+    let (model, train) = spec;
     let samples = Samples { count: 1, train: 1, eval: 1 };
-    let t = training(model, train, samples, *classes, session.device().caps()).unwrap_or_else(|e| panic!("{e}"));
+    let t = training(model, train, samples, session.device().caps()).unwrap_or_else(|e| panic!("{e}"));
     let start = |fill: Fill, len: usize, name: &str| Data::F32(fill.values(len, train.seed, name));
     let weight = |(name, e): (&String, &pumice::compile::layout::Entry)| {
         (name.clone(), HostTensor { shape: e.ty.dims.clone(), data: start(e.fill, e.ty.items(), name) })

@@ -20,7 +20,7 @@ const COUNT: usize = 7;
 fn gathered(model: &Model, pixels: usize) {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     let feed = Feed::Resident { count: COUNT, order: "order", positions: COUNT };
-    let options = BuildOptions { training: true, random: true, loss: true, feed, classes: None };
+    let options = BuildOptions { training: true, random: true, loss: true, feed };
     let mut graph = training_graph(model, &options, &[], None).expect("it builds");
     let gather = graph.nodes.iter().position(|n| n.op().is_some_and(|o| o.name() == "gather_masks")).expect("a gather");
     graph.keep.push(("masks".into(), Value { node: gather, out: 0 }));

@@ -55,7 +55,7 @@ fn compare(spec: &Path) -> Option<Vec<String>> {
     let model = load(source, &[]).unwrap_or_else(|e| panic!("{e}"));
     let train = model.train.clone().expect("fixtures have a section `train`");
     let (weights, batch) = ((weights.0.as_path(), &weights.1), (batch.0.as_path(), &batch.1));
-    let found = match block_on(trace(&mut session, &model, &train, None, weights, batch, STEPS)) {
+    let found = match block_on(trace(&mut session, &model, &train, weights, batch, STEPS)) {
         Ok(found) => found,
         Err(e) => return Some(vec![e.to_string()]),
     };

@@ -17,7 +17,7 @@ use pumice::ops::plumbing::record::Record;
 use pumice::spec::Source;
 use pumice::task::classify::{argmax, softmax};
 use pumice::tensor::{DType, Data, HostTensor, TensorType};
-use pumice::train::{Opening, Problem, parameters};
+use pumice::train::{Opening, Problem, parameters, problem};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -25,15 +25,17 @@ const LENET: &str = "assets/models/lenet5_mnist.json";
 
 fn open(path: &str) -> Model {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
-    model::load(Source::open(&file).expect("a model of the project"), &[]).unwrap_or_else(|e| panic!("{e}"))
+    let model = model::load(Source::open(&file).expect("a model of the project"), &[]);
+    let mut model = model.unwrap_or_else(|e| panic!("{e}"));
+    problem::count_classes(&mut model, None).expect("the bundled digits");
+    model
 }
 
 fn lenet(session: &mut Session) -> (Training, Bound, Bound, Problem) {
-    let model = open(LENET);
-    let problem =
-        Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
+    let mut model = open(LENET);
+    let problem = Problem::open(&mut model, Opening::default()).expect("the bundled digits");
     let samples = problem.placed(16, session.device().caps());
-    let t = training(&model, &train_of(&model), samples, Some(10), session.device().caps()).expect("LeNet compiles");
+    let t = training(&model, &train_of(&model), samples, session.device().caps()).expect("LeNet compiles");
     let step = block_on(session.bind(t.step.clone(), &t.layout)).expect("LeNet binds");
     let eval = block_on(session.bind(t.eval.clone(), &t.layout)).expect("LeNet binds");
     parameters::initialise(session, &t.layout, 0);
@@ -49,14 +51,12 @@ fn the_plan_is_what_is_allocated() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     for path in [LENET, "assets/models/cnn7_mnist.json", "assets/models/mlp_mnist.json"] {
         session.clear();
-        let model = open(path);
-        let problem =
-            Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
+        let mut model = open(path);
+        let problem = Problem::open(&mut model, Opening::default()).expect("the bundled digits");
         let train = train_of(&model);
-        let planned = plan::plan(&model, &train, Some(10), session.device().caps(), None).expect("a plan");
-        let t =
-            training(&model, &train, problem.placed(16, session.device().caps()), Some(10), session.device().caps())
-                .expect("it compiles");
+        let planned = plan::plan(&model, &train, session.device().caps(), None).expect("a plan");
+        let t = training(&model, &train, problem.placed(16, session.device().caps()), session.device().caps())
+            .expect("it compiles");
         block_on(session.bind(t.step, &t.layout)).expect("it binds");
         block_on(session.bind(t.eval, &t.layout)).expect("it binds");
         assert_eq!(planned.bytes.total(), session.allocated(), "{path}");
@@ -122,7 +122,7 @@ fn fused_equals_unfused() {
                 {{"op": "add", "from": ["b", "a"], "activation": "{activation}"}},
                 {{"op": "avg_pool2d", "size": 2, "ceil_mode": true}}, {{"op": "flatten"}}, {{"op": "dense", "units": 12, "activation": "{activation}"}}, {{"op": "dense", "units": 5}}]}}"#
         );
-        let options = BuildOptions { training: true, random: true, loss: true, feed: Feed::Host, classes: None };
+        let options = BuildOptions { training: true, random: true, loss: true, feed: Feed::Host };
         let model = text(&spec);
         let fused = training_graph(&model, &options, &["input"], None).expect("it builds");
         let plain = prune::prune(unfused_training_graph(&model, &options, &["input"], None).expect("it builds"));
@@ -164,7 +164,6 @@ fn must_verify(session: &mut Session, spec: &str, batch: usize) {
         session,
         &model,
         &train,
-        None,
         &verify::VerifyOptions { wanted: &["input"], ..Default::default() },
     ))
     .unwrap_or_else(|e| panic!("{e}"));
@@ -243,7 +242,6 @@ fn a_broken_kernel_is_found() {
             &mut session,
             &model,
             &train,
-            Some(10),
             &verify::VerifyOptions { change: &change, ..Default::default() },
         ))
         .expect("it runs");
@@ -253,7 +251,7 @@ fn a_broken_kernel_is_found() {
         println!("{shader}.{entry} with {constant} = {value}: {} errs by {:e}", first.name, first.max_error);
     }
     assert!(
-        block_on(verify::verify(&mut session, &model, &train, Some(10), &verify::VerifyOptions::default()))
+        block_on(verify::verify(&mut session, &model, &train, &verify::VerifyOptions::default()))
             .expect("it runs")
             .ok()
     );
@@ -262,12 +260,11 @@ fn a_broken_kernel_is_found() {
 #[test]
 fn batches_are_gathered_and_losses_recorded() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
-    let model = open(LENET);
-    let problem =
-        Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
+    let mut model = open(LENET);
+    let problem = Problem::open(&mut model, Opening::default()).expect("the bundled digits");
     let samples = problem.placed(16, session.device().caps());
     let feed = Feed::Resident { count: samples.count, order: "order", positions: samples.train };
-    let options = BuildOptions { training: true, random: true, loss: true, feed, classes: Some(10) };
+    let options = BuildOptions { training: true, random: true, loss: true, feed };
     let mut graph = training_graph(&model, &options, &[], None).expect("it builds");
     let gather = graph.nodes.iter().position(|n| n.op().is_some_and(|o| o.name() == "gather")).expect("a gather");
     for (out, name) in ["images", "labels"].into_iter().enumerate() {
@@ -371,18 +368,16 @@ fn what_is_recorded_equals_its_reference() {
 #[test]
 fn accumulated_batches_equal_one_large_batch() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
-    let model = open(LENET);
+    let mut model = open(LENET);
     let mut weights = Vec::new();
     // 16 samples at once; and the same in batches of 6, 6 and 4.
     for (batch, accumulate) in [(16, 1), (6, 3)] {
         session.clear();
-        let problem =
-            Problem::open(&model, Opening { classes: Some(10), ..Opening::default() }).expect("the bundled digits");
+        let problem = Problem::open(&mut model, Opening::default()).expect("the bundled digits");
         let mut train = train_of(&model);
         (train.batch.0, train.accumulate.0) = (batch, accumulate);
-        let t =
-            training(&model, &train, problem.placed(16, session.device().caps()), Some(10), session.device().caps())
-                .expect("it compiles");
+        let t = training(&model, &train, problem.placed(16, session.device().caps()), session.device().caps())
+            .expect("it compiles");
         let bound = block_on(session.bind(t.step, &t.layout)).expect("it binds");
         parameters::initialise(&session, &t.layout, 0);
         problem.upload(&session, &model).expect("samples");

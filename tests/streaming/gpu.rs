@@ -17,12 +17,10 @@ fn train(spec: &str, folder: Option<&Path>, set: &[(&str, &str)], binding: u64) 
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/models").join(spec);
     let set: Vec<(String, String)> = set.iter().map(|(path, value)| (path.to_string(), value.to_string())).collect();
     let mut model = model::load(Source::open(&file).expect("the spec"), &set).unwrap_or_else(|e| panic!("{e}"));
-    let opening = Opening { folder, classes: Some(10), seed: 1, ..Opening::default() };
-    let mut problem = Problem::open(&model, opening).unwrap_or_else(|e| panic!("{e}"));
-    problem.measure(&mut model).expect("samples");
+    let opening = Opening { folder, seed: 1, ..Opening::default() };
+    let problem = Problem::open(&mut model, opening).unwrap_or_else(|e| panic!("{e}"));
     let train = model.train.clone().expect("a section train");
-    let mut trainer =
-        block_on(Trainer::new(session, &model, train, problem, Some(10))).unwrap_or_else(|e| panic!("{e}"));
+    let mut trainer = block_on(Trainer::new(session, &model, train, problem)).unwrap_or_else(|e| panic!("{e}"));
     let dir = tempfile::tempdir().expect("a folder");
     let run = Run::create(dir.path().join("run"), &model).expect("a run");
     assert_eq!(block_on(trainer.train(Some(&run), None, &mut |_| Control::Continue)).expect("training"), "finished");

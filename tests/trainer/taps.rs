@@ -69,7 +69,7 @@ fn a_tap_sees_what_trace_computes() {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
     let (model, file) = (trainer.model().clone(), Path::new("memory"));
     let train = model.train.clone().expect("a section train");
-    let traced = trace::trace(&mut session, &model, &train, Some(10), (file, &weights), (file, &batch), 0);
+    let traced = trace::trace(&mut session, &model, &train, (file, &weights), (file, &batch), 0);
     let traced = block_on(traced).unwrap_or_else(|e| panic!("{e}"));
     for name in names.iter().filter(|name| **name != "grad/conv2d_1" && **name != "grad/scores") {
         let error = difference(tapped.tensor(name).expect("a tensor"), &traced[*name]);

@@ -92,7 +92,7 @@ impl Row {
         let spec = json!({ "version": 1, "input": { "features": n }, "layers": layers });
         let name = format!("matmul_{n}");
         let model = model::load(Source { file: name.clone().into(), text: spec.to_string() }, &[])?;
-        let graph = inference_graph(&model, Feed::Host, None, false)?;
+        let graph = inference_graph(&model, Feed::Host, false)?;
         let node = graph.nodes.iter().position(|n| n.op().is_some_and(|op| op.name() == "dense"));
         let nodes = node.into_iter().map(|i| (i, name.clone())).collect();
         Ok(Row { name, graph, batch: n, lr: 0.0, nodes })
@@ -103,8 +103,7 @@ impl Row {
     /// # Errors
     /// A row whose layers do not fit.
     pub fn of_case(case: &Case) -> Result<Row> {
-        let options =
-            BuildOptions { training: case.training, random: true, loss: true, feed: Feed::Host, classes: None };
+        let options = BuildOptions { training: case.training, random: true, loss: true, feed: Feed::Host };
         let graph = training_graph(&case.model, &options, &["input"], Some(&update_of(&case.train)))?;
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let mut nodes = Vec::new();

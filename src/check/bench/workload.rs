@@ -6,14 +6,13 @@ use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::{inference_graph, lower, plan};
 use crate::data::store::Store;
-use crate::data::{Column, FEATURES, IMAGE, LABEL, MASK, VALUES};
+use crate::data::{Column, FEATURES, LABEL, MASK, VALUES};
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
 use crate::host::Instant;
 use crate::model::{self, Model, TrainSpec};
 use crate::spec::Source;
-use crate::task;
 use crate::tensor::{Data, HostTensor};
 use crate::train::{Problem, Trainer, parameters, problem};
 use serde_json::{Value as Json, json};
@@ -94,7 +93,6 @@ pub struct Workload {
     pub name: String,
     model: Model,
     train: TrainSpec,
-    classes: Option<usize>,
 }
 
 /// All workloads.
@@ -110,18 +108,18 @@ impl Workload {
         let model = model::load(Source { file: name.into(), text: text.into() }, &[])?;
         let missing = || Error::usage(format!("{name} has no section `train`"), "add one");
         let train = model.train.clone().ok_or_else(missing)?;
-        Ok(Workload { name: name.into(), model, train, classes: None })
+        Ok(Workload { name: name.into(), model, train })
     }
 
     /// A training step of a user's spec.
     ///
     /// # Errors
     /// A spec without a loss; or classes that must be counted in data which is not there.
-    pub fn of(model: Model) -> Result<Workload> {
+    pub fn of(mut model: Model) -> Result<Workload> {
         model.need_loss()?;
         let train = model.train.clone().unwrap_or_default();
-        let classes = problem::classes(&model, None)?;
-        Ok(Workload { name: model.name.clone(), model, train, classes })
+        problem::count_classes(&mut model, None)?;
+        Ok(Workload { name: model.name.clone(), model, train })
     }
 
     /// Random images and labels. They take as many operations as any others.
@@ -129,14 +127,15 @@ impl Workload {
         let count = BATCHES * self.train.batch.0;
         let size: usize = self.model.input.dims().iter().product();
         let noise = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
-        let samples = match self.model.tabular() {
+        let field = self.model.input_field();
+        let samples = match field == FEATURES {
             true => Data::F32((0..count * size).map(|i| noise(i) as u8 as f32 / 256.0).collect()),
             false => Data::U8((0..count * size).map(|i| noise(i) as u8).collect()),
         };
         let column = |field, shape: &[usize], data| Column::new(field, Store::Memory(HostTensor::new(shape, data)));
-        let target = match task::of(&self.model).field() {
+        let target = match self.model.target_field() {
             VALUES => {
-                let targets = self.model.data.as_ref().and_then(|data| data.target.as_ref()).map_or(1, |t| t.0.len());
+                let targets = self.model.data.as_ref().map_or(1, |data| data.reader.value_names().len().max(1));
                 column(
                     VALUES,
                     &[count, targets],
@@ -149,7 +148,6 @@ impl Workload {
             }
             _ => column(LABEL, &[count], Data::I32((0..count).map(|i| (noise(i) % 2) as i32).collect())),
         };
-        let field = if self.model.tabular() { FEATURES } else { IMAGE };
         let columns = vec![column(field, &[count, size], samples), target];
         Problem {
             count,
@@ -173,7 +171,7 @@ impl Workload {
         let start = Instant::now();
         let session = Session::new(open().await?);
         let device = start.elapsed().as_secs_f64();
-        let mut trainer = Trainer::new(session, &self.model, self.train.clone(), problem, self.classes).await?;
+        let mut trainer = Trainer::new(session, &self.model, self.train.clone(), problem).await?;
         trainer.rehearse(1).await?;
         let first_step = start.elapsed().as_secs_f64();
         let (pipelines, compile) = trainer.session().compiled();
@@ -185,7 +183,7 @@ impl Workload {
         })
         .await?;
         let forward = self.forward(trainer.session()).await?;
-        let plan = plan::plan(&self.model, &self.train, self.classes, trainer.session().device().caps(), None)?;
+        let plan = plan::plan(&self.model, &self.train, trainer.session().device().caps(), None)?;
         Ok(WorkloadTime {
             name: self.name.clone(),
             model: self.model.name.clone(),
@@ -205,7 +203,7 @@ impl Workload {
     async fn forward(&self, session: &mut Session) -> Result<Times> {
         session.clear();
         let caps = session.device().caps().clone();
-        let graph = inference_graph(&self.model, Feed::Host, self.classes, false)?;
+        let graph = inference_graph(&self.model, Feed::Host, false)?;
         let mut layout = Layout::default();
         layout.add(&graph, &caps)?;
         let batch = self.train.batch.0;

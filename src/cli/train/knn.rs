@@ -22,8 +22,8 @@ pub async fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let dir = folder(args, &model)?;
     // The path as the user named it, for errors.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
-    let classes = settle(&mut model, data.as_deref())?;
-    let problem = open(args, &mut model, data.as_deref(), classes)?;
+    settle(&mut model, data.as_deref())?;
+    let problem = open(args, &mut model, data.as_deref())?;
     let batch = model.train.as_ref().map_or(knn::BATCH, |t| t.batch).get();
     let start = Instant::now();
     let session = Session::new(args.device.open().await?);
@@ -31,13 +31,13 @@ pub async fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let [stored, validation, test] = counts;
     output::note(&format!("{}: {stored} samples stored", session.device().caps().name));
     output::note(&format!("{validation} validation and {test} test samples are compared with them"));
-    let (mut session, tried) = knn::search(session, &mut model, &problem, classes, batch).await?;
+    let (mut session, tried) = knn::search(session, &mut model, &problem, batch).await?;
     let best = knn::best(&tried);
     model.settle_knn(best.k, best.metric, problem.train.len());
     let stored = knn::tensors(&model, &problem)?;
     let (split, positions) = problem.judged_split();
     session.clear();
-    let mut network = Network::new(session, &model, None, classes, batch, (&dir, &stored)).await?;
+    let mut network = Network::new(session, &model, None, batch, (&dir, &stored)).await?;
     let run = if args.out.is_some() { Run::create(&dir, &model)? } else { Run::create_numbered(&dir, &model)? };
     run.write_weights(&stored)?;
     show(&tried, &best, json)?;
@@ -47,7 +47,7 @@ pub async fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
         "epoch": 1, "step": 0, "train_loss": null, "val_loss": best.accuracy.map(|a| 1.0 - a), "val_accuracy": best.accuracy,
         "seconds": start.elapsed().as_secs_f64(), "search": search,
     }))?;
-    print_evaluation(&run, split, &evaluation, &*task::of(&model), &problem.classes, json)?;
+    print_evaluation(&run, split, &evaluation, &*task::of(&model)?, &problem.classes, json)?;
     Ok(ExitCode::SUCCESS)
 }
 

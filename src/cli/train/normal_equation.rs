@@ -20,16 +20,16 @@ pub async fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let dir = folder(args, &model)?;
     // The path as the user named it, for errors.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
-    let classes = settle(&mut model, data.as_deref())?;
+    settle(&mut model, data.as_deref())?;
     let train = model.train.clone().expect("the spec has an optimizer");
     ignored(&train);
-    let problem = open(args, &mut model, data.as_deref(), classes)?;
-    let task = task::of(&model);
+    let problem = open(args, &mut model, data.as_deref())?;
+    let task = task::of(&model)?;
     let start = Instant::now();
     let session = Session::new(args.device.open().await?);
     let rows = numbers::grouped(problem.train.len() as u64);
     output::note(&format!("{}: least squares over {rows} rows", session.device().caps().name));
-    let mut solver = NormalEquation::new(session, &model, &train, problem, classes).await?;
+    let mut solver = NormalEquation::new(session, &model, &train, problem).await?;
     let found = solver.solve().await?;
     let run = if args.out.is_some() { Run::create(&dir, &model)? } else { Run::create_numbered(&dir, &model)? };
     run.write_weights(&found)?;

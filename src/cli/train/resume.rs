@@ -1,7 +1,7 @@
 //! Whether a spec is the spec of a run, so that training may continue.
 
 use crate::error::{Error, Result};
-use crate::model::{Model, Normalize};
+use crate::model::Model;
 use crate::train::Run;
 use serde_json::{Map, Value as Json};
 
@@ -12,14 +12,16 @@ use serde_json::{Map, Value as Json};
 /// A run without a readable spec, or the first value that differs.
 pub fn check(model: &mut Model, run: &Run) -> Result<()> {
     let saved = run.model()?;
-    let measured =
-        model.input.normalize == Some(Normalize::Auto) || (model.tabular() && model.input.normalize.is_none());
-    if measured {
+    if model.is_measured() {
         model.input.normalize = saved.input.normalize.clone();
     }
     if let (Some(data), Some(saved)) = (&mut model.data, &saved.data) {
         data.class_names = data.class_names.take().or_else(|| saved.class_names.clone());
-        data.features = data.features.take().or_else(|| saved.features.clone());
+        if let (None, Some(names)) = (data.reader.features(), saved.reader.features())
+            && let Some(reader) = data.reader.with_features(names)
+        {
+            data.reader = reader;
+        }
     }
     let (mut here, mut there) = (model.to_json(), saved.to_json());
     for spec in [&mut here, &mut there] {

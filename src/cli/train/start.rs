@@ -4,7 +4,6 @@ use super::args::Args;
 use crate::cli::{output, progress};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::spec::Count;
 use crate::train::{Opening, Problem, Run, problem};
 use std::path::{Path, PathBuf};
 
@@ -25,29 +24,26 @@ pub(super) fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
     }
 }
 
-/// Makes a model independent of the place of its spec and of its training data: the path becomes absolute, and a
-/// counted number of classes is written down. Returns the number of classes if a layer asks for it.
-pub(super) fn settle(model: &mut Model, given: Option<&Path>) -> Result<Option<usize>> {
-    let classes = problem::classes(model, given)?;
+/// Makes a model independent of the place of its spec and of its training data: the path becomes absolute, and where a
+/// layer asks for the number of classes, it is written down.
+pub(super) fn settle(model: &mut Model, given: Option<&Path>) -> Result<()> {
+    problem::count_classes(model, given)?;
     let file = model.source.file.clone();
-    if let Some(data) = &mut model.data {
-        if let Some(path) = problem::folder(data, &file, None) {
-            let path = std::path::absolute(&path).map_err(|e| Error::read(&path, e))?;
-            data.path = Some(path.to_string_lossy().into_owned());
-        }
-        data.classes = classes.map(Count);
+    if let Some(data) = &mut model.data
+        && let Some(path) = problem::folder(data, &file, None)
+    {
+        let path = std::path::absolute(&path).map_err(|e| Error::read(&path, e))?;
+        data.path = Some(path.to_string_lossy().into_owned());
     }
-    Ok(classes)
+    Ok(())
 }
 
-/// Opens the data that is trained on, says what was left out, measures it and writes its names into the spec.
-pub(super) fn open(args: &Args, model: &mut Model, folder: Option<&Path>, classes: Option<usize>) -> Result<Problem> {
+/// Opens the data that is trained on, and says what was left out.
+pub(super) fn open(args: &Args, model: &mut Model, folder: Option<&Path>) -> Result<Problem> {
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
     let progress = Some(progress::reading as crate::data::Progress);
-    let opening = Opening { folder, classes, only: None, seed, strict: args.strict, progress };
-    let mut problem = Problem::open(model, opening)?;
+    let opening = Opening { folder, only: None, seed, strict: args.strict, progress };
+    let problem = Problem::open(model, opening)?;
     output::opened(&problem);
-    problem.measure(model)?;
-    problem.write_names(model);
     Ok(problem)
 }

@@ -28,17 +28,17 @@ pub async fn train(args: &Args, mut model: Model, json: bool) -> Outcome {
     let weights = args.weights.as_deref().map(|file| Ok((file, tensors::read_tensors(file)?))).transpose()?;
     // As the user named it: errors say it so.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
-    let classes = settle(&mut model, data.as_deref())?;
+    settle(&mut model, data.as_deref())?;
     if let Some(run) = &resumed {
         resume::check(&mut model, run)?;
     }
     let train = model.train.clone().expect("`load` has seen it");
-    let problem = open(args, &mut model, data.as_deref(), classes)?;
+    let problem = open(args, &mut model, data.as_deref())?;
     let class_names = problem.classes.clone();
-    let task = task::of(&model);
+    let task = task::of(&model)?;
     let session = Session::new(args.device.open().await?);
     let epochs = train.epochs.0;
-    let mut trainer = Trainer::new(session, &model, train, problem, classes).await?;
+    let mut trainer = Trainer::new(session, &model, train, problem).await?;
     if let Some((file, tensors)) = &weights {
         load_weights(&mut trainer, file, tensors, args.partial)?;
     }

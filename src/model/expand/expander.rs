@@ -8,8 +8,8 @@ use crate::model::InputSpec;
 use crate::model::layer::{Inputs, LayerKeys, LayerNode};
 use crate::model::op_object::{find_op, only, op_object};
 use crate::ops::flow::Flow;
-use crate::ops::{Arity, Entry, Layer, registry};
-use crate::spec::{Content, Diagnostics, KeyDef, Node, Place, SpecStruct, list, read_key};
+use crate::ops::{Arity, Layer, registry};
+use crate::spec::{Content, Diagnostics, Entry, KeyDef, Node, Place, SpecStruct, list, read_key};
 use std::collections::HashMap;
 
 /// Most layers of a model after expansion.

@@ -73,7 +73,6 @@ pub async fn search(
     mut session: Session,
     model: &mut Model,
     problem: &Problem,
-    classes: Option<usize>,
     batch: usize,
 ) -> Result<(Session, Vec<Tried>)> {
     let (_, keys) = model.knn().expect("a model with a layer knn");
@@ -90,7 +89,7 @@ pub async fn search(
         model.settle_knn(keys.largest(), metric, problem.train.len());
         session.clear();
         let stored = tensors(model, problem)?;
-        let mut network = Network::new(session, model, None, classes, batch, (Path::new("samples"), &stored)).await?;
+        let mut network = Network::new(session, model, None, batch, (Path::new("samples"), &stored)).await?;
         let mut these: Vec<Tried> = choices(metric).collect();
         judge(&mut network, model, problem, batch, &mut these).await?;
         session = network.into_session();
@@ -153,18 +152,18 @@ pub async fn evaluate(
             confusion.add(&problem.column(LABEL).truth(position)?, votes);
         }
     }
-    Ok(Evaluation::new(task::of(model).metrics(), &confusion, 1.0 - confusion.accuracy()))
+    Ok(Evaluation::new(task::of(model)?.metrics(), &confusion, 1.0 - confusion.accuracy()))
 }
 
 /// If the spec does not say how many samples a model will store, counts them, so that its memory can be planned.
 ///
 /// # Errors
 /// A data section that is missing or cannot be read.
-pub fn count_samples(model: &mut Model, classes: Option<usize>) -> Result<()> {
+pub fn count_samples(model: &mut Model) -> Result<()> {
     let Some((_, keys)) = model.knn().filter(|(_, keys)| keys.samples.is_none()) else { return Ok(()) };
     let (k, metric) = (keys.largest(), keys.metric.0[0]);
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
-    let opening = Opening { classes, only: Some(Split::Train), seed, ..Opening::default() };
+    let opening = Opening { only: Some(Split::Train), seed, ..Opening::default() };
     let problem = Problem::open(model, opening)?;
     model.settle_knn(k, metric, problem.train.len());
     Ok(())

@@ -49,18 +49,17 @@ impl NormalEquation {
         model: &Model,
         train: &TrainSpec,
         problem: Problem,
-        classes: Option<usize>,
     ) -> Result<NormalEquation> {
         let caps = session.device().caps().clone();
         let batch = train.batch.get();
-        let training = compile::training(model, train, problem.placed(batch, &caps), classes, &caps)?;
+        let training = compile::training(model, train, problem.placed(batch, &caps), &caps)?;
         compile::plan::check_memory(&training, &caps)?;
         let sums = session.bind(training.step.clone(), &training.layout).await?;
         let eval = session.bind(training.eval.clone(), &training.layout).await?;
         problem.upload(&session, model)?;
         session.reserve_staging(&training.layout).await?;
         let layer = model.layers.last().expect("a model has layers").name.clone();
-        let task = task::of(model);
+        let task = task::of(model)?;
         let solver = NormalEquation { session, training, sums, eval, task, problem, layer, batch };
         let (rows, unknown) = (solver.problem.train.len(), solver.width() + usize::from(solver.has_bias()));
         if rows < unknown {

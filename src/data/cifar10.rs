@@ -4,14 +4,37 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Dataset, Split};
+use super::dataset::{Dataset, Split, Splits};
 use super::file;
+use super::reader::{Reader, Want, need};
+use super::registry::Readers;
 use super::store::Store;
 use crate::error::{Error, Result};
+use crate::spec::spec_struct;
 use crate::tensor::{Data, HostTensor};
 
+pub(super) fn register(readers: &mut Readers) {
+    readers.reader::<Cifar10>("cifar10", "CIFAR-10's binary batches.");
+}
+
+spec_struct! {
+    /// Data of kind `cifar10`. It has no keys of its own.
+    pub struct Cifar10 {}
+}
+
+impl Reader for Cifar10 {
+    fn open(&self, path: Option<&Path>, want: &Want) -> Result<Splits> {
+        let dir = need(path, "cifar10", "folder")?;
+        want.splits(|split| read(dir, split))
+    }
+
+    fn count_classes(&self, _: Option<&Path>, _: &Want) -> Result<usize> {
+        Ok(CLASSES)
+    }
+}
+
 /// Number of classes.
-pub const CLASSES: usize = 10;
+const CLASSES: usize = 10;
 
 /// Height and width of every image.
 const SIDE: usize = 32;
@@ -24,7 +47,7 @@ const ARCHIVE: &str = "cifar-10-batches-bin";
 
 /// Reads one split from the batches in `dir` or in its sub-folder
 /// `cifar-10-batches-bin`. Training takes all batches that are there, in order.
-pub fn read(dir: &Path, split: Split) -> Result<Dataset> {
+fn read(dir: &Path, split: Split) -> Result<Dataset> {
     let files = files(dir, split)?;
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for file in &files {

@@ -2,13 +2,122 @@
 //! row for each sample (RFC 4180). The separator is a comma; or a semicolon or tab,
 //! if the header has more of these. A folder holds train.csv and perhaps test.csv.
 
-use std::path::{Path, PathBuf};
-
-use super::dataset::{Column, Columns, Dataset, FEATURES, Splits, VALUES, Want};
+use super::dataset::{Column, Dataset, FEATURES, LABEL, Splits, VALUES};
+use super::reader::{Reader, Want, need};
+use super::registry::Readers;
 use super::store::Store;
 use super::{file, order};
 use crate::error::{Error, Result};
+use crate::spec::{Content, Diagnostics, Field, Fraction, Node, spec_struct};
 use crate::tensor::{Data, HostTensor};
+use serde_json::{Value as Json, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(super) fn register(readers: &mut Readers) {
+    readers.reader::<Csv>("csv", "A table with a header row: a file, or a folder with train.csv and perhaps test.csv.");
+}
+
+spec_struct! {
+    /// Data of kind `csv`.
+    pub struct Csv {
+        /// The column to predict, or a list of columns. Where the loss takes classes, its cells name them; else they are numbers.
+        pub target: Names,
+        /// The columns that the network takes, in this order; by default all but the targets.
+        pub features: Option<Vec<String>>,
+        /// Whether features are shifted and scaled to mean 0 and deviation 1 over the training rows, as `"normalize": "auto"` does. Targets stay as
+        /// they are.
+        pub standardize: bool = true,
+        /// Of a table in one file: the share of its rows that is the test set, the same rows for every seed.
+        pub test: Fraction = Fraction(0.2),
+    }
+}
+
+/// One name or a list of names. Never empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Names(pub Vec<String>);
+
+impl Field for Names {
+    fn read(node: &Node, report: &mut Diagnostics) -> Option<Names> {
+        let names = match &node.kind {
+            Content::String(name) => vec![name.clone()],
+            Content::Array(items) if !items.is_empty() => Field::read(node, report)?,
+            _ => {
+                report.expected(node, "a name or a list of names");
+                return None;
+            }
+        };
+        Some(Names(names))
+    }
+
+    fn write(&self) -> Json {
+        match self.0.as_slice() {
+            [one] => one.write(),
+            many => many.to_vec().write(),
+        }
+    }
+
+    fn schema() -> Json {
+        let list = json!({ "type": "array", "items": String::schema(), "minItems": 1 });
+        json!({ "anyOf": [String::schema(), list] })
+    }
+}
+
+impl Reader for Csv {
+    fn input(&self) -> &'static str {
+        FEATURES
+    }
+
+    fn targets(&self) -> &'static [&'static str] {
+        if self.target.0.len() == 1 { &[LABEL, VALUES] } else { &[VALUES, LABEL] }
+    }
+
+    fn open(&self, path: Option<&Path>, want: &Want) -> Result<Splits> {
+        open(need(path, "csv", "file or a folder")?, self, want)
+    }
+
+    fn count_classes(&self, path: Option<&Path>, _: &Want) -> Result<usize> {
+        let column = self.class_column()?;
+        Ok(Table::read(&files(need(path, "csv", "file or a folder")?)?.0)?.class_names(column)?.len())
+    }
+
+    fn standardizes(&self) -> bool {
+        self.standardize
+    }
+
+    fn value_names(&self) -> &[String] {
+        &self.target.0
+    }
+
+    fn features(&self) -> Option<&[String]> {
+        self.features.as_deref()
+    }
+
+    fn with_features(&self, names: &[String]) -> Option<Arc<dyn Reader>> {
+        Some(Arc::new(Csv { features: Some(names.to_vec()), ..self.clone() }))
+    }
+
+    fn samples(&self, file: &Path, _: Option<[usize; 3]>) -> Result<HostTensor> {
+        let hint = "predict with a run folder that `pumice train` wrote";
+        let names = self.features.as_ref().ok_or_else(|| Error::usage("data.features is missing", hint))?;
+        let table = Table::read(file)?;
+        let columns = names.iter().map(|name| table.column(name)).collect::<Result<Vec<usize>>>()?;
+        Ok(HostTensor::new(&[table.rows.len(), names.len()], Data::F32(table.numbers(&columns)?)))
+    }
+}
+
+impl Csv {
+    /// The column whose cells are classes.
+    fn class_column(&self) -> Result<&str> {
+        match self.target.0.as_slice() {
+            [one] => Ok(one),
+            many => {
+                let what = format!("data.target names {} columns, and the loss takes one class a sample", many.len());
+                Err(Error::usage(what, "name one column, or use a loss that takes values"))
+            }
+        }
+    }
+}
 
 /// Cells that mean that there is no value.
 const MISSING: [&str; 7] = ["", "?", "na", "n/a", "nan", "null", "none"];
@@ -22,25 +131,27 @@ struct Table {
 }
 
 /// Reads the wanted splits. In a single file the test set is the
-/// share `columns.test` of the rows. It is the same for every seed.
-pub fn open(path: &Path, want: &Want) -> Result<Splits> {
-    let columns = want.columns.as_ref().expect("whoever opens a table says what its columns are");
+/// share `keys.test` of the rows. It is the same for every seed.
+fn open(path: &Path, keys: &Csv, want: &Want) -> Result<Splits> {
+    let class_column = if want.target == LABEL { Some(keys.class_column()?) } else { None };
     let (train_file, test_file) = files(path)?;
     let table = Table::read(&train_file)?;
-    let names = match (&want.names, columns.classes) {
-        (Some(names), true) => names.clone(),
-        (None, true) => table.class_names(&columns.target[0])?,
-        (_, false) => Vec::new(),
+    let names = match (&want.names, class_column) {
+        (Some(names), Some(_)) => Some(names.clone()),
+        (None, Some(column)) => Some(table.class_names(column)?),
+        (_, None) => None,
     };
-    if let Some(classes) = want.classes.filter(|&classes| columns.classes && names.len() > classes) {
-        let what = format!("column `{}` has {} classes, the model {classes}", columns.target[0], names.len());
+    if let (Some(names), Some(classes)) = (&names, want.classes)
+        && names.len() > classes
+    {
+        let what = format!("column `{}` has {} classes, the model {classes}", keys.target.0[0], names.len());
         return Err(Error::file(&train_file, what, "correct `data.classes` and the last layer's units"));
     }
+    let all = table.dataset(keys, names.as_deref())?;
     let (all_train, all_test) = match &test_file {
-        Some(file) => (table.dataset(columns, &names)?, Some(Table::read(file)?.dataset(columns, &names)?)),
+        Some(file) => (all, Some(Table::read(file)?.dataset(keys, names.as_deref())?)),
         None => {
-            let all = table.dataset(columns, &names)?;
-            let (train, test) = order::split(all.len(), columns.test, 0);
+            let (train, test) = order::split(all.len(), keys.test.0, 0);
             (all.part(&train), (!test.is_empty()).then(|| all.part(&test)))
         }
     };
@@ -50,18 +161,6 @@ pub fn open(path: &Path, want: &Want) -> Result<Splits> {
     }
     let train = want.train.then_some(all_train);
     Ok(Splits { train, validation: None, test: all_test.filter(|_| want.test), skipped: Vec::new() })
-}
-
-/// The classes in the target column of the training table: numbers in ascending order, or words in alphabetical order.
-pub fn class_names(path: &Path, columns: &Columns) -> Result<Vec<String>> {
-    Table::read(&files(path)?.0)?.class_names(&columns.target[0])
-}
-
-/// Reads the named columns of a table as f32 `[rows, columns]`, for predictions.
-pub fn features(path: &Path, names: &[String]) -> Result<HostTensor> {
-    let table = Table::read(path)?;
-    let columns = names.iter().map(|name| table.column(name)).collect::<Result<Vec<usize>>>()?;
-    Ok(HostTensor::new(&[table.rows.len(), names.len()], Data::F32(table.numbers(&columns)?)))
 }
 
 /// The training table, and the test table beside it.
@@ -129,9 +228,10 @@ impl Table {
         })
     }
 
-    fn dataset(&self, columns: &Columns, names: &[String]) -> Result<Dataset> {
-        let targets = columns.target.iter().map(|name| self.column(name)).collect::<Result<Vec<usize>>>()?;
-        let features = match &columns.features {
+    /// The samples. With the names of the classes, the target column holds classes; without, the targets are values.
+    fn dataset(&self, keys: &Csv, names: Option<&[String]>) -> Result<Dataset> {
+        let targets = keys.target.0.iter().map(|name| self.column(name)).collect::<Result<Vec<usize>>>()?;
+        let features = match &keys.features {
             Some(names) => names.iter().map(|name| self.column(name)).collect::<Result<Vec<usize>>>()?,
             None => (0..self.header.len()).filter(|c| !targets.contains(c)).collect(),
         };
@@ -147,13 +247,13 @@ impl Table {
             let tensor = HostTensor::new(&[self.rows.len(), columns.len()], Data::F32(self.numbers(columns)?));
             Ok(Column::new(field, Store::Memory(tensor)))
         };
-        let target = match columns.classes {
-            true => Column::labels(self.labels(targets[0], names)?),
-            false => numbers(VALUES, &targets)?,
+        let target = match names {
+            Some(names) => Column::labels(self.labels(targets[0], names)?),
+            None => numbers(VALUES, &targets)?,
         };
         let columns = vec![numbers(FEATURES, &features)?, target];
         let features = features.into_iter().map(|c| self.header[c].clone()).collect();
-        Ok(Dataset { columns, classes: names.to_vec(), features })
+        Ok(Dataset { columns, classes: names.unwrap_or_default().to_vec(), features })
     }
 
     /// Cells of some columns as numbers, row by row. The error names the
