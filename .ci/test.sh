@@ -10,6 +10,13 @@ else
     # By file: cargo fmt does not see modules that a macro declares.
     find build.rs src tests examples -name '*.rs' -exec rustfmt --check --edition 2024 {} +
     cargo clippy --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS='-D warnings' cargo doc --lib --no-deps --locked
+    # The library in a browser: nothing of the command line, no threads, no files.
+    if [ -d "$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown/lib" ]; then
+        cargo check --lib --no-default-features --target wasm32-unknown-unknown --locked
+    else
+        echo "SKIPPED: the check for WebAssembly; \`rustup target add wasm32-unknown-unknown\` installs its target"
+    fi
 fi
 
 log=$(mktemp)

@@ -45,12 +45,12 @@
 //!
 //! In pipeline order. A module names only modules above it; `tests/layering.rs` checks that.
 //!
-//! - [`tensor`], [`error`], [`host`]: what everything shares
+//! - [`tensor`], [`error`], `host`: what everything shares
 //! - [`spec`]: JSON with comments → a tree with source positions → typed structs, with diagnostics
 //! - [`graph`]: nodes, the contract of ops, kernels as data, the f64 reference walk
 //! - [`ops`]: one file for each family of ops: JSON keys, shapes, gradients, kernels, references
 //! - [`model`]: the typed spec: its sections, names, sugar such as `repeat` and `residual`, the JSON Schema
-//! - [`compile`]: build → autodiff → update → prune → fuse → lower → memory → stage → [`compile::program::Program`]
+//! - `compile`: build → autodiff → update → prune → fuse → lower → memory → stage → a Program, which is plain data
 //! - [`gpu`]: the device, the store of tensors, the executor. No module before it knows wgpu
 //! - [`data`]: data sets, one reader for each format. Knows only tensors, errors and the spec
 //! - [`task`]: what a kind of problem adds: counting, metrics, decoding. Knows no program
@@ -61,13 +61,15 @@
 
 pub mod check;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod compile;
 pub mod data;
 pub mod error;
 pub mod gpu;
 pub mod graph;
-pub mod host;
+mod host;
 pub mod model;
 pub mod ops;
 #[cfg(feature = "cli")]

@@ -6,16 +6,12 @@ use super::{numbers, output, progress};
 use crate::data::Split;
 use crate::error::Error;
 use crate::gpu::Session;
-use crate::model::Model;
 use crate::report::table::{self, Align, Table};
 use crate::task::{Detail, Evaluation, Metric};
-use crate::train::fit::knn;
-use crate::train::{Network, Opening, Problem, Run};
+use crate::train::fit;
+use crate::train::{Opening, Problem, Run};
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// The batch if the spec states none.
-const BATCH: usize = 32;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -46,7 +42,7 @@ enum Part {
 pub async fn run(args: &Args, json: bool) -> Outcome {
     let run = Run::open(&args.run)?;
     let mut model = run.model()?;
-    if model.loss.is_empty() && model.knn().is_none() {
+    if model.loss.is_empty() && fit::sections(&model).contains(&"loss") {
         return Err(Error::file(run.spec_path(), "the spec has no section `loss`", "evaluate a run that was trained"));
     }
     let weights = run.read_weights()?;
@@ -68,25 +64,13 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     }
     let session = Session::new(args.device.open().await?);
     let weights = (run.weights_path(), weights);
-    // For knn, the stored samples lie on the adapter instead of the data set.
-    let resident = model.knn().is_none().then_some(&problem);
-    let mut network = Network::new(session, &model, resident, batch(&model), (&weights.0, &weights.1)).await?;
-    let evaluation = match resident {
-        Some(problem) => network.evaluate(problem, positions).await?,
-        None => knn::evaluate(&mut network, &model, &problem, positions).await?,
-    };
+    let evaluation = fit::evaluate(session, &model, &problem, positions, (&weights.0, &weights.1)).await?;
     if json {
         output::print_json(&evaluation.to_json())?;
     } else {
         output::print(&text(&evaluation, &problem.classes))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The batch that a model was trained with.
-pub fn batch(model: &Model) -> usize {
-    let default = if model.knn().is_some() { knn::BATCH.get() } else { BATCH };
-    model.train.as_ref().map_or(default, |t| t.batch.0)
 }
 
 /// The numbers of an evaluation, and its details as far as a terminal has room for them.

@@ -2,7 +2,7 @@
 
 use super::args::{DeviceArgs, count};
 use super::outcome::{Outcome, fail};
-use super::{eval, output};
+use super::output;
 use crate::data::reader::read_picture;
 use crate::data::{IMAGE, picture};
 use crate::error::{Error, Result};
@@ -11,6 +11,7 @@ use crate::model::{InputShape, Model};
 use crate::spec::Count;
 use crate::task::{self, Prediction, Wanted};
 use crate::tensor::{Data, HostTensor};
+use crate::train::fit;
 use crate::train::{Network, Run, problem};
 use serde_json::{Map, Value as Json, json};
 use std::collections::HashMap;
@@ -61,7 +62,8 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     }
     let rows: Vec<usize> = samples.iter().map(|s| s.shape[0]).collect();
     let session = Session::new(args.device.open().await?);
-    let batch = eval::batch(&model).min(rows.iter().sum());
+    let batch = model.train.as_ref().map_or(fit::batch(&model), |train| train.batch);
+    let batch = batch.get().min(rows.iter().sum());
     let weights = (run.weights_path(), weights);
     let mut network = Network::new(session, &model, None, batch, (&weights.0, &weights.1)).await?;
     let found = outputs(&mut network, &samples, batch).await?;

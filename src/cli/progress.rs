@@ -2,7 +2,9 @@
 
 use super::{numbers, output};
 use crate::error::Error;
+use crate::report::table::{Align, Table};
 use crate::task::{Evaluation, Metric};
+use crate::train::event::Tried;
 use crate::train::{Epoch, Event, Stepped};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
@@ -17,6 +19,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     /// Samples a second, as far as is known.
     rate: f64,
+    /// The choices of a layer knn that were tried, and which is the best.
+    tried: Vec<(Tried, bool)>,
     /// The error of writing to stdout, if there was one.
     pub trouble: Option<Error>,
 }
@@ -25,7 +29,7 @@ impl Progress {
     /// Nothing was seen yet. The run has so many epochs, and `--steps` may end it earlier.
     pub fn new(json: bool, epochs: usize, steps: Option<u64>) -> Progress {
         let last_step = steps.unwrap_or(u64::MAX);
-        Progress { json, epochs, last_step, bar: None, rate: 0.0, trouble: None }
+        Progress { json, epochs, last_step, bar: None, rate: 0.0, tried: Vec::new(), trouble: None }
     }
 
     /// Shows an event.
@@ -56,8 +60,13 @@ impl Progress {
                     None => output::note(&text),
                 }
             }
+            Event::Tried { choice, best } => self.tried.push((*choice, *best)),
             Event::Checkpoint { .. } => {}
             Event::End { .. } => {
+                let shown = self.tried.iter().any(|(choice, _)| choice.accuracy.is_some());
+                if shown && !self.json && self.trouble.is_none() {
+                    self.trouble = output::print(&format!("{}\n", choices(&self.tried))).err();
+                }
                 if let Some(bar) = &self.bar {
                     bar.finish_and_clear();
                 }
@@ -116,6 +125,18 @@ fn start_lines(event: &Event, last_step: u64) -> Vec<String> {
         ),
         format!("from step {step} to {}", last_step.min(*steps)),
     ]
+}
+
+/// How good every choice is.
+fn choices(tried: &[(Tried, bool)]) -> Table {
+    let columns = [("metric", Align::Left), ("k", Align::Right), ("val. accuracy", Align::Right), ("", Align::Left)];
+    let mut table = Table::new(&columns);
+    for (choice, best) in tried {
+        let accuracy = choice.accuracy.map_or(String::new(), numbers::percent);
+        let mark = if *best { "best" } else { "" };
+        table.row([choice.metric.word(), &choice.k.to_string(), &accuracy, mark]);
+    }
+    table
 }
 
 /// An epoch in words.

@@ -30,7 +30,7 @@ impl Model {
     /// Reads a spec file: JSON with comments.
     ///
     /// # Errors
-    /// A file that cannot be read, and all mistakes in it ([`Error::Spec`]).
+    /// A file that cannot be read, and all mistakes in it ([`crate::Error::Spec`]).
     pub fn open(file: impl AsRef<Path>) -> Result<Model> {
         load(Source::open(file.as_ref())?, &[])
     }
@@ -38,7 +38,7 @@ impl Model {
     /// Reads a spec's text. Paths in it are relative to the working directory.
     ///
     /// # Errors
-    /// All mistakes in it ([`Error::Spec`]).
+    /// All mistakes in it ([`crate::Error::Spec`]).
     pub fn parse(text: impl Into<String>) -> Result<Model> {
         load(Source { file: PathBuf::new(), text: text.into() }, &[])
     }

@@ -1,6 +1,7 @@
 //! What a trainer tells its watcher, and what the watcher may answer.
 
 use super::tap::Tapped;
+use crate::ops::layer::knn::Metric as KnnMetric;
 use crate::task::{Evaluation, LOSS, Metric, MetricKind};
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
@@ -31,6 +32,13 @@ pub enum Event {
     Step(Stepped),
     /// An epoch ended.
     Epoch(Epoch),
+    /// One choice of a model that stores its samples was tried.
+    Tried {
+        /// The choice.
+        choice: Tried,
+        /// Whether it is the best one, which the model takes.
+        best: bool,
+    },
     /// A checkpoint was written.
     Checkpoint {
         /// Its step.
@@ -44,6 +52,24 @@ pub enum Event {
         /// (the number of `--steps` was reached) or `early_stopping`.
         reason: &'static str,
     },
+}
+
+/// How good one choice of k and metric of a layer `knn` is on the validation samples.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Tried {
+    /// Neighbours that vote.
+    pub k: usize,
+    /// The distance.
+    pub metric: KnnMetric,
+    /// Share of right answers; None without validation samples.
+    pub accuracy: Option<f64>,
+}
+
+impl Tried {
+    /// An object of `search` in `metrics.jsonl`.
+    pub fn to_json(&self) -> Json {
+        json!({ "k": self.k, "metric": self.metric.word(), "val_accuracy": self.accuracy })
+    }
 }
 
 /// What an update has brought.
@@ -160,6 +186,12 @@ impl Event {
                 let mut line = epoch.to_json();
                 line["losses"] = losses(&epoch.losses);
                 line["event"] = json!("epoch");
+                line
+            }
+            Event::Tried { choice, best } => {
+                let mut line = choice.to_json();
+                line["event"] = json!("search");
+                line["best"] = json!(best);
                 line
             }
             Event::Checkpoint { step } => json!({ "event": "checkpoint", "step": step }),

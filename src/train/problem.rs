@@ -311,7 +311,7 @@ impl Problem {
     }
 
     /// How many samples the programs hold: the whole data set if each
-    /// column fits one binding of the adapter and [`RESIDENT`], else a batch.
+    /// column fits one binding of the adapter and 1 GiB, else a batch.
     pub fn placed(&self, batch: usize, caps: &Caps) -> Samples {
         let most = caps.max_binding.min(caps.max_buffer).min(RESIDENT);
         let bytes = |store: &Store| (store.elements() * store.dtype().size()) as u64;

@@ -123,7 +123,7 @@ impl Trainer {
         self.timings.as_ref()
     }
 
-    /// The model, with what opening its data has filled in. [`Run::create`] writes it.
+    /// The model, with what opening its data has filled in. [`super::Run::create`] writes it.
     pub fn model(&self) -> &Model {
         &self.model
     }

@@ -81,7 +81,7 @@ fn chains(caps: &Caps) -> usize {
     if caps.software { 1 << 12 } else { 1 << 20 }
 }
 
-/// The program of both kernels: one dispatch for each of [`ACCUMULATORS`], then one for each of [`LOADS`].
+/// The program of both kernels: one dispatch for each of `ACCUMULATORS`, then one for each of `LOADS`.
 pub fn program(caps: &Caps) -> Program {
     // A multiple of what any variant loads in one go.
     let vectors = (STREAM.min(caps.max_binding).min(caps.max_buffer) / 16) as usize / 4096 * 4096;

@@ -4,7 +4,7 @@ use crate::cli::args::{DeviceArgs, SpecArgs, count};
 use crate::error::{Error, Result};
 use crate::model::{Model, TrainSpec};
 use crate::spec::Count;
-use crate::train::fit::knn;
+use crate::train::fit;
 use std::path::PathBuf;
 
 /// Largest seed. JSON holds whole numbers exactly up to here.
@@ -56,19 +56,19 @@ pub struct Args {
 /// The spec with the values of the flags.
 pub(super) fn load(args: &Args) -> Result<Model> {
     let mut model = args.spec.load()?;
-    let stores = model.knn().is_some();
+    let needed = fit::sections(&model);
     for (name, missing, example) in [
         ("loss", model.loss.is_empty(), "\"cross_entropy\""),
         ("data", model.data.is_none(), "{ \"kind\": \"bundled\" }"),
         ("train", model.train.is_none(), "{ \"epochs\": 5 }"),
     ] {
-        if missing && !(stores && name != "data") {
+        if missing && needed.contains(&name) {
             let what = format!("the spec has no section `{name}`, and training needs it");
             return Err(Error::file(&args.spec.spec, what, format!("add one, such as \"{name}\": {example}")));
         }
     }
-    if stores && (args.batch.is_some() || args.seed.is_some()) {
-        let batch = knn::BATCH;
+    if args.batch.is_some() || args.seed.is_some() {
+        let batch = fit::batch(&model);
         model.train.get_or_insert_with(|| TrainSpec { batch, ..TrainSpec::default() });
     }
     if let Some(train) = &mut model.train {

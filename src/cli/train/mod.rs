@@ -1,26 +1,131 @@
-//! `pumice train`: from a spec to a run folder, one file for each way to fit.
+//! `pumice train`: from a spec to a run folder.
 //! Nothing is written before spec, data and adapter are known to be good.
 
 mod args;
-mod knn;
-mod normal_equation;
 mod profile;
 mod resume;
 mod start;
-mod steps;
 mod summary;
 
 use super::outcome::Outcome;
+use super::output;
+use super::progress::Progress;
+use crate::check::Profile;
+use crate::data::tensors::{self, Tensors};
+use crate::error::Result;
+use crate::gpu::Session;
+use crate::task;
+use crate::train::fit::{self, Fit};
+use crate::train::{Control, Event, Run, Trainer, problem};
 pub use args::Args;
+use start::{folder, open, settle};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Fits the model of a spec in the way that the spec asks for.
+/// The exit code that shells report for a program which Ctrl-C ended: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Fits to the end, to `--steps` or to Ctrl-C.
 pub async fn run(args: &Args, json: bool) -> Outcome {
-    let model = args::load(args)?;
-    if model.knn().is_some() {
-        return knn::train(args, model, json).await;
+    let mut model = args::load(args)?;
+    if let Some(what) = fit::at_once(&model) {
+        args::refuse(args, what)?;
     }
-    if model.train.as_ref().is_some_and(|train| train.optimizer.at_once()) {
-        return normal_equation::train(args, model, json).await;
+    let resumed = args.resume.as_deref().map(Run::open).transpose()?;
+    let dir = folder(args, &model)?;
+    let weights = args.weights.as_deref().map(|file| Ok((file, tensors::read_tensors(file)?))).transpose()?;
+    // As the user named it: errors say it so.
+    let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
+    settle(&mut model, data.as_deref())?;
+    if let Some(run) = &resumed {
+        resume::check(&mut model, run)?;
     }
-    steps::train(args, model, json).await
+    let ignored = fit::ignored(&model);
+    if !ignored.is_empty() {
+        output::note(&format!("solved in one step: {} have no effect", ignored.join(", ")));
+    }
+    let problem = open(args, &mut model, data.as_deref())?;
+    let class_names = problem.classes.clone();
+    let task = task::of(&model)?;
+    let session = Session::new(args.device.open().await?);
+    if fit::at_once(&model).is_some() {
+        start::note(&session, &problem);
+    }
+    let epochs = model.train.as_ref().map_or(1, |train| train.epochs.0);
+    let mut fit = Fit::new(session, model, problem).await?;
+    let run = prepare(args, &mut fit, weights, resumed, &dir)?;
+    let reason = watched(&mut fit, &run, args.steps, Progress::new(json, epochs, args.steps)).await?;
+    if let Some(trainer) = fit.trainer() {
+        if let Some(timings) = trainer.timings() {
+            profile::show(&Profile::new(timings), args.profile_trace.as_deref(), json)?;
+        }
+        if ["steps", "stopped"].contains(&reason) {
+            output::note(&resume_hint(args, &run, trainer.steps_done()));
+            return Ok(ExitCode::from(if reason == "stopped" { INTERRUPTED } else { 0 }));
+        }
+    }
+    let (split, evaluation) = fit.judge(&run).await?;
+    summary::print_evaluation(&run, split, &evaluation, &*task, &class_names, json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes weights or a checkpoint, and makes the run folder.
+fn prepare(
+    args: &Args,
+    fit: &mut Fit,
+    weights: Option<(&Path, Tensors)>,
+    resumed: Option<Run>,
+    dir: &Path,
+) -> Result<Run> {
+    if let (Some(trainer), Some((file, tensors))) = (fit.trainer(), &weights) {
+        load_weights(trainer, file, tensors, args.partial)?;
+    }
+    if let (Some(trainer), Some(run)) = (fit.trainer(), &resumed) {
+        trainer.resume(run)?;
+    }
+    if let Some(trainer) = fit.trainer().filter(|_| args.profile || args.profile_trace.is_some()) {
+        trainer.start_timings();
+    }
+    match resumed {
+        Some(run) => run.write_spec(fit.model()).map(|()| run),
+        None if args.out.is_some() => Run::create(dir, fit.model()),
+        None => Run::create_numbered(dir, fit.model()),
+    }
+}
+
+fn load_weights(trainer: &mut Trainer, file: &Path, tensors: &Tensors, partial: bool) -> Result<()> {
+    for line in trainer.load_weights(file, tensors, partial)? {
+        output::note(&format!("{}: not taken: {line}", file.display()));
+    }
+    Ok(())
+}
+
+/// How often Ctrl-C was pressed.
+static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Fits and shows progress. The first Ctrl-C finishes the step, the second ends the program.
+async fn watched(fit: &mut Fit, run: &Run, steps: Option<u64>, mut progress: Progress) -> Result<&'static str> {
+    let pressed = || {
+        if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
+            std::process::exit(INTERRUPTED.into());
+        }
+        output::note("finishing the step; Ctrl-C once more ends at once, without a checkpoint");
+    };
+    if let Err(e) = ctrlc::set_handler(pressed) {
+        output::note(&format!("Ctrl-C will end the run without a checkpoint ({e})"));
+    }
+    let watch = &mut |event: &Event| {
+        progress.show(event);
+        let stop = progress.trouble.is_some() || INTERRUPTS.load(Ordering::SeqCst) > 0;
+        if stop { Control::Stop } else { Control::Continue }
+    };
+    let reason = fit.run(run, steps, watch).await?;
+    progress.trouble.map_or(Ok(reason), Err)
+}
+
+fn resume_hint(args: &Args, run: &Run, step: u64) -> String {
+    let data = args.data.as_ref().map_or(String::new(), |dir| format!(" --data {}", dir.display()));
+    let (spec, dir) = (run.spec_path(), run.dir().display());
+    format!("stopped at step {step}; go on with: pumice train {} --resume {dir}{data}", spec.display())
 }

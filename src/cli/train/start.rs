@@ -1,8 +1,9 @@
 //! What every way to fit does first: choose the run folder, make the spec independent of its place, and open the data.
 
 use super::args::Args;
-use crate::cli::{output, progress};
+use crate::cli::{numbers, output, progress};
 use crate::error::{Error, Result};
+use crate::gpu::Session;
 use crate::model::Model;
 use crate::train::{Opening, Problem, Run, problem};
 use std::path::{Path, PathBuf};
@@ -46,4 +47,12 @@ pub(super) fn open(args: &Args, model: &mut Model, folder: Option<&Path>) -> Res
     let problem = Problem::open(model, opening)?;
     output::opened(&problem);
     Ok(problem)
+}
+
+/// Says what is fitted at once, before that takes its time.
+pub(super) fn note(session: &Session, problem: &Problem) {
+    let counts = [&problem.train, &problem.validation, &problem.test].map(|list| numbers::grouped(list.len() as u64));
+    let [train, validation, test] = counts;
+    output::note(&format!("{}: fitted at once to {train} samples", session.device().caps().name));
+    output::note(&format!("{validation} validation and {test} test samples judge the fit"));
 }

@@ -1,4 +1,4 @@
-//! Convolution of pictures: y[n, oh, ow, k] = act(b[k] + Σ x[n, ih, iw, c] · w[k, r, s, c]) over r, s, c, where ih = oh
+//! Convolution of pictures: y[n, oh, ow, k] = act(b\[k\] + Σ x[n, ih, iw, c] · w[k, r, s, c]) over r, s, c, where ih = oh
 //! · stride + r · dilation − padding, and iw likewise. Layouts: x NHWC, w KRSC with the C of one group.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};

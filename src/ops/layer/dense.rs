@@ -1,4 +1,4 @@
-//! Dense layer: y[n, u] = act(b[u] + Σ x[n, i] · w[u, i]). Weights
+//! Dense layer: y[n, u] = act(b\[u\] + Σ x[n, i] · w[u, i]). Weights
 //! over the adapter's binding limit are taken in windows of units.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};

@@ -53,7 +53,7 @@ impl Layer for LocalResponseNormKeys {
     }
 }
 
-/// The constants in s[c] = k + alpha / size · Σ x[j]² over the window, and y = x · s^-beta.
+/// The constants in `s[c] = k + alpha / size · Σ x[j]²` over the window, and y = x · s^-beta.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm {
     /// Channels of the window before clipping.

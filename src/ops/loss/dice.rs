@@ -197,7 +197,7 @@ impl Op for DiceSumsGrad {
 }
 
 /// Input the sums `[2, C]` of [`DiceSums`]. Output loss `[N]`, the same for every sample: the mean over the units of
-/// 1 - (2 sums[0] + 1) / (sums[1] + 1).
+/// `1 - (2 sums[0] + 1) / (sums[1] + 1)`.
 #[derive(Debug)]
 pub struct Dice;
 

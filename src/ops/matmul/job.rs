@@ -5,7 +5,7 @@ use crate::graph::Target;
 use crate::ops::layer::activation::Activation;
 use std::ops::Range;
 
-/// y[m, k] = act(b[k] + Σ x · w over the weights (r, s, c) of filter k). Rows are output pixels, columns are filters.
+/// y\[m, k\] = act(b\[k\] + Σ x · w over the weights (r, s, c) of filter k). Rows are output pixels, columns are filters.
 pub struct Forward {
     /// All sizes; its `filters` counts all filters, whatever `span` is.
     pub geometry: Geometry,

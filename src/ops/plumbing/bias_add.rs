@@ -1,4 +1,4 @@
-//! Bias: y[…, c] = x[…, c] + b[c], and db, a sum over everything but channels.
+//! Bias: `y[…, c] = x[…, c] + b[c]`, and db, a sum over everything but channels.
 
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target, Value};
 use crate::ops::registry::Registry;
@@ -55,7 +55,7 @@ impl Op for BiasAdd {
     }
 }
 
-/// Input dy `[N, …, C]`. Output db `[C]`, db[c] = Σ dy[…, c], in
+/// Input dy `[N, …, C]`. Output db `[C]`, `db[c] = Σ dy[…, c]`, in
 /// at most two stages, so that the order of the sum is fixed.
 #[derive(Debug)]
 pub struct BiasAddGradBias {

@@ -15,7 +15,7 @@ const SCORES: usize = 1 << 14;
 
 /// What training records of a step. Inputs values, ring f32 `[RING, 2]`, which is a state, and where samples have
 /// classes output `[N, C]` and labels i32 `[N]`. Output the scalar loss.
-/// Writes ring[slot] = (loss, number of hits). A hit is a sample whose first largest score is at the label; without
+/// Writes `ring[slot] = (loss, number of hits)`. A hit is a sample whose first largest score is at the label; without
 /// labels there are none. A single score stands for two classes: class 1 where it is above 0.
 #[derive(Debug)]
 pub struct Record {

@@ -5,35 +5,75 @@ use crate::data::tensors::Tensors;
 use crate::data::{LABEL, Split};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
+use crate::host::Instant;
 use crate::model::Model;
-use crate::ops::layer::knn::{Metric, shares};
+use crate::ops::layer::knn::shares;
 use crate::spec::Count;
-use crate::task::classify::{Confusion, argmax};
-use crate::task::{self, Evaluation, Tally};
+use crate::task::classify::argmax;
+use crate::task::{self, Evaluation};
 use crate::tensor::{Data, HostTensor};
+use crate::train::event::{Control, Event, Tried};
 use crate::train::network::{Network, input_data};
 use crate::train::problem::{Opening, Problem};
+use crate::train::run_folder::Run;
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
 /// The batch of queries if the spec states none.
 pub const BATCH: Count = Count(256);
 
-/// How good one choice of k and metric is on the validation samples.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Tried {
-    /// Neighbours that vote.
-    pub k: usize,
-    /// The distance.
-    pub metric: Metric,
-    /// Share of right answers; None without validation samples.
-    pub accuracy: Option<f64>,
+/// A model that has stored its training samples, with the best choice of k and metric.
+pub struct Stored {
+    network: Network,
+    model: Model,
+    problem: Problem,
+    stored: Tensors,
+    tried: Vec<Tried>,
+    start: Instant,
 }
 
-impl Tried {
-    /// An object of `search` in `metrics.jsonl`.
-    pub fn to_json(&self) -> Json {
-        json!({ "k": self.k, "metric": self.metric.word(), "val_accuracy": self.accuracy })
+impl Stored {
+    /// Tries every choice of k and metric, settles the best one and stores the samples.
+    ///
+    /// # Errors
+    /// As [`search`].
+    pub async fn new(session: Session, mut model: Model, problem: Problem) -> Result<Stored> {
+        let start = Instant::now();
+        let batch = model.train.as_ref().map_or(BATCH, |train| train.batch).get();
+        let (mut session, tried) = search(session, &mut model, &problem, batch).await?;
+        let best = best(&tried);
+        model.settle_knn(best.k, best.metric, problem.train.len());
+        let stored = tensors(&model, &problem)?;
+        session.clear();
+        let network = Network::new(session, &model, None, batch, (Path::new("samples"), &stored)).await?;
+        Ok(Stored { network, model, problem, stored, tried, start })
+    }
+
+    /// The model, with k and metric settled.
+    pub(super) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Writes the stored samples and what was tried.
+    pub(super) fn run(&self, run: &Run, watch: &mut dyn FnMut(&Event) -> Control) -> Result<&'static str> {
+        let best = best(&self.tried);
+        run.write_weights(&self.stored)?;
+        for choice in &self.tried {
+            watch(&Event::Tried { choice: *choice, best: *choice == best });
+        }
+        let search: Vec<Json> = self.tried.iter().map(Tried::to_json).collect();
+        run.append_metrics(&json!({
+            "epoch": 1, "step": 0, "train_loss": null, "val_loss": best.accuracy.map(|a| 1.0 - a),
+            "val_accuracy": best.accuracy, "seconds": self.start.elapsed().as_secs_f64(), "search": search,
+        }))?;
+        watch(&Event::End { step: 0, reason: "finished" });
+        Ok("finished")
+    }
+
+    /// How good the votes are on the samples that a finished model is judged on.
+    pub(super) async fn judge(&mut self) -> Result<(&'static str, Evaluation)> {
+        let (split, positions) = self.problem.judged_split();
+        Ok((split, evaluate(&mut self.network, &self.model, &self.problem, positions).await?))
     }
 }
 
@@ -130,7 +170,7 @@ async fn judge(
 }
 
 /// The most accurate choice. Among equal ones the first.
-pub fn best(tried: &[Tried]) -> Tried {
+fn best(tried: &[Tried]) -> Tried {
     let better = |best: Tried, &next: &Tried| if next.accuracy > best.accuracy { next } else { best };
     tried.iter().fold(tried[0], better)
 }
@@ -139,20 +179,23 @@ pub fn best(tried: &[Tried]) -> Tried {
 ///
 /// # Errors
 /// What the adapter reports.
-pub async fn evaluate(
+pub(super) async fn evaluate(
     network: &mut Network,
     model: &Model,
     problem: &Problem,
     positions: &[u32],
 ) -> Result<Evaluation> {
-    let mut confusion = Confusion::new(problem.classes.len());
+    let task = task::of(model)?;
+    let mut tally = task.tally(&[problem.classes.len()], &problem.classes);
     for positions in positions.chunks(network.batch()) {
         let votes = network.outputs(&images(model, problem, positions)?).await?;
         for (&position, votes) in positions.iter().zip(votes.as_f32().chunks_exact(votes.shape[1])) {
-            confusion.add(&problem.column(LABEL).truth(position)?, votes);
+            tally.add(&problem.column(LABEL).truth(position)?, votes);
         }
     }
-    Ok(Evaluation::new(task::of(model)?.metrics(), &confusion, 1.0 - confusion.accuracy()))
+    let mut found = Evaluation::new(task.metrics(), &*tally, f64::NAN);
+    found.loss = found.value("accuracy").map_or(f64::NAN, |accuracy| 1.0 - accuracy);
+    Ok(found)
 }
 
 /// If the spec does not say how many samples a model will store, counts them, so that its memory can be planned.

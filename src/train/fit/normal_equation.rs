@@ -9,10 +9,13 @@ use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Session};
 use crate::graph::{Segment, Step};
+use crate::host::Instant;
 use crate::model::{Model, TrainSpec};
 use crate::task::{self, Evaluation, Task};
 use crate::tensor::{Data, HostTensor};
+use crate::train::event::{Control, Epoch, Event};
 use crate::train::problem::Problem;
+use crate::train::run_folder::Run;
 use crate::train::{evaluate, parameters};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use std::path::Path;
@@ -34,16 +37,21 @@ pub struct NormalEquation {
     eval: Bound,
     task: Box<dyn Task>,
     problem: Problem,
+    model: Model,
     /// The dense layer's name.
     layer: String,
     batch: usize,
+    start: Instant,
+    /// The solution.
+    found: Tensors,
 }
 
 impl NormalEquation {
-    /// Compiles and binds the programs, and puts the data set on the adapter. Writes nothing.
+    /// Compiles and binds the programs, puts the data set on the adapter, and solves. Writes nothing.
     ///
     /// # Errors
-    /// Shapes that do not fit, fewer rows than parameters, too little memory, or what the adapter reports.
+    /// Shapes that do not fit, fewer rows than parameters, columns that depend on each other, too little memory, or what
+    /// the adapter reports.
     pub async fn new(
         mut session: Session,
         model: &Model,
@@ -60,25 +68,61 @@ impl NormalEquation {
         session.reserve_staging(&training.layout).await?;
         let layer = model.layers.last().expect("a model has layers").name.clone();
         let task = task::of(model)?;
-        let solver = NormalEquation { session, training, sums, eval, task, problem, layer, batch };
+        let (start, found) = (Instant::now(), Tensors::new());
+        let model = model.clone();
+        let mut solver =
+            NormalEquation { session, training, sums, eval, task, problem, model, layer, batch, start, found };
         let (rows, unknown) = (solver.problem.train.len(), solver.width() + usize::from(solver.has_bias()));
         if rows < unknown {
             let what = format!("{rows} rows do not determine {unknown} coefficients");
             return Err(Error::usage(what, "train on more rows, or choose fewer columns with data.features"));
         }
+        solver.found = solver.solve().await?;
         Ok(solver)
     }
 
-    /// The data.
-    pub fn problem(&self) -> &Problem {
-        &self.problem
+    /// The model.
+    pub(super) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Writes the solution, and how good it is.
+    pub(super) async fn run(&mut self, run: &Run, watch: &mut dyn FnMut(&Event) -> Control) -> Result<&'static str> {
+        run.write_weights(&self.found)?;
+        let train = self.evaluate(&self.problem.train.clone()).await?;
+        let held_back = self.problem.validation.clone();
+        let validation = if held_back.is_empty() { None } else { Some(self.evaluate(&held_back).await?) };
+        let epoch = Epoch {
+            epoch: 1,
+            step: 0,
+            losses: Vec::new(),
+            train_loss: train.loss,
+            counted: None,
+            metrics: self.task.metrics(),
+            validation,
+            samples: self.problem.train.len(),
+            seconds: self.start.elapsed().as_secs_f64(),
+            samples_per_second: None,
+            best: true,
+        };
+        run.append_metrics(&epoch.to_json())?;
+        watch(&Event::Epoch(epoch));
+        watch(&Event::End { step: 0, reason: "finished" });
+        Ok("finished")
+    }
+
+    /// How good the solution is on the samples that a finished model is judged on.
+    pub(super) async fn judge(&mut self) -> Result<(&'static str, Evaluation)> {
+        let (split, positions) = self.problem.judged_split();
+        let positions = positions.to_vec();
+        Ok((split, self.evaluate(&positions).await?))
     }
 
     /// Solves for the parameters, writes them to the adapter and returns them by name.
     ///
     /// # Errors
     /// Columns that depend on each other; or what the adapter reports.
-    pub async fn solve(&mut self) -> Result<Tensors> {
+    async fn solve(&mut self) -> Result<Tensors> {
         let centre = Centre::of(&self.problem, self.has_bias());
         let (width, units) = (self.width(), self.units());
         let mut weight = DMatrix::zeros(units, width);
@@ -106,7 +150,7 @@ impl NormalEquation {
     ///
     /// # Errors
     /// What the adapter reports.
-    pub async fn evaluate(&mut self, positions: &[u32]) -> Result<Evaluation> {
+    async fn evaluate(&mut self, positions: &[u32]) -> Result<Evaluation> {
         evaluate::evaluate(&mut self.session, &self.eval, &*self.task, &self.problem, positions).await
     }
 
