@@ -8,10 +8,23 @@ use pumice::compile::layout::Layout;
 use pumice::compile::program::{PipelineKey, Program};
 use pumice::compile::{lower, training_graph, unfused_training_graph, update_of};
 use pumice::gpu::{shader, words};
-use pumice::graph::{Caps, Family};
+use pumice::graph::{Builder, Caps, Family, Graph};
+use pumice::ops::plumbing::statistics::Statistics;
+use pumice::tensor::TensorType;
+
+fn lowered(graph: &Graph, caps: &Caps, batch: usize) -> Program {
+    let mut layout = Layout::default();
+    layout.add(graph, caps).expect("rows are small");
+    lower::lower(graph, &layout, caps, lower::LowerOptions { batch, reuse: true }).expect("rows are small")
+}
 
 fn programs() -> Vec<(String, Program)> {
     let mut list = vec![("roofs of `pumice bench`".to_string(), bench::roof_program(&Caps::default()))];
+    let mut b = Builder::default();
+    let x = b.state("x", TensorType::f32(&[7]), 0.0, false);
+    let found = b.must(Statistics { bins: 5 }, &[x]);
+    b.graph.keep = vec![("extreme".into(), found[0]), ("counts".into(), found[1])];
+    list.push(("statistics of a tap".into(), lowered(&b.graph, &Caps::default(), 1)));
     for case in cases().unwrap_or_else(|e| panic!("{e}")) {
         let feeds = [Feed::Host, Feed::Resident { count: 3, order: "order", positions: 3 }];
         for feed in feeds {
@@ -23,11 +36,7 @@ fn programs() -> Vec<(String, Program)> {
                 let Ok(graph) = build(&case.model, &options, wanted, Some(&update)) else { continue };
                 for (family, subgroup) in [(Family::Gpu, 0), (Family::Software, 0), (Family::Software, 8)] {
                     let caps = Caps { family, subgroup, ..Caps::default() };
-                    let mut layout = Layout::default();
-                    layout.add(&graph, &caps).expect("rows are small");
-                    let lowered = lower::LowerOptions { batch: case.train.batch.0, reuse: true };
-                    let program = lower::lower(&graph, &layout, &caps, lowered).expect("rows are small");
-                    list.push((case.name.clone(), program));
+                    list.push((case.name.clone(), lowered(&graph, &caps, case.train.batch.0)));
                 }
             }
         }

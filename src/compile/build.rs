@@ -15,10 +15,10 @@ use std::collections::HashMap;
 /// Where a batch comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Feed {
-    /// The host writes `input`, and `target` or `mask` before each step.
+    /// The host writes `input`, and the targets ([`TargetType::tensor`]) before each step.
     Host,
-    /// A gather from the data set on the adapter. The tensors are `data/image`, or `data/features` for a table;
-    /// `data/label`, `data/values` or `data/mask`; and the order of positions, `data/ORDER`.
+    /// A gather from the data set on the adapter. The tensors are `data/FIELD` for the input and each target, and the
+    /// order of positions, `data/ORDER`.
     Resident {
         /// Samples in the data set.
         count: usize,
@@ -244,9 +244,9 @@ impl Build<'_> {
         let mut terms = Vec::new();
         // The targets so far, by the name of the host's tensor.
         let mut targets: HashMap<&str, (&str, Value)> = HashMap::new();
-        for (term, TargetType { field, ty: wanted }) in model.loss.iter().zip(choices) {
+        for (term, choice) in model.loss.iter().zip(choices) {
             let output = values[term.of.as_str()];
-            let name = if field == "mask" { "mask" } else { "target" };
+            let (name, field, wanted) = (choice.tensor(), choice.field, choice.ty.clone());
             let target = match targets.get(name) {
                 Some(&(_, t)) if *self.b.ty(t) == wanted => t,
                 Some(&(_, t)) => {
@@ -258,7 +258,7 @@ impl Build<'_> {
                 // Classes of images are gathered together with the images.
                 None => match self.labels.filter(|_| field == "label") {
                     Some(labels) => labels,
-                    None => self.target(name, field, wanted),
+                    None => self.target(&choice),
                 },
             };
             targets.insert(name, (field, target));
@@ -286,14 +286,15 @@ impl Build<'_> {
         self.b.graph.keep.push(("loss".into(), loss));
     }
 
-    /// The batch's targets: from the resident data set if there is one, else the tensor `name` of the host.
-    fn target(&mut self, name: &str, field: &str, wanted: TensorType) -> Value {
+    /// The batch's targets: from the resident data set if there is one, else a tensor of the host.
+    fn target(&mut self, choice: &TargetType) -> Value {
+        let (name, field, wanted) = (choice.tensor(), choice.field, choice.ty.clone());
         let Some((count, order)) = self.resident else { return self.b.input(name, wanted) };
         let shape: Vec<usize> = std::iter::once(count).chain(wanted.dims.iter().copied()).collect();
         self.b.scope = name.into();
-        let stored = if field == "mask" { DType::U8 } else { wanted.dtype };
-        let all = self.b.state(&format!("data/{field}"), TensorType::f32(&shape).with(stored), 0.0, false);
-        if field == "mask" {
+        let stored = TensorType::f32(&shape).with(choice.stored);
+        let all = self.b.state(&format!("data/{field}"), stored, 0.0, false);
+        if choice.stored == DType::U8 {
             return self.b.one(GatherMasks, &[all, order]);
         }
         self.b.one(GatherRows, &[all, order])

@@ -113,27 +113,29 @@ impl dyn Layer {
 /// Targets that a loss can compare an output with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TargetType {
-    /// The field of a sample that they are: "label", the index of its class; "values"; or "mask", a class for each pixel.
+    /// The field of a sample that they are: "label", the index of its class; "values"; or another, such as
+    /// "mask".
     pub field: &'static str,
     /// The type of a batch of them.
     pub ty: TensorType,
+    /// The type of their elements in a data set: bytes where they are small, else that of a batch.
+    pub stored: DType,
 }
 
 impl TargetType {
     /// One class index a sample: i32 `[N]`.
     pub fn label() -> TargetType {
-        TargetType { field: "label", ty: TensorType::batch(&[]).with(DType::I32) }
+        TargetType { field: "label", ty: TensorType::batch(&[]).with(DType::I32), stored: DType::I32 }
     }
 
     /// Numbers of the output's own type.
     pub fn values(output: &TensorType) -> TargetType {
-        TargetType { field: "values", ty: output.clone() }
+        TargetType { field: "values", ty: output.clone(), stored: output.dtype }
     }
 
-    /// One class index for each pixel of an output `[N, H, W, C]`: i32 `[N, H, W]`.
-    pub fn mask(output: &TensorType) -> TargetType {
-        let pixels = &output.dims[..output.dims.len() - 1];
-        TargetType { field: "mask", ty: TensorType::batch(pixels).with(DType::I32) }
+    /// The name under which a batch of the host brings them: `target` for a class or values, else that of the field.
+    pub fn tensor(&self) -> &'static str {
+        if ["label", "values"].contains(&self.field) { "target" } else { self.field }
     }
 }
 

@@ -3,6 +3,9 @@
 use super::evaluation::Tally;
 use super::metric::MetricKind;
 use super::prediction::Prediction;
+use crate::error::Result;
+use crate::model::{LossNode, Model};
+use crate::tensor::TensorType;
 
 /// A kind of problem: one file in this folder, and one word in the list of [`super`].
 pub trait Task: Send + Sync {
@@ -18,6 +21,15 @@ pub trait Task: Send + Sync {
     /// The metric whose hits a training step counts on the adapter beside the loss, if there is one.
     fn counter(&self) -> Option<&'static MetricKind> {
         None
+    }
+
+    /// How many classes a loss tells apart in its output; `None` where the task leaves that to the scores of a sample.
+    ///
+    /// # Errors
+    /// A loss or an output that the task cannot be learnt with.
+    fn classes(&self, model: &Model, loss: &LossNode, output: &TensorType) -> Result<Option<usize>> {
+        let _ = (model, loss, output);
+        Ok(None)
     }
 
     /// An empty tally for outputs of `dims` a sample. The data set has `classes`, or none.

@@ -1,7 +1,7 @@
 //! Semantic segmentation: a class for each pixel. One confusion matrix is summed over the whole set, and IoU is PASCAL
 //! VOC's: right pixels of a class / pixels that are of the class, or are said to be, or both.
 
-use super::classify::argmax;
+use super::classify::{argmax, told_apart};
 use super::contract::{Task, Wanted};
 use super::evaluation::{Detail, Tally};
 use super::metric::{MetricKind, Unit};
@@ -9,9 +9,10 @@ use super::prediction::Prediction;
 use super::registry::Tasks;
 use crate::data::MASK;
 use crate::data::mask::Mask;
-use crate::model::Model;
+use crate::error::Result;
+use crate::model::{LossNode, Model};
 use crate::ops::layer::activation::ActivationKind;
-use crate::tensor::{Data, HostTensor};
+use crate::tensor::{Data, HostTensor, TensorType};
 
 /// Mean of the IoU of all classes that occur, the background included; and the share of right pixels.
 const METRICS: [MetricKind; 2] = [
@@ -56,6 +57,20 @@ impl Task for Segment {
 
     fn metrics(&self) -> &'static [MetricKind] {
         &METRICS
+    }
+
+    fn classes(&self, model: &Model, loss: &LossNode, output: &TensorType) -> Result<Option<usize>> {
+        let (op, of) = (loss.op, &loss.of);
+        if !loss.loss.takes(output, "mask") {
+            let what = format!("loss `{op}` of layer `{of}` {output} cannot judge masks");
+            let hint = "end with a conv2d layer of kernel 1 with a filter for each class, and use cross_entropy";
+            return Err(model.mistake(&loss.place, what, hint));
+        }
+        if output.dims[..2] != model.input.dims()[..2] {
+            let what = format!("loss `{op}` judges layer `{of}` {output}, which has not the input's height and width");
+            return Err(model.mistake(&loss.place, what, "a mask has the size of the input: enlarge the output to it"));
+        }
+        Ok(Some(told_apart(output.channels())))
     }
 
     fn tally(&self, dims: &[usize], classes: &[String]) -> Box<dyn Tally> {

@@ -3,14 +3,14 @@
 use crate::compile::Samples;
 use crate::compile::build::{self, BuildOptions, Feed};
 use crate::data::store::Store;
-use crate::data::{Column, Dataset, FEATURES, IMAGE, LABEL, MASK, Progress, Split, Splits, VALUES, Want, order};
+use crate::data::{Column, Dataset, FEATURES, IMAGE, LABEL, Progress, Split, Splits, VALUES, Want, order};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
 use crate::host::free_memory;
 use crate::model::{DataSpec, InputSpec, LossNode, Model, Normalize};
 use crate::spec::{Count, list};
-use crate::task;
+use crate::task::{self, Task};
 use crate::tensor::{Data, HostTensor, TensorType};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,15 +99,14 @@ pub fn count_classes(model: &mut Model, given: Option<&Path>) -> Result<()> {
 
 /// How many classes the scores can tell apart; labels must be below that. If several losses judge, the smallest number.
 /// A single score of a loss that takes values or classes stands for two classes.
-fn outputs(model: &Model) -> Result<Option<usize>> {
+fn outputs(model: &Model, task: &dyn Task) -> Result<Option<usize>> {
     let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host };
     let graph = build::build(model, &options)?;
     let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
     let mut least = model.knn().and_then(|(layer, _)| output(&layer.name)).map(|value| graph.ty(value).channels());
     for loss in &model.loss {
         let Some(ty) = output(&loss.of).map(|value| graph.ty(value)) else { continue };
-        if model.target_field() == MASK {
-            let count = mask_classes(model, loss, ty)?;
+        if let Some(count) = task.classes(model, loss, ty)? {
             least = Some(least.map_or(count, |n| n.min(count)));
             continue;
         }
@@ -126,21 +125,6 @@ fn outputs(model: &Model) -> Result<Option<usize>> {
         least = Some(least.map_or(count, |n| n.min(count)));
     }
     Ok(least)
-}
-
-/// How many classes a loss of masks tells apart. It fails for a loss that compares its output with something else.
-fn mask_classes(model: &Model, loss: &LossNode, output: &TensorType) -> Result<usize> {
-    let (op, of) = (loss.op, &loss.of);
-    if !loss.loss.takes(output, "mask") {
-        let what = format!("loss `{op}` of layer `{of}` {output} cannot judge masks");
-        let hint = "end with a conv2d layer of kernel 1 with a filter for each class, and use cross_entropy";
-        return Err(model.mistake(&loss.place, what, hint));
-    }
-    if output.dims[..2] != model.input.dims()[..2] {
-        let what = format!("loss `{op}` judges layer `{of}` {output}, which has not the input's height and width");
-        return Err(model.mistake(&loss.place, what, "a mask has the size of the input: enlarge the output to it"));
-    }
-    Ok(if output.channels() == 1 { 2 } else { output.channels() })
 }
 
 /// Fails for a loss that would compare its output with targets which the samples have not.
@@ -190,7 +174,7 @@ fn read(model: &Model, opening: &Opening) -> Result<Splits> {
         let what = "data.stream is true, and only pictures in a folder are decoded batch by batch";
         return Err(Error::file(&model.source.file, what, "remove it: this data set is read once into memory"));
     }
-    let outputs = outputs(model)?;
+    let outputs = outputs(model, &*task::of(model)?)?;
     let test = match opening.only {
         Some(split) => split == Split::Test,
         None => reader.has(folder.as_deref(), Split::Test),

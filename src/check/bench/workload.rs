@@ -2,18 +2,19 @@
 
 use super::measure::{Times, measure, measure_longer};
 use crate::check::verify;
-use crate::compile::build::Feed;
+use crate::compile::build::{BuildOptions, Feed, build};
 use crate::compile::layout::Layout;
 use crate::compile::{inference_graph, lower, plan};
 use crate::data::store::Store;
-use crate::data::{Column, FEATURES, LABEL, MASK, VALUES};
+use crate::data::{Column, FEATURES};
 use crate::error::{Error, Result};
 use crate::gpu::{Device, Session};
 use crate::graph::{Segment, Step};
 use crate::host::Instant;
 use crate::model::{self, Model, TrainSpec};
+use crate::ops::TargetType;
 use crate::spec::Source;
-use crate::tensor::{Data, HostTensor};
+use crate::tensor::{DType, Data, HostTensor};
 use crate::train::{Problem, Trainer, parameters, problem};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -123,7 +124,7 @@ impl Workload {
     }
 
     /// Random images and labels. They take as many operations as any others.
-    fn problem(&self) -> Problem {
+    fn problem(&self) -> Result<Problem> {
         let count = BATCHES * self.train.batch.0;
         let size: usize = self.model.input.dims().iter().product();
         let noise = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
@@ -133,23 +134,18 @@ impl Workload {
             false => Data::U8((0..count * size).map(|i| noise(i) as u8).collect()),
         };
         let column = |field, shape: &[usize], data| Column::new(field, Store::Memory(HostTensor::new(shape, data)));
-        let target = match self.model.target_field() {
-            VALUES => {
-                let targets = self.model.data.as_ref().map_or(1, |data| data.reader.value_names().len().max(1));
-                column(
-                    VALUES,
-                    &[count, targets],
-                    Data::F32((0..count * targets).map(|i| noise(i) as u8 as f32).collect()),
-                )
-            }
-            MASK => {
-                let pixels = size / self.model.input.channels();
-                column(MASK, &[count, pixels], Data::U8((0..count * pixels).map(|i| (noise(i) % 2) as u8).collect()))
-            }
-            _ => column(LABEL, &[count], Data::I32((0..count).map(|i| (noise(i) % 2) as i32).collect())),
+        let wanted = self.target()?;
+        let numbers = (0..count * wanted.ty.items()).map(noise);
+        let data = match wanted.stored {
+            DType::F32 => Data::F32(numbers.map(|x| x as u8 as f32).collect()),
+            // Classes 0 and 1, which every network has.
+            DType::U8 => Data::U8(numbers.map(|x| (x % 2) as u8).collect()),
+            _ => Data::I32(numbers.map(|x| (x % 2) as i32).collect()),
         };
+        let shape: Vec<usize> = std::iter::once(count).chain(wanted.ty.dims).collect();
+        let target = column(wanted.field, &shape, data);
         let columns = vec![column(field, &[count, size], samples), target];
-        Problem {
+        Ok(Problem {
             count,
             columns: Arc::new(columns),
             features: Vec::new(),
@@ -158,7 +154,22 @@ impl Workload {
             validation: Vec::new(),
             test: Vec::new(),
             skipped: Vec::new(),
+        })
+    }
+
+    /// The targets that the first loss is compared with.
+    fn target(&self) -> Result<TargetType> {
+        let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host };
+        let graph = build(&self.model, &options)?;
+        let first = &self.model.loss[0];
+        let output = graph.layers.iter().find(|layer| layer.name == first.of).and_then(|layer| layer.output);
+        let mut targets = first.loss.targets(graph.ty(output.expect("a loss judges a layer")));
+        let chosen = targets.iter().position(|target| target.field == self.model.target_field()).unwrap_or(0);
+        if targets.is_empty() {
+            let what = format!("loss `{}` has no target that can be made up", first.op);
+            return Err(self.model.mistake(&first.place, what, "bench it with another loss"));
         }
+        Ok(targets.swap_remove(chosen))
     }
 
     /// Measures on a fresh device, so that everything a first step
@@ -167,7 +178,7 @@ impl Workload {
     /// # Errors
     /// Too little memory, or what the adapter reports.
     pub async fn time(&self, open: &impl AsyncFn() -> Result<Device>) -> Result<WorkloadTime> {
-        let problem = self.problem();
+        let problem = self.problem()?;
         let start = Instant::now();
         let session = Session::new(open().await?);
         let device = start.elapsed().as_secs_f64();

@@ -3,7 +3,7 @@
 use super::classes::{check_classes, label};
 use super::dloss::DLoss;
 use super::pixel_cross_entropy;
-use super::pixels::Pixels;
+use super::pixels::{self, Pixels};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::layer::softmax::{channels, like, rows};
 use crate::ops::registry::{Loss, Losses, Registry, TargetType};
@@ -59,7 +59,7 @@ impl Loss for CrossEntropy {
     fn targets(&self, output: &TensorType) -> Vec<TargetType> {
         match output.dims.len() {
             1 => vec![TargetType::label()],
-            3 => vec![TargetType::mask(output)],
+            3 => vec![pixels::mask(output)],
             _ => Vec::new(),
         }
     }

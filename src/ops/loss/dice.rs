@@ -1,7 +1,7 @@
 //! Dice loss (Milletari, Navab and Ahmadi 2016), with 1 added to both sides of the ratio, over the pixels of the whole
 //! batch: 1 - the mean over classes, the background included, of (2 Σ p g + 1) / (Σ p + Σ g + 1).
 
-use super::pixels::{Pixels, units};
+use super::pixels::{self, Pixels, units};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::registry::{Loss, Losses, Registry, TargetType};
 use crate::ops::row::{by_row, log_sum_exp};
@@ -33,7 +33,7 @@ impl Loss for DiceLoss {
     }
 
     fn targets(&self, output: &TensorType) -> Vec<TargetType> {
-        if output.dims.len() == 3 { vec![TargetType::mask(output)] } else { Vec::new() }
+        if output.dims.len() == 3 { vec![pixels::mask(output)] } else { Vec::new() }
     }
 
     fn outputs(&self) -> [&'static str; 2] {

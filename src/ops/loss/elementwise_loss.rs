@@ -3,7 +3,7 @@
 
 use super::dloss::DLoss;
 use super::pixel_cross_entropy;
-use super::pixels::Pixels;
+use super::pixels::{self, Pixels};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::registry::{Loss, Losses, Registry, TargetType};
 use crate::ops::tile::lanes_of;
@@ -166,7 +166,7 @@ impl Loss for BinaryCrossEntropyLoss {
         let values = TargetType::values(output);
         match output.dims[..] {
             [1] => vec![values, TargetType::label()],
-            [_, _, 1] => vec![TargetType::mask(output), values],
+            [_, _, 1] => vec![pixels::mask(output), values],
             _ => vec![values],
         }
     }

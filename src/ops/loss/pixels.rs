@@ -2,6 +2,7 @@
 
 use crate::graph::{Kernel, RefCx, ShapeError};
 use crate::ops::layer::softmax::MAX_CLASSES;
+use crate::ops::registry::TargetType;
 use crate::tensor::{DType, TensorType};
 
 /// Which pixels count, and what the units of the output stand for.
@@ -11,6 +12,12 @@ pub struct Pixels {
     pub ignore: Option<i32>,
     /// Whether a single unit stands for class 1, and class 0 has the logit 0. Otherwise each unit stands for a class.
     pub single: bool,
+}
+
+/// Masks as targets: one class index for each pixel of an output `[N, H, W, C]`, i32 `[N, H, W]`, stored as bytes.
+pub fn mask(output: &TensorType) -> TargetType {
+    let pixels = &output.dims[..output.dims.len() - 1];
+    TargetType { field: "mask", ty: TensorType::batch(pixels).with(DType::I32), stored: DType::U8 }
 }
 
 impl Pixels {
