@@ -45,6 +45,8 @@ pub(super) struct Ring {
     reads: VecDeque<(Pending, Vec<(usize, Submitted)>)>,
     asked: Instant,
     pace: Pace,
+    /// Seconds of a batch, once two blocks have come back without a pause between them.
+    batch_seconds: Option<f64>,
 }
 
 /// How fast batches come back.
@@ -78,7 +80,14 @@ impl Pace {
 
 impl Ring {
     pub(super) fn new() -> Ring {
-        Ring { submitted: 0, unread: Vec::new(), reads: VecDeque::new(), asked: Instant::now(), pace: Pace::default() }
+        Ring {
+            submitted: 0,
+            unread: Vec::new(),
+            reads: VecDeque::new(),
+            asked: Instant::now(),
+            pace: Pace::default(),
+            batch_seconds: None,
+        }
     }
 
     /// The slot of the next batch.
@@ -102,7 +111,7 @@ impl Ring {
         self.unread.push((self.slot(), batch));
         self.submitted += 1;
         // How long the batches that wait will take. Before anything has come back each of them is asked for.
-        let seconds = self.pace.seconds().map_or(f64::INFINITY, |s| s / self.pace.batches as f64);
+        let seconds = self.batch_seconds.unwrap_or(f64::INFINITY);
         let due = seconds * self.unread.len() as f64 >= PATIENCE.as_secs_f64() || self.asked.elapsed() >= PATIENCE;
         if due || self.unread.len() >= BLOCK { self.ask(session).await } else { Ok(()) }
     }
@@ -128,6 +137,8 @@ impl Ring {
             let Some((pending, batches)) = self.reads.pop_front() else { break };
             let ring: Vec<f32> = bytemuck::pod_collect_to_vec(&session.take(pending).await?);
             self.pace.block(&batches);
+            let seconds = self.pace.seconds().map(|seconds| seconds / self.pace.batches as f64);
+            self.batch_seconds = seconds.or(self.batch_seconds);
             let counted = |&(slot, batch): &(usize, Submitted)| Counted {
                 batch,
                 loss: f64::from(ring[2 * slot]),
