@@ -41,6 +41,12 @@
 //! All that waits for the adapter is async and runs under any executor; [`block_on`] is the simplest. A future must run
 //! to its end. Nothing blocks but the opening of data, which reads files.
 //!
+//! # Features
+//!
+//! | feature | brings |
+//! | --- | --- |
+//! | `cli` (default) | the program `pumice` and its crates. A library does without: `default-features = false` keeps all that is on this page |
+//!
 //! # The map
 //!
 //! In pipeline order. A module names only modules above it; `tests/layering.rs` checks that.

@@ -60,7 +60,13 @@ impl Evaluation {
         std::iter::once(Metric { kind: LOSS, value: self.loss }).chain(self.metrics.iter().copied())
     }
 
-    /// The value of the loss or of a metric, by name.
+    /// The value of the loss or of a metric, by name; `None` if the task has no such metric. Shares are from 0 to 1.
+    ///
+    /// | task | names |
+    /// | --- | --- |
+    /// | classify | loss, accuracy, precision, recall, f1 |
+    /// | regress | loss, mae, mse, r2 |
+    /// | segment | loss, miou, pixel_accuracy |
     pub fn value(&self, name: &str) -> Option<f64> {
         self.all().find(|metric| metric.kind.name == name).map(|metric| metric.value)
     }

@@ -109,7 +109,8 @@ impl Network {
         &self.layout
     }
 
-    /// What the network says about samples: images u8 `[n, h, w, c]` of the input's size, or rows f32 `[n, features]`
+    /// What the network says about samples: images u8 `[n, h, w, c]` of the input's size, as bright as the training data
+    /// (the bundled digits are white on black), or rows f32 `[n, features]`
     /// with the numbers that a table has. They are normalised as in training. Classes come with names and
     /// probabilities, the likeliest first.
     ///

@@ -31,22 +31,27 @@ impl Tap {
     /// Looks at layers by their names, such as `conv2d_1`, for the first training sample, after each update. It sees
     /// tensors: for each layer `act/LAYER`, its output in the form for inference, and `grad/LAYER`, the gradient of the
     /// sample's loss with respect to it; for each of its parameters `param/NAME` and `grad/NAME`.
+    ///
+    /// For `conv2d_1` these are `act/conv2d_1` (after its activation), `grad/conv2d_1`, `param/conv2d_1.weight`,
+    /// `grad/conv2d_1.weight`, and the same of `conv2d_1.bias`. Layers without a name are counted per op, from 1.
+    /// All gradients are those of this one sample, with the parameters after the update; they are not the gradients of
+    /// the batch that the optimizer took. A look waits for the adapter, so losses come back sooner.
     pub fn layers<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Tap {
         let layers = names.into_iter().map(Into::into).collect();
         Tap { layers, sample: (Split::Train, 0), every: 1, bins: None }
     }
 
-    /// The same for another sample: number `index` of a split.
+    /// Looks for another sample: number `index` of a split.
     pub fn sample(self, split: Split, index: usize) -> Tap {
         Tap { sample: (split, index), ..self }
     }
 
-    /// The same after every `steps` updates.
+    /// Looks after every `steps` updates.
     pub fn every(self, steps: u64) -> Tap {
         Tap { every: steps.max(1), ..self }
     }
 
-    /// The same, as statistics that the adapter computes, instead of as tensors.
+    /// Sees statistics that the adapter computes, instead of tensors.
     pub fn statistics(self) -> Tap {
         self.bins(BINS)
     }
@@ -93,7 +98,7 @@ pub struct Statistics {
 }
 
 impl Tapped {
-    /// What was seen of a name.
+    /// What was seen of a name; `None` for a name that the tap has not ([`Tapped::seen`] has all).
     pub fn get(&self, name: &str) -> Option<&Seen> {
         self.seen.iter().find(|(n, _)| n == name).map(|(_, seen)| seen)
     }

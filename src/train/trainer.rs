@@ -157,7 +157,8 @@ impl Trainer {
         base * self.train.schedule.factor(self.progress.step, self.updates_per_epoch(), self.steps())
     }
 
-    /// Replaces the optimizer's learning rate from the next update on. The schedule's factor still multiplies it.
+    /// Replaces the optimizer's learning rate from the next update on. The schedule's factor still multiplies it, so that
+    /// [`Trainer::lr`] equals it only where the schedule is constant.
     /// Checkpoints hold it.
     ///
     /// # Errors
@@ -196,8 +197,9 @@ impl Trainer {
         Ok(Some(Event::Step(self.stepped(lr, taps))))
     }
 
-    /// Waits until the adapter has nothing left to do, and returns the losses that were still to come. Training goes
-    /// on with the next [`Trainer::step`].
+    /// Waits until the adapter has nothing left to do, and returns the losses that were still to come; earlier events
+    /// brought the others. Training goes on with the next [`Trainer::step`]. Whoever stops before the end of an epoch
+    /// gets the last losses by this.
     ///
     /// # Errors
     /// As [`Trainer::step`].
