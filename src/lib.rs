@@ -3,21 +3,27 @@
 //! # From a file to a prediction
 //!
 //! ```no_run
-//! use pumice::{Device, Event, HostTensor, Model, Result, Split, Trainer};
+//! use pumice::{Device, Event, HostTensor, Model, Result, Split, Tap, Trainer};
 //!
 //! async fn run() -> Result<()> {
 //!     let device = Device::open(None).await?;
-//!     let model = Model::open("assets/models/lenet5_mnist.json")?;
-//!     let mut trainer = Trainer::open(model, &device).await?;
+//!     let mut trainer = Trainer::open(Model::open("assets/models/lenet5_mnist.json")?, &device).await?;
+//!     trainer.tap(&Tap::layers(["conv2d_1"]).every(100).statistics()).await?;
 //!     while let Some(event) = trainer.step().await? {
-//!         if let Event::Epoch(epoch) = event {
-//!             println!("{}", epoch.to_json());
+//!         match event {
+//!             Event::Step(step) if !step.taps.is_empty() => println!("{}", step.taps[0].to_json()),
+//!             Event::Step(step) if step.step == 250 => {
+//!                 trainer.pause().await?; // The adapter is idle now. The next `step` goes on.
+//!                 trainer.set_lr(0.0005)?;
+//!             }
+//!             Event::Epoch(epoch) => println!("{}", epoch.to_json()),
+//!             _ => {}
 //!         }
 //!     }
 //!     println!("{}", trainer.evaluate(Split::Test).await?.to_json());
 //!     let mut network = trainer.into_network().await?;
-//!     let blank = HostTensor::u8(&[1, 28, 28, 1], vec![0; 28 * 28]);
-//!     println!("{}", network.predict(&blank).await?[0].text());
+//!     let picture = HostTensor::u8(&[1, 28, 28, 1], vec![0; 28 * 28]);
+//!     println!("{:?}", network.predict(&picture).await?[0].best());
 //!     Ok(())
 //! }
 //!
@@ -49,7 +55,8 @@
 //!
 //! # The map
 //!
-//! In pipeline order. A module names only modules above it; `tests/layering.rs` checks that.
+//! In pipeline order. A module names only modules above it; `tests/layering.rs` checks that. Those without a link are
+//! the crate's own and have no page.
 //!
 //! - [`tensor`], [`error`], `host`: what everything shares
 //! - [`spec`]: JSON with comments → a tree with source positions → typed structs, with diagnostics
@@ -85,7 +92,7 @@ pub mod task;
 pub mod tensor;
 pub mod train;
 
-pub use data::tensors::Tensors;
+pub use data::{Split, tensors::Tensors};
 pub use error::{Error, Result};
 pub use gpu::Device;
 pub use model::Model;
@@ -93,5 +100,5 @@ pub use pollster::block_on;
 pub use task::{Evaluation, Metric, Prediction};
 pub use tensor::{Data, HostTensor};
 pub use train::{
-    Checkpoint, Control, Epoch, Event, Network, Run, Seen, Split, Statistics, StepLoss, Stepped, Tap, Tapped, Trainer,
+    Checkpoint, Control, Epoch, Event, Network, Run, Seen, Statistics, StepLoss, Stepped, Tap, Tapped, Trainer,
 };

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use image::{GrayImage, ImageFormat, RgbImage};
 use png::{BitDepth, ColorType, Encoder};
+use pumice::data::Split;
 use pumice::data::mask::{self, Mask};
-use pumice::data::mask_files::{self, Part};
+use pumice::data::mask_files;
 use pumice::data::palette;
 use pumice::error::Result;
 
@@ -195,7 +196,7 @@ fn make(dir: &Path, files: &[&str]) {
 }
 
 /// The pairs of a part as paths below `dir`, and what is wrong.
-fn pairs(dir: &Path, part: Part) -> (Vec<[String; 2]>, Vec<String>) {
+fn pairs(dir: &Path, part: Split) -> (Vec<[String; 2]>, Vec<String>) {
     let found = mask_files::pairs(dir, "masks", part).unwrap_or_else(|e| panic!("{e}"));
     let below = |path: &PathBuf| path.strip_prefix(dir).unwrap().to_string_lossy().replace('\\', "/");
     let files = found.pictures.iter().zip(&found.masks).map(|(p, m)| [below(p), below(m)]).collect();
@@ -214,40 +215,43 @@ fn pairs_are_found_in_every_layout() {
     fs::write(flat.join("images/.hidden"), "").unwrap();
     fs::write(flat.join("masks/Thumbs.db"), "").unwrap();
     let both = texts(&[["images/a.x.jpg", "masks/a.x.png"], ["images/b.png", "masks/b.png"]]);
-    assert_eq!(pairs(&flat, Part::Train), both);
-    assert!(mask_files::has(&flat, Part::Train) && !mask_files::has(&flat, Part::Test));
+    assert_eq!(pairs(&flat, Split::Train), both);
+    assert!(mask_files::has(&flat, Split::Train) && !mask_files::has(&flat, Split::Test));
 
     let inside = dir.path().join("inside");
     make(&inside, &["images/train/a.png", "images/val/b.png", "masks/train/a.png", "masks/validation/b.png"]);
-    assert_eq!(pairs(&inside, Part::Train), texts(&[["images/train/a.png", "masks/train/a.png"]]));
-    assert_eq!(pairs(&inside, Part::Validation), texts(&[["images/val/b.png", "masks/validation/b.png"]]));
-    assert_says(mask_files::pairs(&inside, "masks", Part::Test), &["inside: no folder `images/test` in it", "`masks`"]);
+    assert_eq!(pairs(&inside, Split::Train), texts(&[["images/train/a.png", "masks/train/a.png"]]));
+    assert_eq!(pairs(&inside, Split::Validation), texts(&[["images/val/b.png", "masks/validation/b.png"]]));
+    assert_says(
+        mask_files::pairs(&inside, "masks", Split::Test),
+        &["inside: no folder `images/test` in it", "`masks`"],
+    );
 
     let outside = dir.path().join("outside");
     make(&outside, &["train/images/a.png", "train/masks/a.png", "valid/images/b.png", "valid/masks/b.png"]);
     make(&outside, &["test/images/c.png", "test/masks/c.png"]);
-    assert_eq!(pairs(&outside, Part::Train), texts(&[["train/images/a.png", "train/masks/a.png"]]));
-    assert_eq!(pairs(&outside, Part::Validation), texts(&[["valid/images/b.png", "valid/masks/b.png"]]));
-    assert_eq!(pairs(&outside, Part::Test), texts(&[["test/images/c.png", "test/masks/c.png"]]));
+    assert_eq!(pairs(&outside, Split::Train), texts(&[["train/images/a.png", "train/masks/a.png"]]));
+    assert_eq!(pairs(&outside, Split::Validation), texts(&[["valid/images/b.png", "valid/masks/b.png"]]));
+    assert_eq!(pairs(&outside, Split::Test), texts(&[["test/images/c.png", "test/masks/c.png"]]));
 
     let only_test = dir.path().join("only_test");
     make(&only_test, &["images/test/a.png", "masks/test/a.png"]);
-    assert!(!mask_files::has(&only_test, Part::Train) && mask_files::has(&only_test, Part::Test));
+    assert!(!mask_files::has(&only_test, Split::Train) && mask_files::has(&only_test, Split::Test));
 }
 
 #[test]
 fn files_without_a_partner_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();
-    assert_says(mask_files::pairs(&path.join("none"), "masks", Part::Train), &["none: no such folder", "--data"]);
-    assert_says(mask_files::pairs(path, "labels", Part::Train), &["no folder `images` or `images/train`", "`labels`"]);
+    assert_says(mask_files::pairs(&path.join("none"), "masks", Split::Train), &["none: no such folder", "--data"]);
+    assert_says(mask_files::pairs(path, "labels", Split::Train), &["no folder `images` or `images/train`", "`labels`"]);
     make(path, &["images/a.png", "images/b.png", "images/b.jpg", "images/c.png", "images/d.png", "images/e.png"]);
-    assert_says(mask_files::pairs(path, "labels", Part::Train), &["labels: no such folder", "`data.masks`"]);
+    assert_says(mask_files::pairs(path, "labels", Split::Train), &["labels: no such folder", "`data.masks`"]);
     make(path, &["masks/b.png", "masks/c.png", "masks/d.png", "masks/z.png"]);
     GrayImage::new(2, 3).save(path.join("masks/c.png")).unwrap();
     fs::write(path.join("images/d.png"), "no picture").unwrap();
     fs::create_dir(path.join("images/more")).unwrap();
-    let (found, wrong) = pairs(path, Part::Train);
+    let (found, wrong) = pairs(path, Split::Train);
     assert_eq!(found, texts(&[["images/b.jpg", "masks/b.png"]]).0);
     let expected: [&[&str]; 7] = [
         &["images/b.png: ", "b.jpg has this name, too"],
@@ -265,12 +269,12 @@ fn files_without_a_partner_are_named() {
     fs::remove_file(path.join("images/b.jpg")).unwrap();
     fs::remove_file(path.join("images/b.png")).unwrap();
     assert_says(
-        mask_files::pairs(path, "masks", Part::Train),
+        mask_files::pairs(path, "masks", Split::Train),
         &["not one picture in it has a mask", "more: a folder, not a picture"],
     );
     fs::remove_dir_all(path.join("images")).unwrap();
     fs::create_dir(path.join("images")).unwrap();
-    assert_says(mask_files::pairs(path, "masks", Part::Train), &["images: no pictures in it"]);
+    assert_says(mask_files::pairs(path, "masks", Split::Train), &["images: no pictures in it"]);
 }
 
 #[test]
@@ -283,7 +287,7 @@ fn a_picture_counts_as_a_camera_turned_it() {
     let entry = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00";
     let exif = [b"\xff\xe1\x00\x22Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x01".as_slice(), entry].concat();
     fs::write(dir.path().join("images/a.jpg"), [&jpeg[..2], &exif, &jpeg[2..]].concat()).unwrap();
-    assert_eq!(pairs(dir.path(), Part::Train), texts(&[["images/a.jpg", "masks/a.png"]]));
+    assert_eq!(pairs(dir.path(), Split::Train), texts(&[["images/a.jpg", "masks/a.png"]]));
 }
 
 #[test]
@@ -309,7 +313,7 @@ fn class_names_stand_on_lines() {
 fn the_nuclei_that_come_with_the_project_are_sound() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/data/nuclei");
     assert_eq!(mask_files::class_names(&dir).unwrap().unwrap(), ["background", "nucleus"]);
-    for (part, count) in [(Part::Train, 24), (Part::Validation, 8)] {
+    for (part, count) in [(Split::Train, 24), (Split::Validation, 8)] {
         let found = mask_files::pairs(&dir, "masks", part).unwrap();
         assert_eq!((found.pictures.len(), found.wrong.len()), (count, 0), "{:?}", found.wrong);
         for path in &found.masks {

@@ -10,6 +10,7 @@ use crate::report::table::{self, Align, Table};
 use crate::task::{Detail, Evaluation, Metric};
 use crate::train::fit;
 use crate::train::{Opening, Problem, Run};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,8 +23,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Which part of the data set.
-    #[arg(long, value_enum, default_value_t = Part::Test)]
-    split: Part,
+    #[arg(long, value_parser = split(), default_value = "test")]
+    split: Split,
     /// Stop at a picture that cannot be read instead of skipping it.
     #[arg(long)]
     strict: bool,
@@ -31,11 +32,10 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
-enum Part {
-    Test,
-    Train,
-    Validation,
+/// A split by its word.
+fn split() -> impl TypedValueParser<Value = Split> {
+    let named = |word: String| Split::ALL.into_iter().find(|split| split.word() == word);
+    PossibleValuesParser::new(Split::ALL.map(Split::word)).map(move |word| named(word).expect("one of the words"))
 }
 
 /// Evaluates the run's weights on every sample of one split.
@@ -47,17 +47,12 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     }
     let weights = run.read_weights()?;
     let data = args.data.as_deref();
-    let only = if args.split == Part::Test { Split::Test } else { Split::Train };
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
     let opening =
-        Opening { folder: data, only: Some(only), seed, strict: args.strict, progress: Some(progress::reading) };
+        Opening { folder: data, only: Some(args.split), seed, strict: args.strict, progress: Some(progress::reading) };
     let problem = Problem::open(&mut model, opening)?;
     output::opened(&problem);
-    let positions = match args.split {
-        Part::Test => &problem.test,
-        Part::Train => &problem.train,
-        Part::Validation => &problem.validation,
-    };
+    let positions = problem.positions(args.split);
     if positions.is_empty() {
         let what = "the spec holds nothing back for validation";
         return Err(Error::usage(what, "evaluate another --split, or train with `data.validation` above 0"));

@@ -1,9 +1,10 @@
 //! The digits that are compiled into the program. With a folder: IDX files in it instead.
 
-use super::dataset::{Split, Splits};
+use super::dataset::Splits;
 use super::mnist::{self, Place};
 use super::reader::{Reader, Want};
 use super::registry::Readers;
+use super::split::Split;
 use crate::error::Result;
 use crate::spec::spec_struct;
 use std::path::Path;

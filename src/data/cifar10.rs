@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Dataset, Split, Splits};
+use super::dataset::{Dataset, Splits};
 use super::file;
 use super::reader::{Reader, Want, need};
 use super::registry::Readers;
+use super::split::Split;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::spec::spec_struct;
@@ -65,6 +66,7 @@ fn files(dir: &Path, split: Split) -> Result<Vec<PathBuf>> {
     }
     let wanted: Vec<String> = match split {
         Split::Train => (1..=5).map(|i| format!("data_batch_{i}.bin")).collect(),
+        Split::Validation => Vec::new(),
         Split::Test => vec!["test_batch.bin".into()],
     };
     let below = dir.join(ARCHIVE);

@@ -5,15 +5,6 @@ use crate::error::Result;
 use crate::tensor::{Data, HostTensor};
 use std::path::PathBuf;
 
-/// Which part of a data set.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Split {
-    /// What is trained on (and held back for validation).
-    Train,
-    /// What is only evaluated on.
-    Test,
-}
-
 /// A named column of a data set: the same field of every sample.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Column {

@@ -5,10 +5,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Dataset, Split, Splits};
+use super::dataset::{Dataset, Splits};
 use super::file;
 use super::reader::{Reader, Want, need};
 use super::registry::Readers;
+use super::split::Split;
 use super::store::{self, FileReader, Store};
 use crate::error::{Error, Result};
 use crate::spec::spec_struct;
@@ -156,7 +157,7 @@ fn part(dir: &Path, split: Split) -> Option<PathBuf> {
         Split::Train if parted => Some(train),
         Split::Train => Some(dir.to_path_buf()),
         Split::Test if parted => ["test", "val"].map(|name| dir.join(name)).into_iter().find(|part| part.is_dir()),
-        Split::Test => None,
+        Split::Test | Split::Validation => None,
     }
 }
 

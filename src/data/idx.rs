@@ -1,9 +1,10 @@
 //! IDX files under MNIST's own names, in a folder: MNIST, Fashion-MNIST and what is packed like them.
 
-use super::dataset::{Split, Splits};
+use super::dataset::Splits;
 use super::mnist::{self, Place};
 use super::reader::{Reader, Want, need};
 use super::registry::Readers;
+use super::split::Split;
 use crate::error::Result;
 use crate::spec::spec_struct;
 use std::path::Path;

@@ -7,33 +7,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::split::Split;
 use super::{file, mask, picture};
 use crate::error::{Error, Result};
 
 /// The folder that holds the pictures.
 const PICTURES: &str = "images";
-
-/// Which part of a data set of masks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Part {
-    /// What is trained on.
-    Train,
-    /// What decides when training has come far enough.
-    Validation,
-    /// What is only evaluated on.
-    Test,
-}
-
-impl Part {
-    /// The names that its folder may have.
-    fn names(self) -> &'static [&'static str] {
-        match self {
-            Part::Train => &["train"],
-            Part::Validation => &["val", "valid", "validation"],
-            Part::Test => &["test"],
-        }
-    }
-}
 
 /// Pictures with their masks, sorted by name.
 #[derive(Debug, Default)]
@@ -47,8 +26,8 @@ pub struct Pairs {
 }
 
 /// Whether pictures of this part are there.
-pub fn has(dir: &Path, part: Part) -> bool {
-    pictures_folder(dir, part).is_some()
+pub fn has(dir: &Path, split: Split) -> bool {
+    pictures_folder(dir, split).is_some()
 }
 
 /// Lists one part of the data set in `dir`. `masks` is the name of the folder of masks. Only the first bytes of each
@@ -56,15 +35,15 @@ pub fn has(dir: &Path, part: Part) -> bool {
 ///
 /// # Errors
 /// A missing folder, or a part without a single pair. Files that are wrong are in [`Pairs::wrong`].
-pub fn pairs(dir: &Path, masks: &str, part: Part) -> Result<Pairs> {
+pub fn pairs(dir: &Path, masks: &str, split: Split) -> Result<Pairs> {
     if !dir.is_dir() {
         let what = if dir.exists() { "not a folder" } else { "no such folder" };
         let hint = format!("give the folder that holds `{PICTURES}` and `{masks}` with --data or data.path");
         return Err(Error::file(dir, what, hint));
     }
-    let Some((pictures, masks)) = folders(dir, masks, part) else {
-        let place = format!("{PICTURES}/{}", part.names()[0]);
-        let place = if part == Part::Train { format!("{PICTURES}` or `{place}") } else { place };
+    let Some((pictures, masks)) = folders(dir, masks, split) else {
+        let place = format!("{PICTURES}/{}", split.folders()[0]);
+        let place = if split == Split::Train { format!("{PICTURES}` or `{place}") } else { place };
         let hint = format!("put pictures there, and their masks into `{masks}` likewise");
         return Err(Error::file(dir, format!("no folder `{place}` in it"), hint));
     };
@@ -131,27 +110,27 @@ pub fn class_names(dir: &Path) -> Result<Option<Vec<String>>> {
 }
 
 /// The folder of the pictures of a part.
-fn pictures_folder(dir: &Path, part: Part) -> Option<PathBuf> {
-    let parted = |part: Part| {
-        let inside = part.names().iter().map(|name| dir.join(PICTURES).join(name));
-        let outside = part.names().iter().map(|name| dir.join(name).join(PICTURES));
+fn pictures_folder(dir: &Path, split: Split) -> Option<PathBuf> {
+    let parted = |split: Split| {
+        let inside = split.folders().iter().map(|name| dir.join(PICTURES).join(name));
+        let outside = split.folders().iter().map(|name| dir.join(name).join(PICTURES));
         inside.chain(outside).find(|folder| folder.is_dir())
     };
     let whole = || {
-        let others = [Part::Validation, Part::Test].into_iter().any(|part| parted(part).is_some());
-        Some(dir.join(PICTURES)).filter(|folder| part == Part::Train && !others && folder.is_dir())
+        let others = [Split::Validation, Split::Test].into_iter().any(|split| parted(split).is_some());
+        Some(dir.join(PICTURES)).filter(|folder| split == Split::Train && !others && folder.is_dir())
     };
-    parted(part).or_else(whole)
+    parted(split).or_else(whole)
 }
 
 /// The folders of the pictures and of the masks of a part. The second one may be missing.
-fn folders(dir: &Path, masks: &str, part: Part) -> Option<(PathBuf, PathBuf)> {
-    let pictures = pictures_folder(dir, part)?;
+fn folders(dir: &Path, masks: &str, split: Split) -> Option<(PathBuf, PathBuf)> {
+    let pictures = pictures_folder(dir, split)?;
     let below = pictures.strip_prefix(dir.join(PICTURES));
     let masks = match below {
         Ok(name) if name.as_os_str().is_empty() => dir.join(masks),
         Ok(name) => {
-            let written = part.names().iter().map(|name| dir.join(masks).join(name)).find(|folder| folder.is_dir());
+            let written = split.folders().iter().map(|name| dir.join(masks).join(name)).find(|folder| folder.is_dir());
             written.unwrap_or_else(|| dir.join(masks).join(name))
         }
         Err(_) => pictures.with_file_name(masks),

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use super::dataset::{Column, Dataset, IMAGE, MASK, Split, Splits};
+use super::dataset::{Column, Dataset, IMAGE, MASK, Splits};
 use super::mask::{self, Mask};
-use super::mask_files::{self, Pairs, Part};
+use super::mask_files::{self, Pairs};
 use super::reader::{Reader, Want, need};
 use super::registry::Readers;
+use super::split::Split;
 use super::store::{self, FileReader, Store, on_all_cores};
 use crate::error::{Error, Result};
 use crate::spec::spec_struct;
@@ -40,7 +41,7 @@ impl Reader for Masks {
     }
 
     fn has(&self, path: Option<&Path>, split: Split) -> bool {
-        path.is_some_and(|dir| mask_files::has(dir, if split == Split::Train { Part::Train } else { Part::Test }))
+        path.is_some_and(|dir| mask_files::has(dir, split))
     }
 
     fn count_classes(&self, path: Option<&Path>, want: &Want) -> Result<usize> {
@@ -58,7 +59,7 @@ fn count_classes(dir: &Path, keys: &Masks, ignore: u8) -> Result<usize> {
     if let Some(names) = names(dir, keys)? {
         return Ok(names.len());
     }
-    let pairs = mask_files::pairs(dir, &keys.masks, Part::Train)?;
+    let pairs = mask_files::pairs(dir, &keys.masks, Split::Train)?;
     let most = AtomicU8::new(0);
     let read = |file: &PathBuf| {
         let mask = mask::read(file, keys.binary)?;
@@ -97,11 +98,11 @@ fn open(dir: &Path, keys: &Masks, want: &Want) -> Result<Splits> {
         (None, None) => count_classes(dir, keys, want.ignore)?,
     };
     let names = names.unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect());
-    let list = |wanted: bool, part: Part| {
-        let there = wanted && (part == Part::Train || part == Part::Test || mask_files::has(dir, part));
-        there.then(|| mask_files::pairs(dir, &keys.masks, part)).transpose()
+    let list = |wanted: bool, split: Split| {
+        let there = wanted && (split == Split::Train || split == Split::Test || mask_files::has(dir, split));
+        there.then(|| mask_files::pairs(dir, &keys.masks, split)).transpose()
     };
-    let parts = [list(want.train, Part::Train)?, list(want.train, Part::Validation)?, list(want.test, Part::Test)?];
+    let parts = [list(want.train, Split::Train)?, list(want.train, Split::Validation)?, list(want.test, Split::Test)?];
     let count: usize = parts.iter().flatten().map(|pairs| pairs.pictures.len()).sum();
     let [height, width, channels] = size;
     let bytes = count as u64 * (height * width * (channels + 1)) as u64;
@@ -109,10 +110,10 @@ fn open(dir: &Path, keys: &Masks, want: &Want) -> Result<Splits> {
     let opener = Opener { want, keys, names, classes, size, in_memory };
     let mut skipped = Vec::new();
     let mut open =
-        |part: Part, pairs: Option<Pairs>| pairs.map(|pairs| opener.open(part, pairs, &mut skipped)).transpose();
+        |split: Split, pairs: Option<Pairs>| pairs.map(|pairs| opener.open(split, pairs, &mut skipped)).transpose();
     let [train, validation, test] = parts;
     let (train, validation, test) =
-        (open(Part::Train, train)?, open(Part::Validation, validation)?, open(Part::Test, test)?);
+        (open(Split::Train, train)?, open(Split::Validation, validation)?, open(Split::Test, test)?);
     Ok(Splits { train, validation, test, skipped })
 }
 
@@ -129,7 +130,7 @@ struct Opener<'a> {
 
 impl Opener<'_> {
     /// Reads and checks all files of a part, on all cores.
-    fn open(&self, part: Part, mut pairs: Pairs, skipped: &mut Vec<String>) -> Result<Dataset> {
+    fn open(&self, split: Split, mut pairs: Pairs, skipped: &mut Vec<String>) -> Result<Dataset> {
         if self.want.strict && !pairs.wrong.is_empty() {
             return Err(pairs.wrong.swap_remove(0));
         }
@@ -139,7 +140,7 @@ impl Opener<'_> {
         let count = if self.in_memory { pairs.pictures.len() } else { 0 };
         let mut masks = vec![0; count * height * width];
         let mut pixels = vec![0; count * height * width * channels];
-        let mut failures = self.read_masks(part, &pairs.masks, &mut masks)?;
+        let mut failures = self.read_masks(split, &pairs.masks, &mut masks)?;
         let paths: Vec<&Path> = pairs.pictures.iter().map(PathBuf::as_path).collect();
         failures.extend(match self.in_memory {
             true => store::decode(&paths, &mut pixels, &picture_dims, FileReader::Picture, self.want.progress),
@@ -177,7 +178,7 @@ impl Opener<'_> {
     ///
     /// # Errors
     /// A class that the model does not have; training masks in which there is nothing to learn.
-    fn read_masks(&self, part: Part, files: &[PathBuf], place: &mut [u8]) -> Result<Vec<(usize, Error)>> {
+    fn read_masks(&self, split: Split, files: &[PathBuf], place: &mut [u8]) -> Result<Vec<(usize, Error)>> {
         let [height, width, _] = self.size;
         let (most, ignored) = (AtomicU8::new(0), AtomicBool::new(false));
         let beyond: Mutex<Vec<Error>> = Mutex::default();
@@ -210,7 +211,7 @@ impl Opener<'_> {
             return Err(beyond.swap_remove(0));
         }
         // The other parts may rightly hold nothing else.
-        if part == Part::Train && most.into_inner() == 0 && ignored.into_inner() {
+        if split == Split::Train && most.into_inner() == 0 && ignored.into_inner() {
             let what =
                 format!("all training masks hold nothing but class 0 and {}, which does not count", self.want.ignore);
             let folder = files[0].parent().unwrap_or(Path::new(""));

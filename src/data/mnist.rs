@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Dataset, Split};
+use super::dataset::Dataset;
 use super::idx_file::{self, Idx};
+use super::split::Split;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
@@ -52,6 +53,7 @@ pub fn folder(dir: &Path) -> Result<Place> {
 /// Whether a file of `split` is there: images or labels. If only one of them is, [`read`] names the mistake.
 pub fn has(place: &Place, split: Split) -> bool {
     match place {
+        _ if split == Split::Validation => false,
         Place::Bundled => true,
         Place::Folder(dir) => [Part::Images, Part::Labels].into_iter().any(|part| find(dir, split, part).is_ok()),
     }
@@ -150,6 +152,7 @@ fn bundled(split: Split, part: Part) -> &'static [u8] {
     match (split, part) {
         (Split::Train, Part::Images) => bytes!("train-images-idx3-ubyte.gz"),
         (Split::Train, Part::Labels) => bytes!("train-labels-idx1-ubyte.gz"),
+        (Split::Validation, _) => &[],
         (Split::Test, Part::Images) => bytes!("t10k-images-idx3-ubyte.gz"),
         (Split::Test, Part::Labels) => bytes!("t10k-labels-idx1-ubyte.gz"),
     }

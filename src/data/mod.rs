@@ -15,13 +15,15 @@ pub mod palette;
 pub mod picture;
 pub mod reader;
 pub mod registry;
+pub mod split;
 pub mod store;
 pub mod tensors;
 
 use crate::spec::Extensible;
-pub use dataset::{Column, Dataset, FEATURES, IMAGE, LABEL, MASK, Split, Splits, VALUES};
+pub use dataset::{Column, Dataset, FEATURES, IMAGE, LABEL, MASK, Splits, VALUES};
 pub use reader::{Reader, Want};
 pub use registry::Readers;
+pub use split::Split;
 pub use store::Progress;
 
 /// Declares the files of readers, and registers their words in this order.

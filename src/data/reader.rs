@@ -1,7 +1,8 @@
 //! What a kind of data says of itself, and what it is asked for.
 
-use super::dataset::{Dataset, IMAGE, LABEL, Split, Splits};
+use super::dataset::{Dataset, IMAGE, LABEL, Splits};
 use super::picture;
+use super::split::Split;
 use super::store::Progress;
 use crate::error::{Error, Result};
 use crate::spec::Word;

@@ -236,6 +236,11 @@ impl Device {
         self
     }
 
+    /// The adapter's name, such as `NVIDIA H100 80GB HBM3`.
+    pub fn name(&self) -> &str {
+        &self.caps.name
+    }
+
     /// What the device can do.
     pub fn caps(&self) -> &Caps {
         &self.caps

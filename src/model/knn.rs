@@ -1,12 +1,12 @@
 //! Models that are fitted by storing samples: what their spec may say, and what training writes into it.
 
 use super::{LayerNode, LossNode, Model, TrainSpec};
-use crate::ops::layer::knn::{Choices, KnnKeys, Metric};
+use crate::ops::layer::knn::{Choices, Distance, KnnKeys};
 use crate::spec::{Count, Diagnostics, Node};
 
 impl Model {
     /// Writes into the spec what was chosen: `k` neighbours, the metric, and how many samples are stored.
-    pub fn settle_knn(&mut self, k: usize, metric: Metric, samples: usize) {
+    pub fn settle_knn(&mut self, k: usize, metric: Distance, samples: usize) {
         let Some((_, keys)) = self.knn() else { return };
         let (k, metric) = (Choices(vec![Count(k)]), Choices(vec![metric]));
         let keys = KnnKeys { k, metric, samples: Some(Count(samples)), ..keys.clone() };

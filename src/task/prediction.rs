@@ -42,6 +42,12 @@ impl Prediction {
         Map::from_iter([(key.to_string(), value)])
     }
 
+    /// The likeliest class and its probability; None for values and masks.
+    pub fn best(&self) -> Option<(&str, f64)> {
+        let Prediction::Classes(classes) = self else { return None };
+        classes.first().map(|(class, probability)| (class.as_str(), *probability))
+    }
+
     /// Of a mask: each class that occurs, and its share of the pixels.
     fn shares(&self) -> Vec<(String, f64)> {
         let Prediction::Mask { mask, names } = self else { return Vec::new() };

@@ -4,6 +4,7 @@ use super::event::{Control, Epoch, Event};
 use super::parameters;
 use super::run_folder::Run;
 use super::trainer::Trainer;
+use crate::data::Split;
 use crate::data::tensors::Tensors;
 use crate::error::Result;
 use crate::graph::Arena;
@@ -117,12 +118,11 @@ impl Trainer {
     ///
     /// # Errors
     /// What the adapter or the disk reports.
-    pub async fn final_evaluation(&mut self, run: &Run) -> Result<(&'static str, Evaluation)> {
+    pub async fn final_evaluation(&mut self, run: &Run) -> Result<(Split, Evaluation)> {
         let weights = run.read_weights()?;
         let file = run.weights_path();
         parameters::load(&self.session, &self.training.layout, &file, &weights, false)?;
-        let (name, positions) = self.problem.judged_split();
-        let positions = positions.to_vec();
-        Ok((name, self.evaluate_at(&positions).await?))
+        let split = self.problem.judged_split();
+        Ok((split, self.evaluate(split).await?))
     }
 }

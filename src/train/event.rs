@@ -1,7 +1,7 @@
 //! What a trainer tells its watcher, and what the watcher may answer.
 
 use super::tap::Tapped;
-use crate::ops::layer::knn::Metric as KnnMetric;
+use crate::ops::layer::knn::Distance;
 use crate::task::{Evaluation, LOSS, Metric, MetricKind};
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
@@ -60,7 +60,7 @@ pub struct Tried {
     /// Neighbours that vote.
     pub k: usize,
     /// The distance.
-    pub metric: KnnMetric,
+    pub metric: Distance,
     /// Share of right answers; None without validation samples.
     pub accuracy: Option<f64>,
 }
@@ -91,7 +91,7 @@ pub struct Stepped {
     /// Samples that came back a second, since the epoch began or went on; None before that is known.
     pub samples_per_second: Option<f64>,
     /// Samples of this epoch that were submitted so far.
-    pub seen: usize,
+    pub samples: usize,
     /// What the taps saw after this update ([`super::Trainer::tap`]).
     pub taps: Vec<Tapped>,
 }
@@ -159,7 +159,7 @@ impl Stepped {
         let losses = losses(&self.losses);
         let mut line = json!({
             "event": "step", "step": self.step, "epoch": self.epoch, "loss": self.loss, "losses": losses, "lr": self.lr,
-            "samples_per_second": self.samples_per_second, "seen": self.seen,
+            "samples_per_second": self.samples_per_second, "samples": self.samples,
         });
         if let Some(metric) = self.counted {
             line[metric.kind.name] = json!(metric.value);

@@ -377,10 +377,37 @@ impl Problem {
         Normalize::Values { mean, std }
     }
 
-    /// The samples that a finished model is judged on, and their name: `test`, else `validation`, else `train`.
-    pub fn judged_split(&self) -> (&'static str, &[u32]) {
-        let splits = [("test", &self.test), ("validation", &self.validation), ("train", &self.train)];
-        splits.into_iter().find(|(_, positions)| !positions.is_empty()).map_or(("train", &[]), |(name, p)| (name, p))
+    /// The positions of the samples of a split.
+    pub fn positions(&self, split: Split) -> &[u32] {
+        match split {
+            Split::Train => &self.train,
+            Split::Validation => &self.validation,
+            Split::Test => &self.test,
+        }
+    }
+
+    /// One sample of a split as the network takes it: a picture u8 `[1, h, w, c]` as [`crate::Network::predict`] wants
+    /// it, or a row f32 `[1, features]`, which is normalised already, as [`crate::Network::outputs`] wants it.
+    ///
+    /// # Errors
+    /// A sample that is not there, or a picture that has changed since it was opened.
+    pub fn sample(&self, split: Split, index: usize) -> Result<HostTensor> {
+        self.samples().one(self.position(split, index)?)
+    }
+
+    /// The position of a sample of a split.
+    pub(super) fn position(&self, split: Split, index: usize) -> Result<u32> {
+        let positions = self.positions(split);
+        positions.get(index).copied().ok_or_else(|| {
+            let what = format!("the {} part has no sample {index}", split.word());
+            Error::usage(what, format!("it has {} samples, counted from 0", positions.len()))
+        })
+    }
+
+    /// The samples that a finished model is judged on: those of the test set, else of the validation set, else of the
+    /// training set.
+    pub fn judged_split(&self) -> Split {
+        Split::ALL.into_iter().find(|&split| !self.positions(split).is_empty()).unwrap_or(Split::Train)
     }
 
     /// Writes into the spec which names the data has: of its features, and of its classes if they come from the data.

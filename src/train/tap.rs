@@ -2,10 +2,10 @@
 
 use super::network::input_data;
 use super::problem::Problem;
-use super::split::Split;
 use crate::compile::Training;
 use crate::compile::lower::{self, LowerOptions};
 use crate::compile::tap::{self, Place};
+use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Session};
 use crate::graph::{Arena, Segment, Step};
@@ -67,8 +67,8 @@ impl Tap {
 pub struct Tapped {
     /// The updates so far.
     pub step: u64,
-    /// Names and what was seen.
-    pub seen: Vec<(String, Seen)>,
+    /// Names, and what was found behind each.
+    pub found: Vec<(String, Seen)>,
 }
 
 /// The numbers behind one name.
@@ -98,9 +98,9 @@ pub struct Statistics {
 }
 
 impl Tapped {
-    /// What was seen of a name; `None` for a name that the tap has not ([`Tapped::seen`] has all).
+    /// What was seen of a name; `None` for a name that the tap has not ([`Tapped::found`] has all).
     pub fn get(&self, name: &str) -> Option<&Seen> {
-        self.seen.iter().find(|(n, _)| n == name).map(|(_, seen)| seen)
+        self.found.iter().find(|(n, _)| n == name).map(|(_, seen)| seen)
     }
 
     /// A tensor by its name.
@@ -128,8 +128,9 @@ impl Tapped {
                 "histogram": s.histogram,
             }),
         };
-        let seen: serde_json::Map<String, Json> = self.seen.iter().map(|(name, s)| (name.clone(), value(s))).collect();
-        json!({ "step": self.step, "seen": seen })
+        let found: serde_json::Map<String, Json> =
+            self.found.iter().map(|(name, s)| (name.clone(), value(s))).collect();
+        json!({ "step": self.step, "found": found })
     }
 }
 
@@ -157,11 +158,7 @@ impl Tapping {
             return Err(Error::usage(what, suggest(unknown, &names, "`", "the layers are")));
         }
         let (split, index) = tap.sample;
-        let positions = split.of(problem);
-        let position = *positions.get(index).ok_or_else(|| {
-            let what = format!("the {} part has no sample {index} to tap", split.word());
-            Error::usage(what, format!("it has {} samples, counted from 0", positions.len()))
-        })?;
+        let position = problem.position(split, index)?;
         let caps = session.device().caps().clone();
         let built = tap::graph(model, task.field(), &tap.layers, tap.bins)?;
         let mut layout = training.layout.clone();
@@ -191,7 +188,7 @@ impl Tapping {
             session.write_input(&self.bound, name, data);
         }
         session.run(&self.bound, &[Segment::Forward, Segment::Backward], &Step::of(1)).await?;
-        let mut seen = Vec::with_capacity(self.seen.len());
+        let mut all = Vec::with_capacity(self.seen.len());
         for (name, place) in &self.seen {
             let found = match place {
                 Place::Output if self.statistics => Seen::Statistics(self.statistics(session, name).await?),
@@ -201,9 +198,9 @@ impl Tapping {
                     Seen::Tensor(session.read_tensor(parameter, Some(Arena::Gradients)).await?)
                 }
             };
-            seen.push((name.clone(), found));
+            all.push((name.clone(), found));
         }
-        Ok(Some(Tapped { step, seen }))
+        Ok(Some(Tapped { step, found: all }))
     }
 
     async fn statistics(&self, session: &mut Session, name: &str) -> Result<Statistics> {

@@ -6,13 +6,12 @@ use super::network::Network;
 use super::pass::Pass;
 use super::problem::{Opening, Problem};
 use super::ring::{Ring, Submitted};
-use super::split::Split;
 use super::tap::{Tap, Tapped, Tapping};
 use super::timings::Timings;
 use super::{evaluate, metric, parameters};
 use crate::compile::{self, Training};
-use crate::data::order;
 use crate::data::tensors::Tensors;
+use crate::data::{Split, order};
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Device, Session};
 use crate::graph::{Segment, Step};
@@ -242,7 +241,7 @@ impl Trainer {
     /// # Errors
     /// A split without samples, or what the adapter reports.
     pub async fn evaluate(&mut self, split: Split) -> Result<Evaluation> {
-        let positions = split.of(&self.problem).to_vec();
+        let positions = self.problem.positions(split).to_vec();
         if positions.is_empty() {
             let what = format!("the data set has no {} samples", split.word());
             return Err(Error::usage(what, "evaluate another split, or hold samples back with data.validation"));
@@ -278,7 +277,7 @@ impl Trainer {
             counted: self.counted(),
             lr,
             samples_per_second: self.ring.samples_per_second(),
-            seen: (self.progress.batches * self.train.batch.0).min(self.problem.train.len()),
+            samples: (self.progress.batches * self.train.batch.0).min(self.problem.train.len()),
             taps,
         }
     }

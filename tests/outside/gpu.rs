@@ -22,7 +22,7 @@ fn a_line_is_learnt_with_words_from_outside() {
     let (first, last) = (loss(&metrics[0]), loss(metrics.last().expect("an epoch")));
     assert!(last < 0.1 * first, "{first} to {last}");
     let (split, evaluation) = block_on(trainer.final_evaluation(&run)).expect("an evaluation");
-    assert_eq!((split, evaluation.samples), ("test", 10));
+    assert_eq!((split, evaluation.samples), (pumice::Split::Test, 10));
     let near = evaluation.value("near").expect("the metric of the task");
     assert!(near >= 0.5, "{near}");
 }

@@ -42,7 +42,7 @@ fn a_tap_sees_what_trace_computes() {
     let taps = next(&mut trainer);
     let [tapped] = &taps[..] else { panic!("one tap") };
     assert_eq!(tapped.step, 3);
-    let names: Vec<&str> = tapped.seen.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = tapped.found.iter().map(|(name, _)| name.as_str()).collect();
     let of = |layer: &str| {
         let [weight, bias] = ["weight", "bias"].map(|p| format!("{layer}.{p}"));
         vec![
@@ -113,8 +113,8 @@ fn statistics_are_those_of_the_tensors() {
         next(&mut trainer);
         let taps = next(&mut trainer);
         let [tensors, statistics] = &taps[..] else { panic!("two taps") };
-        assert_eq!(tensors.seen.len(), 18);
-        for (name, _) in &tensors.seen {
+        assert_eq!(tensors.found.len(), 18);
+        for (name, _) in &tensors.found {
             let want = on_host(tensors.tensor(name).expect("a tensor"), 8);
             let got = statistics.statistics(name).expect("statistics");
             assert!((got.norm - want.norm).abs() <= 1e-5 * want.norm, "{name}: norm {} not {}", got.norm, want.norm);

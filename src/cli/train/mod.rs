@@ -66,7 +66,7 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
         }
     }
     let (split, evaluation) = fit.judge(&run).await?;
-    summary::print_evaluation(&run, split, &evaluation, &*task, &class_names, json)?;
+    summary::print_evaluation(&run, split.word(), &evaluation, &*task, &class_names, json)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -25,7 +25,7 @@ const MOST: usize = 1024;
 
 spec_words! {
     /// How far two samples are apart.
-    pub enum Metric {
+    pub enum Distance {
         /// Sum of the absolute differences.
         L1 = "l1",
         /// Euclidean distance; only its square is computed.
@@ -64,7 +64,7 @@ spec_struct! {
         /// Neighbours that vote: a number, or a list of which training keeps the best on the validation samples.
         pub k: Choices<Count>,
         /// How far two samples are apart, or a list of which training keeps the best.
-        pub metric: Choices<Metric> = Choices(vec![Metric::L2]),
+        pub metric: Choices<Distance> = Choices(vec![Distance::L2]),
         /// Classes that are voted for: a number, or "classes" for those of the data.
         pub units: Units = Units::Classes,
         /// Samples that are stored; by default all that are trained on.
@@ -116,7 +116,7 @@ pub struct Knn {
     /// Neighbours, at most M.
     pub k: usize,
     /// The distance.
-    pub metric: Metric,
+    pub metric: Distance,
 }
 
 impl Knn {
@@ -149,8 +149,8 @@ impl Knn {
     fn distance(&self, a: &[f64], b: &[f64]) -> f64 {
         let each = a.iter().zip(b).map(|(a, b)| a - b);
         match self.metric {
-            Metric::L1 => each.map(f64::abs).sum(),
-            Metric::L2 => each.map(|d| d * d).sum(),
+            Distance::L1 => each.map(f64::abs).sum(),
+            Distance::L2 => each.map(|d| d * d).sum(),
         }
     }
 
@@ -183,7 +183,7 @@ impl Op for Knn {
         }
         let most = match (self.metric, Knn::bytes(x)) {
             // 255² for each byte; the sum must fit u32.
-            (Metric::L2, true) => 66_051.min(ITERATIONS * Knn::part(x)),
+            (Distance::L2, true) => 66_051.min(ITERATIONS * Knn::part(x)),
             _ => ITERATIONS * Knn::part(x),
         };
         if x.items() > most {
@@ -218,7 +218,7 @@ impl Op for Knn {
                 .read("samples", cx.input_range(1, window.start * items, window.len() * items))
                 .read("position", progress.clone())
                 .write("tile4", tile.clone())
-                .set("L1", usize::from(self.metric == Metric::L1))
+                .set("L1", usize::from(self.metric == Distance::L1))
                 .set("BYTES", usize::from(bytes))
                 .set("WIDE", usize::from(part == 4))
                 .set("PARTS", items / part)

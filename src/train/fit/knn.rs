@@ -71,8 +71,9 @@ impl Stored {
     }
 
     /// How good the votes are on the samples that a finished model is judged on.
-    pub(super) async fn judge(&mut self) -> Result<(&'static str, Evaluation)> {
-        let (split, positions) = self.problem.judged_split();
+    pub(super) async fn judge(&mut self) -> Result<(Split, Evaluation)> {
+        let split = self.problem.judged_split();
+        let positions = self.problem.positions(split);
         Ok((split, evaluate(&mut self.network, &self.model, &self.problem, positions).await?))
     }
 }

@@ -9,6 +9,7 @@ use super::network::Network;
 use super::problem::Problem;
 use super::run_folder::Run;
 use super::trainer::Trainer;
+use crate::data::Split;
 use crate::data::tensors::Tensors;
 use crate::error::Result;
 use crate::gpu::Session;
@@ -115,7 +116,7 @@ impl Fit {
     ///
     /// # Errors
     /// What the adapter or the disk reports.
-    pub async fn judge(&mut self, run: &Run) -> Result<(&'static str, Evaluation)> {
+    pub async fn judge(&mut self, run: &Run) -> Result<(Split, Evaluation)> {
         match self {
             Fit::Steps(trainer) => trainer.final_evaluation(run).await,
             Fit::Knn(stored) => stored.judge().await,

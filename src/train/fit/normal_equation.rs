@@ -3,9 +3,9 @@
 
 use crate::compile::update::SUMS;
 use crate::compile::{self, Training};
-use crate::data::VALUES;
 use crate::data::store::Store;
 use crate::data::tensors::Tensors;
+use crate::data::{Split, VALUES};
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Session};
 use crate::graph::{Segment, Step};
@@ -112,9 +112,9 @@ impl NormalEquation {
     }
 
     /// How good the solution is on the samples that a finished model is judged on.
-    pub(super) async fn judge(&mut self) -> Result<(&'static str, Evaluation)> {
-        let (split, positions) = self.problem.judged_split();
-        let positions = positions.to_vec();
+    pub(super) async fn judge(&mut self) -> Result<(Split, Evaluation)> {
+        let split = self.problem.judged_split();
+        let positions = self.problem.positions(split).to_vec();
         Ok((split, self.evaluate(&positions).await?))
     }
 

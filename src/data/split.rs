@@ -1,19 +1,20 @@
 //! The parts of a data set by what they serve for.
 
-use super::problem::Problem;
-
 /// A part of a data set.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Split {
     /// What is trained on.
     Train,
-    /// What is held back from it, to judge the training.
+    /// What is held back from training, to judge it as it goes on.
     Validation,
     /// What only the finished model is judged on.
     Test,
 }
 
 impl Split {
+    /// All of them, in the order in which a finished model is judged on the first that has samples.
+    pub const ALL: [Split; 3] = [Split::Test, Split::Validation, Split::Train];
+
     /// Its word.
     pub fn word(self) -> &'static str {
         match self {
@@ -23,12 +24,12 @@ impl Split {
         }
     }
 
-    /// The positions of its samples.
-    pub fn of(self, problem: &Problem) -> &[u32] {
+    /// The names that a folder of such samples may have.
+    pub fn folders(self) -> &'static [&'static str] {
         match self {
-            Split::Train => &problem.train,
-            Split::Validation => &problem.validation,
-            Split::Test => &problem.test,
+            Split::Train => &["train"],
+            Split::Validation => &["val", "valid", "validation"],
+            Split::Test => &["test"],
         }
     }
 }
