@@ -2,15 +2,13 @@
 // Sample i of the batch is number order[offset + i] of the set.
 // - images: y[n, h, w, c] = (byte / 255 - MEAN_c) / STD_c, from four bytes a word
 // - labels: y_labels[n] = labels[sample]
-// - masks: y_masks[n, h, w] = byte, from four bytes a word
 // - rows of words, f32 or i32: y_rows[n, …] = rows[sample, …]
 #import step
+#import order
 #import lanes
 
-override COUNT: u32 = 1u;   // samples of the data set
-override ORDERED: u32 = 1u; // entries of the order
-override ITEMS: u32 = 1u;   // bytes of one image or mask, in F; for gather_rows, words of one row
-override C: u32 = 1u;       // channels
+override ITEMS: u32 = 1u; // bytes of one image, in F; for gather_rows, words of one row
+override C: u32 = 1u;     // channels
 override MEAN_0: f32 = 0.0;
 override MEAN_1: f32 = 0.0;
 override MEAN_2: f32 = 0.0;
@@ -20,14 +18,8 @@ override STD_1: f32 = 1.0;
 override STD_2: f32 = 1.0;
 override STD_3: f32 = 1.0;
 
-@group(0) @binding(1) var<storage, read> order: array<u32>;
 @group(0) @binding(2) var<storage, read> images: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<F>;
-
-// Where sample i of the batch lies in the data set.
-fn sample(i: u32) -> u32 {
-    return min(order[min(step.offset + i, ORDERED - 1u)], COUNT - 1u);
-}
 
 fn normalised(byte: u32, c: u32) -> f32 {
     let mean = vec4<f32>(MEAN_0, MEAN_1, MEAN_2, MEAN_3);
@@ -71,19 +63,6 @@ fn gather_labelled(id: Invocation) {
     let i = flat_index(id);
     element(i);
     label(i);
-}
-
-@group(0) @binding(2) var<storage, read> masks: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y_masks: array<I>;
-
-// One invocation computes one element of y_masks, from its L bytes, which lie in one word.
-@compute @workgroup_size(WG)
-fn gather_masks(id: Invocation) {
-    let i = flat_index(id);
-    if i < ITEMS * step.n {
-        let at = sample(i / ITEMS) * ITEMS + i % ITEMS;
-        y_masks[i] = I(bytes_of(masks[at / BLOCK] >> (at % BLOCK * 8u)) & U(255u));
-    }
 }
 
 @group(0) @binding(2) var<storage, read> rows: array<u32>;

@@ -55,7 +55,7 @@ const SHAPELESS: [&str; 18] = [
     "spread",
     "record",
     "gather",
-    "gather_masks",
+    "gather_bytes",
     "gather_rows",
     "accumulate",
     "clip",

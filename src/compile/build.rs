@@ -5,7 +5,8 @@ use crate::error::{Diagnostic, Error, Result};
 use crate::graph::{Builder, Graph, RING, ShapeError, Value};
 use crate::model::{LayerNode, LossNode, Model, Normalize};
 use crate::ops::layer::elementwise::{Add, Mul};
-use crate::ops::plumbing::gather::{Gather, GatherMasks, GatherRows};
+use crate::ops::plumbing::gather::{Gather, GatherRows};
+use crate::ops::plumbing::gather_bytes::GatherBytes;
 use crate::ops::plumbing::{mean_loss::MeanLoss, ratio_loss::RatioLoss, record::Record};
 use crate::ops::{LayerCx, Losses, TargetType};
 use crate::spec::Place;
@@ -295,7 +296,7 @@ impl Build<'_> {
         let stored = TensorType::f32(&shape).with(choice.stored);
         let all = self.b.state(&format!("data/{field}"), stored, 0.0, false);
         if choice.stored == DType::U8 {
-            return self.b.one(GatherMasks, &[all, order]);
+            return self.b.one(GatherBytes, &[all, order]);
         }
         self.b.one(GatherRows, &[all, order])
     }

@@ -22,7 +22,7 @@ fn gathered(model: &Model, pixels: usize) {
     let feed = Feed::Resident { count: COUNT, order: "order", positions: COUNT };
     let options = BuildOptions { training: true, random: true, loss: true, feed };
     let mut graph = training_graph(model, &options, &[], None).expect("it builds");
-    let gather = graph.nodes.iter().position(|n| n.op().is_some_and(|o| o.name() == "gather_masks")).expect("a gather");
+    let gather = graph.nodes.iter().position(|n| n.op().is_some_and(|o| o.name() == "gather_bytes")).expect("a gather");
     graph.keep.push(("masks".into(), Value { node: gather, out: 0 }));
     let caps = session.device().caps().clone();
     let mut layout = Layout::default();

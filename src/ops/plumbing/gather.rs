@@ -7,11 +7,11 @@ use crate::ops::tile::lanes_of;
 use crate::tensor::{DType, TensorType};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.ops(&["gather", "gather_masks", "gather_rows"]);
+    registry.ops(&["gather", "gather_rows"]);
 }
 
 /// Checks the order: u32 `[positions]`.
-fn check_order(order: &TensorType) {
+pub(super) fn check_order(order: &TensorType) {
     assert!(order.dtype == DType::U32 && !order.batched && order.dims.len() == 1, "an order is u32 [positions]");
 }
 
@@ -121,44 +121,8 @@ impl Op for Gather {
     }
 }
 
-/// Inputs, both states: masks u8 `[count, h, w]`, order u32 `[positions]`. Output i32
-/// `[N, h, w]`: the mask of sample order[step.offset + n], a class for each pixel.
-#[derive(Debug)]
-pub struct GatherMasks;
-
-impl Op for GatherMasks {
-    fn name(&self) -> &'static str {
-        "gather_masks"
-    }
-
-    fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        let masks = inputs[0];
-        assert!(masks.dtype == DType::U8 && !masks.batched && masks.dims.len() > 1, "masks are u8 [count, …]");
-        check_order(inputs[1]);
-        Ok(vec![TensorType::batch(&masks.dims[1..]).with(DType::I32)])
-    }
-
-    fn kernels(&self, cx: &mut KernelCx) {
-        let items = cx.outputs[0].items();
-        let lanes = lanes_of(items);
-        let kernel = Kernel::new("gather", "gather_masks")
-            .lanes(lanes)
-            .read("masks", cx.input(0))
-            .read("order", cx.input(1))
-            .write("y_masks", cx.output(0))
-            .set("COUNT", cx.inputs[0].dims[0])
-            .set("ORDERED", cx.inputs[1].items())
-            .set("ITEMS", items / lanes);
-        cx.push(kernel.grid(Grid::per_sample(items / lanes)));
-    }
-
-    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        rows(cx, indices)
-    }
-}
-
 /// Elements of the rows of input 0 that the order chooses.
-fn rows(cx: &RefCx, indices: &[usize]) -> Vec<f64> {
+pub(super) fn rows(cx: &RefCx, indices: &[usize]) -> Vec<f64> {
     let rows = &cx.inputs[0];
     let items: usize = rows.shape[1..].iter().product();
     indices.iter().map(|&i| rows.data[sample(cx, i / items) * items + i % items]).collect()
