@@ -4,6 +4,8 @@
 //   dx = weight / sqrt(variance + EPSILON) · (dy - dbias / M - x̂ · dweight / M), M the count of positions
 // With running statistics, which do not depend on x: dx = dy · weight / sqrt(variance + EPSILON).
 // Sums are made in PARTS partial sums, which are then added in order. Channels are counted in F.
+// The mean is kept as two numbers, mean[c] and what its rounding took off, mean[C + c]: where it is far larger than the
+// deviation, x - mean would else be wrong by the same amount everywhere, and the sum of dx over a channel would not be 0.
 #import step
 #import activation
 
@@ -14,6 +16,7 @@ override TILES: u32 = 1u; // invocations that share the positions of one sample 
 override EPSILON: f32 = 1e-5;
 override MOMENTUM: f32 = 0.1;
 override RESIDUAL: u32 = 0u; // 1: `residual` is added before the activation
+override RUNNING: u32 = 0u;  // 1: mean and variance are running statistics, and mean has C numbers
 
 override TILE: u32 = 1u;  // positions of one invocation, in kernels that sum nothing; the last one may be computed twice
 
@@ -21,7 +24,8 @@ override TILE: u32 = 1u;  // positions of one invocation, in kernels that sum no
 @group(0) @binding(2) var<storage, read_write> parts: array<F>;
 
 // One invocation computes count, mean and Σ (x - mean)² of one channel over one of PARTS ranges of positions. It joins
-// blocks of 4 positions as Chan, Golub and LeVeque (1983) do, which avoids the difference of large squares.
+// blocks of 4 positions as Chan, Golub and LeVeque (1983) do, which avoids the difference of large squares. The mean is
+// counted from the first x of the range, which is the fourth result: so it is small, and rounding takes little off it.
 @compute @workgroup_size(WG)
 fn stats_partial(id: Invocation) {
     let i = flat_index(id);
@@ -34,11 +38,12 @@ fn stats_partial(id: Invocation) {
         let length = (rows + PARTS - 1u) / PARTS;
         let start = i / C * length;
         let end = min(start + length, rows);
+        let first = x[min(start, rows - 1u) * C + c];
         for (var m = start; m < end; m += 4u) {
             // Past the last position, the last one is read again but does not count.
             let own = f32(min(end - m, 4u));
             #for k in 0..4
-            let x_$k = x[min(m + $ku, end - 1u) * C + c];
+            let x_$k = x[min(m + $ku, end - 1u) * C + c] - first;
             let w_$k = select(0.0, 1.0, m + $ku < end);
             #end
             let block = (x_0 + x_1 * w_1 + x_2 * w_2 + x_3 * w_3) / own;
@@ -55,6 +60,7 @@ fn stats_partial(id: Invocation) {
         parts[i] = F(count);
         parts[PARTS * C + i] = mean;
         parts[2u * PARTS * C + i] = squares;
+        parts[3u * PARTS * C + i] = first;
     }
 }
 
@@ -75,12 +81,13 @@ fn normalise(id: Invocation) {
         let sample = i / (C * TILES) * ROWS;
         let scale = weight[c] / sqrt(variance[c] + EPSILON);
         let centre = mean[c];
+        let rest = select(mean[select(C + c, c, RUNNING != 0u)], F(), RUNNING != 0u);
         let offset = bias[c];
 #for k in 0..TILE
         {
             let at = (sample + min(first + $k, ROWS - 1u)) * C + c;
             let other = select(F(), residual[select(0u, at, RESIDUAL != 0u)], RESIDUAL != 0u);
-            y[at] = activate_lanes((x[at] - centre) * scale + offset + other);
+            y[at] = activate_lanes((x[at] - centre - rest) * scale + offset + other);
         }
 #end
     }
@@ -97,6 +104,7 @@ fn grad_partial(id: Invocation) {
         let c = i % C;
         let rows = ROWS * step.n;
         let centre = mean[c];
+        let rest = select(mean[select(C + c, c, RUNNING != 0u)], F(), RUNNING != 0u);
         var sum = F();
         var product = F();
         let length = (rows + PARTS - 1u) / PARTS;
@@ -108,7 +116,7 @@ fn grad_partial(id: Invocation) {
             let at_$k = min(m + $ku, end - 1u) * C + c;
             let d_$k = select(F(), dy[at_$k], m + $ku < end);
             sum += d_$k;
-            product += d_$k * (x[at_$k] - centre);
+            product += d_$k * (x[at_$k] - centre - rest);
 #end
         }
         sums[i] = sum;
@@ -134,10 +142,11 @@ fn grad_input(id: Invocation) {
         let offset = dbias_in[c] / count;
         let slope = dweight_in[c] * inverse / count;
         let centre = mean[c];
+        let rest = mean[C + c];
 #for k in 0..TILE
         {
             let at = (sample + min(first + $k, ROWS - 1u)) * C + c;
-            dx[at] = (dy[at] - offset - (x[at] - centre) * slope) * scale;
+            dx[at] = (dy[at] - offset - (x[at] - centre - rest) * slope) * scale;
         }
 #end
     }
@@ -171,17 +180,21 @@ fn stats(id: Invocation) {
     let c = flat_index(id);
     if c < C {
         var count = 0.0;
-        var mean = 0.0;
+        var mean = 0.0; // from the first x of all, as each part's is from its own
         var squares = 0.0;
+        let first = parts_in[3u * PARTS * C + c];
         for (var part = 0u; part < PARTS; part += 1u) {
             let own = parts_in[part * C + c];
             let total = max(count + own, 1.0); // in a short batch some parts have no positions
-            let shift = parts_in[(PARTS + part) * C + c] - mean;
+            let shift = (parts_in[(3u * PARTS + part) * C + c] - first) + parts_in[(PARTS + part) * C + c] - mean;
             mean += shift * (own / total);
             squares += parts_in[(2u * PARTS + part) * C + c] + shift * shift * (count * own / total);
             count += own;
         }
-        mean_out[c] = mean;
+        // The last bit is cut off, so that no compiler takes `rounded` for the sum and the rest for 0.
+        let rounded = bitcast<f32>(bitcast<u32>(first + mean) & 0xfffffffeu);
+        mean_out[c] = rounded;
+        mean_out[C + c] = mean - (rounded - first);
         variance_out[c] = squares / count;
     }
 }
@@ -198,7 +211,7 @@ fn update(id: Invocation) {
     if c < C {
         let count = f32(ROWS * step.n);
         let unbiased = batch_variance[c] * (count / max(count - 1.0, 1.0));
-        running_mean[c] = (1.0 - MOMENTUM) * running_mean[c] + MOMENTUM * batch_mean[c];
+        running_mean[c] = (1.0 - MOMENTUM) * running_mean[c] + MOMENTUM * (batch_mean[c] + batch_mean[C + c]);
         running_variance[c] = (1.0 - MOMENTUM) * running_variance[c] + MOMENTUM * unbiased;
     }
 }

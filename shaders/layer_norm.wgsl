@@ -1,5 +1,6 @@
 // Layer normalisation (Ba, Kiros and Hinton 2016) over the C channels of each row. A row is a position of a sample.
 //   y = (x - mean) / sqrt(variance + EPSILON) · weight + bias, with mean and variance (biased) of x's row
+// The mean is kept as two numbers, mean + rest: where it is far larger than the deviation, its rounding would count.
 // With x̂ = (x - mean) / sqrt(variance + EPSILON) and g = dy · weight:
 //   dx = (g - Σ g / C - x̂ · Σ g x̂ / C) / sqrt(variance + EPSILON), sums over the row
 //   dweight = Σ dy · x̂, dbias = Σ dy, sums over all rows
@@ -16,6 +17,7 @@ override EPSILON: f32 = 1e-5;
 @group(0) @binding(4) var<storage, read_write> y: array<F>;
 @group(0) @binding(5) var<storage, read_write> mean_out: array<f32>;
 @group(0) @binding(6) var<storage, read_write> variance_out: array<f32>;
+@group(0) @binding(7) var<storage, read_write> rest_out: array<f32>;
 
 // The mean of a row, from a sum for each lane of F.
 fn mean_of(sum: F) -> f32 {
@@ -38,6 +40,7 @@ fn forward(id: Invocation) {
         }
         let mean = mean_of(sum);
         var squares = F();
+        var over = F();
         for (var c = 0u; c < C; c += BLOCK) {
             #for k in 0..BLOCK
             let d_$k = counted(c + $ku, x[row + column(c + $ku)] - mean);
@@ -47,16 +50,23 @@ fn forward(id: Invocation) {
                 d_$k * d_$k,
                 #end
             ));
+            over += block_sum(array<F, BLOCK>(
+                #for k in 0..BLOCK
+                d_$k,
+                #end
+            ));
         }
-        let variance = mean_of(squares);
+        let rest = mean_of(over);
+        let variance = max(mean_of(squares) - rest * rest, 0.0);
         mean_out[i] = mean;
+        rest_out[i] = rest;
         variance_out[i] = variance;
         let scale = 1.0 / sqrt(variance + EPSILON);
         for (var c = 0u; c < C; c += BLOCK) {
             // Past the last channel, the last one is written again, with the same value.
             #for k in 0..BLOCK
             let c_$k = column(c + $ku);
-            y[row + c_$k] = (x[row + c_$k] - mean) * scale * weight[c_$k] + bias[c_$k];
+            y[row + c_$k] = (x[row + c_$k] - mean - rest) * scale * weight[c_$k] + bias[c_$k];
             #end
         }
     }
@@ -66,6 +76,7 @@ fn forward(id: Invocation) {
 @group(0) @binding(4) var<storage, read> mean: array<f32>;
 @group(0) @binding(5) var<storage, read> variance: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dx: array<F>;
+@group(0) @binding(8) var<storage, read> rest: array<f32>;
 
 // One invocation computes one row of dx.
 @compute @workgroup_size(WG)
@@ -74,6 +85,7 @@ fn grad_input(id: Invocation) {
     if i < ROWS * step.n {
         let row = i * C;
         let centre = mean[i];
+        let beyond = rest[i];
         let scale = 1.0 / sqrt(variance[i] + EPSILON);
         var sum = F();
         var product = F();
@@ -89,7 +101,7 @@ fn grad_input(id: Invocation) {
             ));
             product += block_sum(array<F, BLOCK>(
                 #for k in 0..BLOCK
-                g_$k * (x[row + c_$k] - centre),
+                g_$k * (x[row + c_$k] - centre - beyond),
                 #end
             ));
         }
@@ -99,7 +111,7 @@ fn grad_input(id: Invocation) {
             // Past the last channel, the last one is written again, with the same value.
             #for k in 0..BLOCK
             let at_$k = column(c + $ku);
-            dx[row + at_$k] = (dy[row + at_$k] * weight[at_$k] - offset - (x[row + at_$k] - centre) * slope) * scale;
+            dx[row + at_$k] = (dy[row + at_$k] * weight[at_$k] - offset - (x[row + at_$k] - centre - beyond) * slope) * scale;
             #end
         }
     }
@@ -124,7 +136,7 @@ fn grad_partial(id: Invocation) {
 #for k in 0..4
             let m_$k = min(m + $ku, end - 1u);
             let d_$k = select(F(), dy[m_$k * C + c], m + $ku < end);
-            product += d_$k * (x[m_$k * C + c] - mean[m_$k]) / sqrt(variance[m_$k] + EPSILON);
+            product += d_$k * (x[m_$k * C + c] - mean[m_$k] - rest[m_$k]) / sqrt(variance[m_$k] + EPSILON);
             sum += d_$k;
 #end
         }

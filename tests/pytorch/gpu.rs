@@ -8,6 +8,7 @@ use pumice::data::tensors::{Tensors, read_tensors};
 use pumice::gpu::device::Limits;
 use pumice::model::load;
 use pumice::spec::Source;
+use pumice::tensor::{Data, HostTensor};
 use std::path::Path;
 
 /// Largest error of a tensor's elements, relative to its largest element.
@@ -63,6 +64,47 @@ fn compare(spec: &Path) -> Option<Vec<String>> {
     let mut mistakes: Vec<String> = expected.keys().filter_map(wrong).collect();
     mistakes.extend(found.keys().filter(|n| !expected.contains_key(*n)).map(|n| format!("{n} is not expected")));
     Some(mistakes)
+}
+
+/// Three values a channel, whose mean is 120 times their deviation. The expected gradients are PyTorch's in f64. In f32
+/// PyTorch errs by 2.2e-5 of the largest element. A mean that is rounded to one number errs by 3.9e-4.
+#[test]
+fn batch_norm_with_a_mean_far_from_zero() {
+    let spec = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/far_mean/batch_norm.json");
+    let Some(mut mistakes) = compare(&spec) else { return };
+    mistakes.retain(|what| what.starts_with("grad/") && !what.ends_with("is not expected"));
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+}
+
+/// A row of 1000 ± 1: a mean that is rounded to one number would make y wrong by 3e-5.
+#[test]
+fn layer_norm_with_a_mean_far_from_zero() {
+    let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
+    let row = [1000.25_f32, 999.125, 1001.0625, 998.9375, 1000.8125, 999.375, 1000.6875];
+    let text = r#"{ "version": 1, "input": { "features": 7 }, "layers": [{ "op": "layer_norm" }], "loss": "mse", "train": {} }"#;
+    let model = load(Source { file: "far".into(), text: text.into() }, &[]).unwrap_or_else(|e| panic!("{e}"));
+    let tensor = |shape: &[usize], data: Vec<f32>| HostTensor::new(shape, Data::F32(data));
+    let weights = Tensors::from([
+        ("layer_norm_1.weight".to_string(), tensor(&[7], vec![1.0; 7])),
+        ("layer_norm_1.bias".to_string(), tensor(&[7], vec![0.0; 7])),
+    ]);
+    let batch = Tensors::from([
+        ("input".to_string(), tensor(&[1, 7], row.to_vec())),
+        ("target".to_string(), tensor(&[1, 7], vec![0.5, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])),
+    ]);
+    let train = model.train.clone().expect("the spec has a section `train`");
+    let file = Path::new("far");
+    let found = block_on(trace(&mut session, &model, &train, (file, &weights), (file, &batch), 1));
+    let found = found.unwrap_or_else(|e| panic!("{e}"));
+    let row = row.map(f64::from);
+    let mean = row.iter().sum::<f64>() / 7.0;
+    let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 7.0;
+    for (x, &y) in row.iter().zip(found["act/layer_norm_1"].as_f32()) {
+        let wanted = (x - mean) / (variance + 1e-5).sqrt();
+        assert!((wanted - f64::from(y)).abs() < 1e-6, "{y} instead of {wanted}");
+    }
+    let sum: f64 = found["grad/input"].as_f32().iter().map(|&x| f64::from(x)).sum();
+    assert!(sum.abs() < 1e-7, "dx adds up to {sum:e} instead of 0");
 }
 
 #[test]

@@ -66,8 +66,8 @@ fn statistics(row: &[f64]) -> (f64, f64) {
     (mean, row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / row.len() as f64)
 }
 
-/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`. Outputs y of x's type, and mean and biased variance `[N, …]` of its
-/// rows of C elements. Only y is differentiable, also through the statistics.
+/// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`. Outputs y of x's type, and mean, biased variance and what rounding
+/// took off the mean `[N, …]` of its rows of C elements. Only y is differentiable, also through the statistics.
 #[derive(Debug)]
 pub struct LayerNorm {
     /// Added to the variance.
@@ -84,7 +84,7 @@ impl Op for LayerNorm {
         let channel = TensorType::f32(&[x.channels()]);
         assert!(inputs[1..].iter().all(|t| **t == channel), "one number a channel");
         let row = TensorType::batch(&x.dims[..x.dims.len() - 1]);
-        Ok(vec![x.clone(), row.clone(), row])
+        Ok(vec![x.clone(), row.clone(), row.clone(), row])
     }
 
     fn gradient(
@@ -94,10 +94,10 @@ impl Op for LayerNorm {
         outputs: &[Value],
         douts: &[Option<Value>],
     ) -> Vec<Option<Value>> {
-        assert!(douts[1].is_none() && douts[2].is_none(), "a row's statistics are for the gradient only");
+        assert!(douts[1..].iter().all(Option::is_none), "a row's statistics are for the gradient only");
         let Some(dy) = douts[0] else { return vec![None; 3] };
         let op = LayerNormGrad { epsilon: self.epsilon };
-        b.must(op, &[dy, inputs[0], outputs[1], outputs[2], inputs[1]]).into_iter().map(Some).collect()
+        b.must(op, &[dy, inputs[0], outputs[1], outputs[2], inputs[1], outputs[3]]).into_iter().map(Some).collect()
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
@@ -108,7 +108,8 @@ impl Op for LayerNorm {
                 .read("bias", cx.input(2))
                 .write("y", cx.output(0))
                 .write("mean_out", cx.output(1))
-                .write("variance_out", cx.output(2)),
+                .write("variance_out", cx.output(2))
+                .write("rest_out", cx.output(3)),
         );
     }
 
@@ -121,7 +122,8 @@ impl Op for LayerNorm {
                 (x[i] - mean) / (variance + self.epsilon).sqrt() * weight[i % channels] + bias[i % channels]
             }),
             1 => indices.iter().map(|&i| of_row(i * channels..(i + 1) * channels).0).collect(),
-            _ => indices.iter().map(|&i| of_row(i * channels..(i + 1) * channels).1).collect(),
+            2 => indices.iter().map(|&i| of_row(i * channels..(i + 1) * channels).1).collect(),
+            _ => vec![0.0; indices.len()],
         }
     }
 
@@ -140,13 +142,13 @@ impl Op for LayerNorm {
         }
         let one = |&i: &usize| {
             let (largest, variance) = of_row(i * channels..(i + 1) * channels);
-            if output == 1 { largest } else { variance + 2.0 * variance.sqrt() * largest }
+            if output == 2 { variance + 2.0 * variance.sqrt() * largest } else { largest }
         };
         Some(indices.iter().map(one).collect())
     }
 }
 
-/// Inputs dy, x `[N, …, C]`, mean, variance `[N, …]`, weight `[C]`. Outputs dx of x's type, dweight `[C]`, dbias `[C]`.
+/// Inputs dy, x `[N, …, C]`, mean, variance `[N, …]`, weight `[C]`, and what rounding took off the mean `[N, …]`. Outputs dx of x's type, dweight `[C]`, dbias `[C]`.
 /// dweight and dbias are sums over all rows, in two stages, so that their order is fixed.
 #[derive(Debug)]
 pub struct LayerNormGrad {
@@ -157,12 +159,12 @@ pub struct LayerNormGrad {
 impl LayerNormGrad {
     /// The reference; or if `magnitude`, the same with the absolute value of every term.
     fn compute(&self, cx: &RefCx, output: usize, indices: &[usize], magnitude: bool) -> Vec<f64> {
-        let [dy, x, mean, variance, weight] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
+        let [dy, x, mean, variance, weight, rest] = [0, 1, 2, 3, 4, 5].map(|k| &cx.inputs[k].data);
         let channels = weight.len();
         let signed = |v: f64| if magnitude { v.abs() } else { v };
         let minus = |a: f64, b: f64| if magnitude { a.abs() + b.abs() } else { a - b };
         let inverse = |i: usize| 1.0 / (variance[i / channels] + self.epsilon).sqrt();
-        let normal = |i: usize| minus(x[i], mean[i / channels]) * inverse(i);
+        let normal = |i: usize| minus(x[i], mean[i / channels] + rest[i / channels]) * inverse(i);
         let g = |i: usize| signed(dy[i] * weight[i % channels]);
         let means = |row: Range<usize>| {
             let sums = row.map(|i| (g(i), g(i) * normal(i))).fold((0.0, 0.0), |sum, t| (sum.0 + t.0, sum.1 + t.1));
@@ -198,6 +200,7 @@ impl Op for LayerNormGrad {
                 .read("x", cx.input(1))
                 .read("mean", cx.input(2))
                 .read("variance", cx.input(3))
+                .read("rest", cx.input(5))
         };
         let kernel = operands(row_kernel("grad_input", x, self.epsilon), cx);
         let kernel = kernel.read("weight", cx.input(4));

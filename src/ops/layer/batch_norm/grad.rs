@@ -4,7 +4,8 @@ use super::sizes::Sizes;
 use crate::graph::{KernelCx, Op, RefCx, ShapeError};
 use crate::tensor::TensorType;
 
-/// Inputs dy, x `[N, …, C]`, mean, variance, weight `[C]`; outputs dx of x's type, dweight `[C]`, dbias `[C]`.
+/// Inputs dy, x `[N, …, C]`, mean (`[2, C]` of a batch as [`super::BatchNorm`] has it, `[C]` of running statistics),
+/// variance, weight `[C]`; outputs dx of x's type, dweight `[C]`, dbias `[C]`.
 #[derive(Debug)]
 pub struct BatchNormGrad {
     /// Added to the variance.
@@ -14,12 +15,20 @@ pub struct BatchNormGrad {
 }
 
 impl BatchNormGrad {
+    /// The mean of each channel, in one number.
+    fn mean(&self, cx: &RefCx) -> Vec<f64> {
+        let mean = &cx.inputs[2].data;
+        let channels = cx.inputs[3].data.len();
+        (0..channels).map(|c| mean[c] + mean.get(channels + c).unwrap_or(&0.0)).collect()
+    }
+
     /// dweight and dbias. `f` is applied to every term of their sums.
     fn sums(&self, cx: &RefCx, f: impl Fn(f64) -> f64) -> (Vec<f64>, Vec<f64>) {
-        let [dy, x, mean, variance] = [0, 1, 2, 3].map(|k| &cx.inputs[k].data);
-        let (mut dweight, mut dbias) = (vec![0.0; mean.len()], vec![0.0; mean.len()]);
+        let [dy, x, variance] = [0, 1, 3].map(|k| &cx.inputs[k].data);
+        let (mean, channels) = (self.mean(cx), variance.len());
+        let (mut dweight, mut dbias) = (vec![0.0; channels], vec![0.0; channels]);
         for (i, (dy, x)) in dy.iter().zip(x).enumerate() {
-            let c = i % mean.len();
+            let c = i % channels;
             dweight[c] += f(dy * (x - mean[c]) / (variance[c] + self.epsilon).sqrt());
             dbias[c] += f(*dy);
         }
@@ -43,6 +52,7 @@ impl Op for BatchNormGrad {
         cx.push(
             sizes
                 .partial("grad_partial")
+                .set("RUNNING", usize::from(self.running))
                 .read("dy", cx.input(0))
                 .read("x", cx.input(1))
                 .read("mean", cx.input(2))
@@ -74,7 +84,8 @@ impl Op for BatchNormGrad {
     }
 
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
-        let [dy, x, mean, variance, weight] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
+        let [dy, x, variance, weight] = [0, 1, 3, 4].map(|k| &cx.inputs[k].data);
+        let mean = self.mean(cx);
         let (dweight, dbias) = self.sums(cx, |term| term);
         let count = if self.running { f64::INFINITY } else { (x.len() / mean.len()) as f64 };
         let one = |&i: &usize| match output {
@@ -91,7 +102,8 @@ impl Op for BatchNormGrad {
     }
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        let [dy, x, mean, variance, weight] = [0, 1, 2, 3, 4].map(|k| &cx.inputs[k].data);
+        let [dy, x, variance, weight] = [0, 1, 3, 4].map(|k| &cx.inputs[k].data);
+        let mean = self.mean(cx);
         let (dweight, dbias) = self.sums(cx, f64::abs);
         let count = (x.len() / mean.len()) as f64;
         let one = |&i: &usize| match output {

@@ -123,10 +123,10 @@ impl Then {
 }
 
 /// Pushes y = f((x - mean) · weight / sqrt(variance + ε) + bias). `operands` are x, mean, variance, weight, bias.
-fn push_normalise(cx: &mut KernelCx, sizes: Sizes, epsilon: f64, then: Then, operands: [Target; 5]) {
+fn push_normalise(cx: &mut KernelCx, kernel: Kernel, then: Then, operands: [Target; 5]) {
     let names = ["x", "mean", "variance", "weight", "bias"];
     let residual = if then.residual { cx.input(cx.inputs.len() - 1) } else { operands[0].clone() };
-    let kernel = sizes.whole("normalise", epsilon).set("RESIDUAL", usize::from(then.residual));
+    let kernel = kernel.set("RESIDUAL", usize::from(then.residual));
     let kernel = then.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
     let kernel = names.into_iter().zip(operands).fold(kernel, |k, (n, target)| k.read(n, target));
     let kernel = kernel.read("residual", residual);
@@ -160,6 +160,11 @@ pub fn push_fold(
     folded
 }
 
+/// The type of a batch's mean: for each channel the mean, then for each what its rounding took off.
+fn mean_type(channels: usize) -> TensorType {
+    TensorType::f32(&[2, channels])
+}
+
 /// Mean and biased variance of each channel of x.
 fn statistics(x: &[f64], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let count = (x.len() / channels) as f64;
@@ -171,7 +176,8 @@ fn statistics(x: &[f64], channels: usize) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// Inputs x `[N, …, C]`, weight `[C]`, bias `[C]`, perhaps a residual of x's type. Outputs y of x's type, and of this
-/// batch mean `[C]` and biased variance `[C]`. Only y is differentiable, also through the statistics.
+/// batch mean `[2, C]` (as two numbers: the mean, and what its rounding took off) and biased variance `[C]`. Only y is
+/// differentiable, also through the statistics.
 #[derive(Debug)]
 pub struct BatchNorm {
     /// Added to the variance.
@@ -189,7 +195,7 @@ impl Op for BatchNorm {
         check(inputs[0])?;
         let channel = TensorType::f32(&[inputs[0].channels()]);
         assert!(inputs[1..].iter().all(|t| **t == channel), "one number a channel");
-        Ok(vec![inputs[0].clone(), channel.clone(), channel])
+        Ok(vec![inputs[0].clone(), mean_type(inputs[0].channels()), channel])
     }
 
     fn gradient(
@@ -208,13 +214,13 @@ impl Op for BatchNorm {
 
     fn kernels(&self, cx: &mut KernelCx) {
         let sizes = Sizes::of(cx.inputs[0], cx.batch);
-        let scratch = cx.scratch(3 * sizes.parts * sizes.channels);
+        let scratch = cx.scratch(4 * sizes.parts * sizes.channels);
         let kernel = sizes.partial("stats_partial").read("x", cx.input(0));
         cx.push(kernel.write("parts", scratch.clone()));
         let kernel = sizes.channel("stats").read("parts_in", scratch);
         cx.push(kernel.write("mean_out", cx.output(1)).write("variance_out", cx.output(2)));
         let operands = [cx.input(0), cx.output(1), cx.output(2), cx.input(1), cx.input(2)];
-        push_normalise(cx, sizes, self.epsilon, self.then, operands);
+        push_normalise(cx, sizes.whole("normalise", self.epsilon), self.then, operands);
     }
 
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
@@ -226,7 +232,7 @@ impl Op for BatchNorm {
                 let y = (x[i] - mean[c]) / (variance[c] + self.epsilon).sqrt() * weight[c] + bias[c];
                 self.then.eval(cx, y, i)
             }
-            1 => mean[i],
+            1 => mean.get(i).copied().unwrap_or(0.0),
             _ => variance[i],
         };
         indices.iter().map(one).collect()
@@ -244,7 +250,7 @@ impl Op for BatchNorm {
                 let y = 2.0 * largest[c] / (variance[c] + self.epsilon).sqrt() * weight[c].abs() + bias[c].abs();
                 y + self.then.residual(cx, i).abs()
             }
-            1 => largest[i],
+            1 => largest[i % channels],
             _ => variance[i] + 2.0 * variance[i].sqrt() * largest[i],
         };
         Some(indices.iter().map(one).collect())
@@ -255,7 +261,7 @@ impl Op for BatchNorm {
     }
 }
 
-/// Inputs mean and variance of the batch, running_mean, running_var `[C]`. The latter two are states, which it
+/// Inputs mean `[2, C]` and variance `[C]` of the batch, running_mean, running_var `[C]`. The latter two are states, which it
 /// overwrites: running = (1 - momentum) · running + momentum · batch, with the unbiased variance. No output.
 #[derive(Debug)]
 pub struct BatchNormUpdate {
@@ -282,12 +288,13 @@ impl Op for BatchNormUpdate {
     }
 
     fn shape(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, ShapeError> {
-        assert!(inputs.iter().all(|t| *t == inputs[0]), "one number a channel");
+        assert_eq!(*inputs[0], mean_type(inputs[1].items()), "two numbers a channel");
+        assert!(inputs[1..].iter().all(|t| *t == inputs[1]), "one number a channel");
         Ok(Vec::new())
     }
 
     fn kernels(&self, cx: &mut KernelCx) {
-        let channels = cx.inputs[0].items();
+        let channels = cx.inputs[1].items();
         cx.push(
             Kernel::new("batch_norm", "update")
                 .read("batch_mean", cx.input(0))
@@ -304,7 +311,7 @@ impl Op for BatchNormUpdate {
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
         let [mean, variance, running_mean, running_var] = [0, 1, 2, 3].map(|k| &cx.inputs[k].data);
         let one = |&c: &usize| {
-            let moved = self.updated(cx.n, (mean[c], variance[c]), (running_mean[c], running_var[c]));
+            let moved = self.updated(cx.n, (mean[c] + mean[variance.len() + c], variance[c]), (running_mean[c], running_var[c]));
             if output == 0 { moved.0 } else { moved.1 }
         };
         indices.iter().map(one).collect()
@@ -344,7 +351,7 @@ impl Op for BatchNormInference {
     fn kernels(&self, cx: &mut KernelCx) {
         let sizes = Sizes::of(cx.inputs[0], cx.batch);
         let operands = [0, 1, 2, 3, 4].map(|i| cx.input(i));
-        push_normalise(cx, sizes, self.epsilon, self.then, operands);
+        push_normalise(cx, sizes.whole("normalise", self.epsilon).set("RUNNING", 1), self.then, operands);
     }
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
