@@ -8,7 +8,11 @@ fail() {
     exit 1
 }
 
-command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.88 or later from https://rustup.rs"
+needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+command -v cargo >/dev/null || fail "cargo is missing; install Rust $needed or later from https://rustup.rs"
+found=$(rustc --version | awk '{ print $2 }')
+echo "$found $needed" | awk '{ split($1, a, /[.-]/); split($2, b, "."); exit !(a[1] + 0 > b[1] + 0 || (a[1] + 0 == b[1] + 0 && a[2] + 0 >= b[2] + 0)) }' ||
+    fail "Rust $found is too old: Pumice needs $needed or later; run \`rustup update\`, or install it from https://rustup.rs"
 
 case "$(uname -s)" in
     Linux) ;;

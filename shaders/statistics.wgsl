@@ -90,6 +90,13 @@ fn scale(low: f32, high: f32) -> f32 {
     return select(largest, 1.0, largest == 0.0);
 }
 
+// a / b for |a| <= |b|. WGSL promises a quotient only where 2^-126 <= |b| <= 2^126; GPUs take 1 / b for 0 above that.
+fn ratio(a: f32, b: f32) -> f32 {
+    let size = abs(b);
+    let s = select(select(1.0, 0x1p64, size < 0x1p-64), 0x1p-64, size > 0x1p64);
+    return (a * s) / (b * s);
+}
+
 // One invocation counts the numbers of one part in each bin, and adds their squares.
 @compute @workgroup_size(WG)
 fn bins(id: Invocation) {
@@ -107,9 +114,9 @@ fn bins(id: Invocation) {
     for (var i = at.x; i < at.y; i += 1u) {
         let v = x[i];
         if is_finite(v) {
-            let y = v / unit;
+            let y = ratio(v, unit);
             sum += y * y;
-            let share = select((0.5 * v - 0.5 * low) / width, 0.0, width == 0.0);
+            let share = select(ratio(0.5 * v - 0.5 * low, width), 0.0, width == 0.0);
             found[min(u32(share * f32(BINS)), BINS - 1u)] += 1u;
         }
     }

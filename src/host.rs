@@ -24,6 +24,7 @@ impl<T> Later<T> {
 }
 
 /// How many threads can compute at once.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -37,28 +37,46 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// List the adapters and mark the one that would be used.
+    #[command(after_help = "Examples:\n  pumice devices\n  pumice devices --device software")]
     Devices(devices::Args),
     /// Say `ok`, or everything that is wrong with a spec.
+    #[command(after_help = "Examples:\n  pumice check my.json\n  pumice check my.json --json")]
     Check(check::Args),
     /// Print a spec as plain JSON, sugar expanded and defaults filled in.
+    #[command(after_help = "Examples:\n  pumice expand assets/models/resnet18.json")]
     Expand(expand::Args),
     /// Print the JSON Schema of all specs.
+    #[command(after_help = "Examples:\n  pumice schema > schema.json")]
     Schema,
     /// Show layers, parameters, FLOPs and bytes of a run, and whether it fits.
+    #[command(after_help = "Examples:\n  pumice plan my.json\n  pumice plan my.json --batch 64 --memory 8")]
     Plan(plan::Args),
     /// Train a model into a run folder.
+    #[command(
+        after_help = "Examples:\n  pumice train assets/models/lenet5_mnist.json --out runs/first\n  pumice train my.json --data pictures --out runs/mine --set train.optimizer.lr=0.01\n  pumice train my.json --resume runs/mine --epochs 20"
+    )]
     Train(train::Args),
     /// Evaluate a run on its data set or another one.
+    #[command(after_help = "Examples:\n  pumice eval runs/first\n  pumice eval runs/mine --split validation --json")]
     Eval(eval::Args),
     /// Predict classes of pictures, or classes or values for rows of CSV files, with a run.
+    #[command(
+        after_help = "Examples:\n  pumice predict runs/first digit.png\n  pumice predict runs/mine pictures/*.jpg --top 1 --json"
+    )]
     Predict(predict::Args),
     /// Compare every node, forward and backward, with its f64 reference.
+    #[command(after_help = "Examples:\n  pumice verify my.json --batch 4\n  pumice verify my.json --numeric")]
     Verify(verify::Args),
     /// Write loss, activations, gradients and updated parameters of one batch to a file.
+    #[command(
+        after_help = "Examples:\n  pumice trace my.json --weights w.safetensors --batch b.safetensors --out t.safetensors"
+    )]
     Trace(trace::Args),
     /// Measure the adapter, kernels and training steps.
+    #[command(after_help = "Examples:\n  pumice bench W1\n  pumice bench --spec my.json --set train.batch=64")]
     Bench(bench::Args),
     /// Print a WGSL file with its imports and default constants; without a name, list the files.
+    #[command(after_help = "Examples:\n  pumice shader conv2d\n  pumice shader conv2d --lanes 4")]
     Shader(shader::Args),
 }
 

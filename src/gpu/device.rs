@@ -3,7 +3,7 @@
 use super::wait::{self, Waiting};
 use crate::error::{Error, Result};
 use crate::graph::{Caps, Family};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// How to get an adapter. It is said wherever none is found.
 pub const GET_ADAPTER: &str = "install a graphics driver with Vulkan support, or the software adapter: `apt-get install mesa-vulkan-drivers` on Debian \
@@ -28,7 +28,14 @@ pub struct AdapterLine {
     pub used: bool,
 }
 
-fn instance() -> wgpu::Instance {
+/// The instance of the process. It is never dropped: a Vulkan driver that is unloaded takes with it the code that other
+/// threads run when they end (NVIDIA's crashes so), and after some rounds of loading it finds no adapter any more.
+fn instance() -> &'static wgpu::Instance {
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    INSTANCE.get_or_init(new_instance)
+}
+
+fn new_instance() -> wgpu::Instance {
     let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
     desc.backends = wgpu::Backends::PRIMARY;
     desc.flags = wgpu::InstanceFlags::empty();
