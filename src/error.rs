@@ -79,6 +79,14 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// Training has left the numbers: a loss or a parameter is NaN or infinite. Exit code 1.
+    #[error("{what}; {hint}")]
+    NotFinite {
+        /// Which number, and when.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
     /// No adapter at all, a lost device, too little memory, or a shader that does not compile: exit code 1.
     #[error("{adapter}: {what}; {hint}")]
     Gpu {
@@ -131,12 +139,25 @@ impl Error {
         Error::Gpu { adapter: adapter.into(), what: what.into(), hint: hint.into() }
     }
 
+    /// The same error with more to do, at the end of its hint. Mistakes in a spec have hints of their own, and stay.
+    pub fn and(mut self, more: &str) -> Error {
+        match &mut self {
+            Error::Spec(_) => {}
+            Error::Usage { hint, .. }
+            | Error::File { hint, .. }
+            | Error::Io { hint, .. }
+            | Error::NotFinite { hint, .. }
+            | Error::Gpu { hint, .. } => *hint = format!("{hint}; {more}"),
+        }
+        self
+    }
+
     /// 2 for what the user must correct, 1 for what failed at run time.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Spec(_) | Error::Usage { .. } | Error::File { .. } => 2,
             Error::Io { writing, .. } => 2 - u8::from(*writing),
-            Error::Gpu { .. } => 1,
+            Error::Gpu { .. } | Error::NotFinite { .. } => 1,
         }
     }
 }

@@ -274,10 +274,13 @@ fn a_run_folder_is_never_overwritten() {
     let run = Run::create(&path, &model()).unwrap();
     assert_eq!(Run::open(&path).unwrap().model().unwrap().to_text(), model().to_text());
     assert_says(Run::open(&dir.path().join("deep")), &["not a run folder", "spec.json"]);
-    assert_says(Run::create(&path, &model()), &["holds a run already", "--resume", "another --out"]);
-    assert_says(Run::create(dir.path(), &model()), &["is not empty", "--out"]);
     assert_says(run.read_weights(), &["no weights yet"]);
     assert!(run.latest_checkpoint().unwrap().is_none());
+    assert_says(Run::create(&path, &model()), &["another program trains in", "deep/run/.lock"]);
+    assert_says(Run::open(&path).unwrap().truncate_metrics(0).and(Run::open(&path).unwrap().hold()), &["run/.lock"]);
+    drop(run);
+    assert_says(Run::create(&path, &model()), &["holds a run already", "--resume", "another --out"]);
+    assert_says(Run::create(dir.path(), &model()), &["is not empty", "--out"]);
 }
 
 #[test]
@@ -327,7 +330,7 @@ fn checkpoints_are_pruned_and_the_newest_is_found() {
     run.write_checkpoint(&checkpoint(200), 0).unwrap();
     assert_eq!(names(), ["step-00000200.safetensors"]);
     fs::write(folder.join("step-00000200.safetensors"), "damaged").unwrap();
-    assert_says(run.latest_checkpoint(), &["step-00000200.safetensors: not a sound", "remove the file"]);
+    assert_says(run.latest_checkpoint(), &["step-00000200.safetensors: not a sound", "no other checkpoint"]);
     write_tensors(&folder.join("step-00000200.safetensors"), &tensors).unwrap();
     assert_says(run.latest_checkpoint(), &["holds no training state"]);
     assert!(matches!(run.latest_checkpoint(), Err(Error::File { .. })));

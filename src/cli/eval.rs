@@ -9,7 +9,7 @@ use crate::gpu::Session;
 use crate::report::table::{self, Align, Table};
 use crate::task::{Detail, Evaluation, Metric};
 use crate::train::fit;
-use crate::train::{Opening, Problem, Run};
+use crate::train::{Opening, Problem, Run, problem};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,9 +22,9 @@ pub struct Args {
     /// A folder with data of the spec's kind, instead of the spec's own.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Which part of the data set.
-    #[arg(long, value_parser = split(), default_value = "test")]
-    split: Split,
+    /// Which part of the data set [default: that which `train` reported on: test, else validation, else train].
+    #[arg(long, value_parser = split())]
+    split: Option<Split>,
     /// Stop at a picture that cannot be read instead of skipping it.
     #[arg(long)]
     strict: bool,
@@ -48,14 +48,19 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     let weights = run.read_weights()?;
     let data = args.data.as_deref();
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
-    let opening =
-        Opening { folder: data, only: Some(args.split), seed, strict: args.strict, progress: Some(progress::reading) };
+    let there = if problem::has(&model, data, Split::Test) { Split::Test } else { Split::Train };
+    let only = Some(args.split.unwrap_or(there));
+    let opening = Opening { folder: data, only, seed, strict: args.strict, progress: Some(progress::reading) };
     let problem = Problem::open(&mut model, opening)?;
     output::opened(&problem);
-    let positions = problem.positions(args.split);
+    let split = args.split.unwrap_or(problem.judged_split());
+    let positions = problem.positions(split);
     if positions.is_empty() {
         let what = "the spec holds nothing back for validation";
         return Err(Error::usage(what, "evaluate another --split, or train with `data.validation` above 0"));
+    }
+    if args.split.is_none() && split != Split::Test {
+        output::note(&format!("there is no test set: this is the {} set", split.word()));
     }
     let session = Session::new(args.device.open().await?);
     let weights = (run.weights_path(), weights);

@@ -5,6 +5,7 @@
 use super::dataset::{Column, Dataset, FEATURES, LABEL, Splits, VALUES};
 use super::reader::{Reader, Want, need};
 use super::registry::Readers;
+use super::split::Split;
 use super::store::Store;
 use super::{file, order};
 use crate::error::{Error, Result};
@@ -74,6 +75,11 @@ impl Reader for Csv {
 
     fn open(&self, path: Option<&Path>, want: &Want) -> Result<Splits> {
         open(need(path, "csv", "file or a folder")?, self, want)
+    }
+
+    fn has(&self, path: Option<&Path>, split: Split) -> bool {
+        let beside = || path.is_some_and(|path| files(path).is_ok_and(|(_, test)| test.is_some()));
+        split != Split::Test || self.test.0 > 0.0 || beside()
     }
 
     fn count_classes(&self, path: Option<&Path>, _: &Want) -> Result<usize> {

@@ -13,10 +13,14 @@ use crate::graph::{Arena, Grid, Segment, Step, TEXTURE_WIDTH};
 use crate::host::Instant;
 use crate::tensor::Data;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// So many submissions may be under way before the host waits.
 const IN_FLIGHT: usize = 4;
+
+/// So many bytes may be written before they are handed to the adapter.
+const MOST_WAITING: u64 = 64 << 20;
 
 pub(super) struct Recorded {
     pipeline: usize,
@@ -56,6 +60,8 @@ pub struct Session {
     allocated: u64,
     data_bytes: u64,
     compile_time: Duration,
+    /// Bytes that were written and wait for a submission in buffers of the driver's.
+    waiting: AtomicU64,
 }
 
 impl Session {
@@ -82,6 +88,7 @@ impl Session {
             allocated: size,
             data_bytes: 0,
             compile_time: Duration::ZERO,
+            waiting: AtomicU64::new(0),
         }
     }
 
@@ -383,6 +390,11 @@ impl Session {
             bytes.resize(bytes.len().next_multiple_of(4), 0);
             let buffer = &self.store[&(arena.unwrap_or(entry.arena), part.window)];
             self.device.queue.write_buffer(buffer, part.offset, &bytes);
+            // Or all of a large model would lie in memory once more.
+            if self.waiting.fetch_add(bytes.len() as u64, Ordering::Relaxed) > MOST_WAITING {
+                self.device.queue.submit([]);
+                self.waiting.store(0, Ordering::Relaxed);
+            }
         }
     }
 

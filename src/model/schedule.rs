@@ -112,6 +112,11 @@ pub enum Schedule {
 const SCHEDULES: [&str; 5] = ["constant", "step", "cosine", "exponential", "one_cycle"];
 
 impl Schedule {
+    /// Whether the factor of a step depends on how many steps the whole run has.
+    pub fn depends_on_total(&self) -> bool {
+        matches!(self, Schedule::Cosine(_) | Schedule::OneCycle(_))
+    }
+
     /// The factor of the learning rate at `step` (from 0) of `total_steps`. In the
     /// warm-up it rises linearly, from 1 / warmup_steps to what the schedule says. The
     /// cosine runs over the steps after the warm-up. One cycle has a rise of its own.

@@ -6,7 +6,7 @@ use super::run_folder::Run;
 use super::trainer::Trainer;
 use crate::data::Split;
 use crate::data::tensors::Tensors;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Arena;
 use crate::task::Evaluation;
 use std::path::Path;
@@ -26,8 +26,21 @@ impl Trainer {
     /// writes into it after every epoch and at the end. Returns the reason of [`Event::End`].
     ///
     /// # Errors
-    /// As [`Trainer::step`], or a full disk.
+    /// As [`Trainer::step`], a value that is not finite where it is to be written, or a full disk. With a run folder the
+    /// error names the last good checkpoint.
     pub async fn train(
+        &mut self,
+        run: Option<&Run>,
+        steps: Option<u64>,
+        watch: &mut dyn FnMut(&Event) -> Control,
+    ) -> Result<&'static str> {
+        match (self.train_on(run, steps, watch).await, run) {
+            (Err(e), Some(run)) => Err(run.ended(e)),
+            (ended, _) => ended,
+        }
+    }
+
+    async fn train_on(
         &mut self,
         run: Option<&Run>,
         steps: Option<u64>,
@@ -76,25 +89,33 @@ impl Trainer {
         }
     }
 
-    /// Continues from the newest checkpoint of a run folder; from the beginning if it has none yet.
+    /// Continues from the newest checkpoint of a run folder that is sound; from the beginning if it has none yet. Returns
+    /// what is wrong with each newer one, which was passed over and set aside.
     ///
     /// # Errors
-    /// A checkpoint that is damaged or of another model.
-    pub fn resume(&mut self, run: &Run) -> Result<()> {
-        let Some((file, checkpoint)) = run.latest_checkpoint()? else {
-            return run.truncate_metrics(0);
+    /// Checkpoints of which none is sound; one of another model or another data set.
+    pub fn resume(&mut self, run: &Run) -> Result<Vec<Error>> {
+        run.hold()?;
+        let Some(found) = run.sound_checkpoint()? else {
+            return run.truncate_metrics(0).map(|()| Vec::new());
         };
-        self.restore(&checkpoint, &file)?;
-        run.truncate_metrics(self.progress.step)
+        self.check_data(&found.progress)?;
+        found.restore(&self.session, &self.training)?;
+        self.stand(found.progress);
+        if !found.passed_over.is_empty() {
+            run.set_aside(self.progress.step)?;
+        }
+        run.truncate_metrics(self.progress.step)?;
+        Ok(found.passed_over)
     }
 
     /// Writes into a run folder what an epoch has brought: the weights if they are the best, the line of metrics, a checkpoint.
     ///
     /// # Errors
-    /// As [`Trainer::step`], or a full disk.
+    /// As [`Trainer::save`].
     pub async fn record(&mut self, run: &Run, epoch: &Epoch) -> Result<()> {
         if epoch.best {
-            run.write_weights(&self.weights().await?)?;
+            run.save_weights(&mut self.session, &self.training).await?;
         }
         run.append_metrics(&epoch.to_json())?;
         self.save(run).await
@@ -103,13 +124,13 @@ impl Trainer {
     /// Writes a checkpoint into a run folder, and the weights as long as no validation has chosen any.
     ///
     /// # Errors
-    /// As [`Trainer::step`], or a full disk.
+    /// As [`Trainer::step`]; a value that is not finite, or a full disk: then the files stay as they were.
     pub async fn save(&mut self, run: &Run) -> Result<()> {
-        let checkpoint = self.checkpoint().await?;
+        self.collect(true).await?;
         if self.progress.best.is_none() {
-            run.write_weights(&checkpoint.parameters)?;
+            run.save_weights(&mut self.session, &self.training).await?;
         }
-        run.write_checkpoint(&checkpoint, self.train.keep.0).map(drop)
+        run.save(&mut self.session, &self.training, &self.progress, self.train.keep.0).await.map(drop)
     }
 
     /// Evaluates the run's `weights.safetensors` (the best so far) on the test set; without

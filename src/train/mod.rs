@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod drive;
 mod evaluate;
 pub mod event;
+pub mod fingerprint;
 pub mod fit;
 mod metric;
 pub mod network;
@@ -18,6 +19,7 @@ pub mod trainer;
 
 pub use checkpoint::{Checkpoint, Progress};
 pub use event::{Control, Epoch, Event, StepLoss, Stepped};
+pub use fingerprint::Fingerprint;
 pub use network::Network;
 pub use problem::{Opening, Problem};
 pub use run_folder::Run;

@@ -5,7 +5,7 @@ use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Arena;
-use crate::tensor::{DType, Data};
+use crate::tensor::{DType, Data, HostTensor};
 use std::path::Path;
 
 /// Writes the first values of all parameters and statistics. Each depends only on the seed and its name.
@@ -33,7 +33,7 @@ pub async fn read(session: &mut Session, layout: &Layout) -> Result<Tensors> {
     Ok(found)
 }
 
-/// Reads one of the optimizer's moments for every trainable parameter.
+/// Reads one of the optimizer's moments, or the gradient, of every trainable parameter.
 ///
 /// # Errors
 /// What the adapter reports.
@@ -45,12 +45,35 @@ pub async fn read_moment(session: &mut Session, layout: &Layout, arena: Arena) -
     Ok(found)
 }
 
+/// What in a tensor is no number, and where, if anything is: `NaN at 17`.
+pub fn not_finite(data: &Data) -> Option<String> {
+    let Data::F32(values) = data else { return None };
+    let at = values.iter().position(|x| !x.is_finite())?;
+    Some(format!("{} at {at}", values[at]))
+}
+
+/// Fails for a tensor of a training that must not be written.
+///
+/// # Errors
+/// A value that is NaN or infinite.
+pub fn check_finite(name: &str, data: &Data) -> Result<()> {
+    let Some(found) = not_finite(data) else { return Ok(()) };
+    let hint = "lower train.optimizer.lr or set train.clip_norm; nothing of it was written".into();
+    Err(Error::NotFinite { what: format!("training has diverged: tensor `{name}` holds {found}"), hint })
+}
+
 /// Checks that tensors of a file are the model's, and writes them. With `partial`, tensors that are missing or have
 /// another shape keep their first values. Returns the names of those, and of tensors that the model does not have.
 ///
 /// # Errors
-/// Missing names, and other shapes or types, each named; names that the model does not have.
-pub fn load(session: &Session, layout: &Layout, file: &Path, tensors: &Tensors, partial: bool) -> Result<Vec<String>> {
+/// Missing names, and other shapes or types, each named; names that the model does not have; values that are not finite.
+pub fn load<'a>(
+    session: &Session,
+    layout: &'a Layout,
+    file: &Path,
+    tensors: &Tensors,
+    partial: bool,
+) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for (name, entry) in saved(layout) {
         match tensors.get(name) {
@@ -74,10 +97,17 @@ pub fn load(session: &Session, layout: &Layout, file: &Path, tensors: &Tensors, 
         let hint = "use the weights of this spec; `train --weights FILE --partial` takes those that fit";
         return Err(Error::file(file, what, hint));
     }
-    for (name, entry) in saved(layout) {
-        if let Some(t) = tensors.get(name).filter(|t| t.shape == entry.ty.dims && t.data.dtype() == entry.ty.dtype) {
-            session.write_tensor(name, None, &t.data);
+    let fits = |(name, entry): (&'a String, &Entry)| {
+        let tensor = tensors.get(name)?;
+        (tensor.shape == entry.ty.dims && tensor.data.dtype() == entry.ty.dtype).then_some((name, tensor))
+    };
+    let taken: Vec<(&String, &HostTensor)> = saved(layout).filter_map(fits).collect();
+    for (name, tensor) in &taken {
+        if let Some(found) = not_finite(&tensor.data) {
+            let what = format!("tensor `{name}` holds {found}");
+            return Err(Error::file(file, what, "use weights whose values are all finite"));
         }
     }
+    taken.iter().for_each(|(name, tensor)| session.write_tensor(name, None, &tensor.data));
     Ok(wrong)
 }

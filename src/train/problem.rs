@@ -62,6 +62,12 @@ pub fn folder(data: &DataSpec, spec: &Path, given: Option<&Path>) -> Option<Path
     given.map(Path::to_path_buf).or(own)
 }
 
+/// Whether a model's data has samples of a split, as far as that is known before it is opened.
+pub fn has(model: &Model, given: Option<&Path>, split: Split) -> bool {
+    let data = model.data.as_ref();
+    data.is_some_and(|data| data.reader.has(folder(data, &model.source.file, given).as_deref(), split))
+}
+
 /// What a model wants of its data. No split is wanted yet.
 fn want(model: &Model, data: &DataSpec) -> Want {
     Want {

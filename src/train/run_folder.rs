@@ -1,12 +1,14 @@
 //! A run folder: everything that one training leaves behind, and that `--resume`, `eval` and `predict` need. Each file
 //! is replaced as a whole. So after a kill at any moment, training can continue from the folder.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::parameters;
 use crate::data::file;
 use crate::data::tensors::{self, Tensors};
 use crate::error::{Error, Result};
@@ -16,79 +18,138 @@ const SPEC: &str = "spec.json";
 const METRICS: &str = "metrics.jsonl";
 const WEIGHTS: &str = "weights.safetensors";
 
-/// A run folder.
+/// Who holds a lock on this file is the one that writes into the folder.
+const LOCK: &str = ".lock";
+
+/// A run folder. Whoever writes into it holds its lock until the value is dropped.
 #[derive(Debug)]
 pub struct Run {
     dir: PathBuf,
+    lock: OnceLock<File>,
+}
+
+/// Tries to lock a run folder. `None` where the system has no locks.
+fn lock(dir: &Path) -> Result<Option<File>> {
+    let path = dir.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|e| Error::write(&path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(locked(dir)),
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(None),
+        Err(TryLockError::Error(e)) => Err(Error::write(&path, e)),
+    }
+}
+
+fn locked(dir: &Path) -> Error {
+    let what = format!("another program trains in {}: it holds {}", dir.display(), dir.join(LOCK).display());
+    Error::usage(what, "wait until it ends, or train into another folder")
 }
 
 impl Run {
     /// Makes the folder, and those above it, and writes the expanded spec of a model into it. If the folder holds
     /// anything, that is a usage error: no run is ever overwritten.
+    ///
+    /// # Errors
+    /// A folder that holds something, in which another program trains, or that cannot be written.
     pub fn create(dir: impl AsRef<Path>, model: &Model) -> Result<Run> {
         let dir = dir.as_ref();
         Run::check_new(dir)?;
-        if !dir.exists() {
-            Run::make(dir)?;
-        }
-        file::clean(dir)?;
-        Run::with_spec(dir.to_path_buf(), model)
+        fs::create_dir_all(dir).map_err(|e| Error::write(dir, e))?;
+        Run::fill(dir.to_path_buf(), model)
     }
 
     /// The spec is what makes a folder a run.
-    fn with_spec(dir: PathBuf, model: &Model) -> Result<Run> {
-        let run = Run { dir };
+    fn fill(dir: PathBuf, model: &Model) -> Result<Run> {
+        let run = Run { dir, lock: OnceLock::new() };
+        run.hold()?;
+        // Until then, another program may have made a run of it.
+        Run::check_empty(&run.dir)?;
+        file::clean(&run.dir)?;
         run.write_spec(model)?;
         Ok(run)
     }
 
     /// Makes the first folder of `STEM-1`, `STEM-2`, … that does not
     /// exist yet, even if other programs do the same at the same time.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or written.
     pub fn create_numbered(stem: &Path, model: &Model) -> Result<Run> {
         let numbered = |n: u64| {
             let mut name = stem.file_name().unwrap_or_default().to_os_string();
             name.push(format!("-{n}"));
             stem.with_file_name(name)
         };
-        for dir in (1..).map(numbered).filter(|dir| !dir.exists()) {
-            match Run::make(&dir) {
-                Err(Error::Usage { .. }) => {}
-                made => return made.and_then(|()| Run::with_spec(dir, model)),
+        let above = stem.parent().unwrap_or(Path::new(""));
+        Run::check_above(above)?;
+        fs::create_dir_all(above).map_err(|e| Error::write(above, e))?;
+        for dir in (1..).map(numbered) {
+            match fs::create_dir(&dir) {
+                Ok(()) => return Run::fill(dir, model),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::write(dir, e)),
             }
         }
         unreachable!("numbers do not end")
     }
 
-    /// Makes a folder and those above it. It is a usage error if someone else has just made it.
-    fn make(dir: &Path) -> Result<()> {
-        let above = dir.parent().unwrap_or(Path::new(""));
-        fs::create_dir_all(above).and_then(|()| fs::create_dir(dir)).map_err(|e| match e.kind() {
-            ErrorKind::AlreadyExists => {
-                Error::usage(format!("{} was just made by another program", dir.display()), "give another --out")
-            }
-            _ => Error::write(dir, e),
-        })
+    /// Fails where [`Run::create`] would refuse a folder, but changes nothing.
+    ///
+    /// # Errors
+    /// A folder that holds something, or in which another program trains; a place where no folder can be.
+    pub fn check_new(dir: &Path) -> Result<()> {
+        if !dir.exists() {
+            return Run::check_above(dir);
+        }
+        if !dir.is_dir() {
+            return Err(Error::usage(format!("{} is a file", dir.display()), "give --out a new or an empty folder"));
+        }
+        // Nobody has to wait for the end of a compilation to hear that the folder is taken.
+        if dir.join(LOCK).is_file() {
+            lock(dir)?;
+        }
+        Run::check_empty(dir)
     }
 
-    /// Fails where [`Run::create`] would refuse a folder, but changes nothing.
-    pub fn check_new(dir: &Path) -> Result<()> {
+    /// Fails if what would be above a new folder is no folder.
+    fn check_above(dir: &Path) -> Result<()> {
+        match dir.ancestors().find(|above| above.exists()) {
+            Some(above) if !above.is_dir() => {
+                let what = format!("{} is no folder, so {} cannot be in it", above.display(), dir.display());
+                Err(Error::usage(what, "give --out a place below a folder"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_empty(dir: &Path) -> Result<()> {
         if dir.join(SPEC).is_file() {
             let what = format!("{} holds a run already", dir.display());
             let hint = format!("continue it with `--resume {}`, or give another --out", dir.display());
             return Err(Error::usage(what, hint));
         }
-        if !dir.exists() {
-            return Ok(());
-        }
-        if !dir.is_dir() {
-            return Err(Error::usage(format!("{} is a file", dir.display()), "give --out a new or an empty folder"));
-        }
         for entry in fs::read_dir(dir).map_err(|e| Error::read(dir, e))? {
             let entry = entry.map_err(|e| Error::read(dir, e))?;
-            if !file::is_temporary(&entry.file_name().to_string_lossy()) {
+            let name = entry.file_name();
+            if name != LOCK && !file::is_temporary(&name.to_string_lossy()) {
                 let what = format!("{} is not empty", dir.display());
                 return Err(Error::usage(what, "give --out a new or an empty folder"));
             }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that no other program writes into the folder while this value lives. Everything that writes does it.
+    ///
+    /// # Errors
+    /// Another program that writes there; it is named by its lock. A folder that cannot be written.
+    pub fn hold(&self) -> Result<()> {
+        if self.lock.get().is_none()
+            && let Some(file) = lock(&self.dir)?
+        {
+            // If another thread was faster it holds the lock, and this one is closed.
+            let _ = self.lock.set(file);
         }
         Ok(())
     }
@@ -106,7 +167,7 @@ impl Run {
                 "train into it with --out first",
             ));
         }
-        Ok(Run { dir: dir.to_path_buf() })
+        Ok(Run { dir: dir.to_path_buf(), lock: OnceLock::new() })
     }
 
     /// The folder.
@@ -124,9 +185,17 @@ impl Run {
         self.dir.join(WEIGHTS)
     }
 
-    /// Writes the expanded spec.
+    /// Writes the expanded spec, if it is another than the one that is there.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
     pub fn write_spec(&self, model: &Model) -> Result<()> {
-        file::replace(&self.spec_path(), model.to_text().as_bytes())
+        self.hold()?;
+        let (path, text) = (self.spec_path(), model.to_text());
+        if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            return Ok(());
+        }
+        file::replace(&path, text.as_bytes())
     }
 
     /// The model, as the expanded spec says.
@@ -166,12 +235,18 @@ impl Run {
     }
 
     fn write_metrics(&self, epochs: &[Value]) -> Result<()> {
+        self.hold()?;
         let text: String = epochs.iter().map(|epoch| format!("{epoch}\n")).collect();
         file::replace(&self.dir.join(METRICS), text.as_bytes())
     }
 
     /// Writes the weights that `eval` and `predict` use.
+    ///
+    /// # Errors
+    /// A value that is not finite, a full disk, and what else writing meets.
     pub fn write_weights(&self, weights: &Tensors) -> Result<()> {
+        self.hold()?;
+        weights.iter().try_for_each(|(name, tensor)| parameters::check_finite(name, &tensor.data))?;
         tensors::write_tensors(&self.weights_path(), weights)
     }
 

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Checkpoint, Progress};
 use super::event::{Epoch, Event, StepLoss, Stepped};
+use super::fingerprint::Fingerprint;
 use super::network::Network;
 use super::pass::Pass;
 use super::problem::{Opening, Problem};
@@ -86,6 +87,7 @@ impl Trainer {
         parameters::initialise(&session, &training.layout, train.seed);
         problem.upload(&session, model)?;
         session.reserve_staging(&training.layout).await?;
+        let progress = Progress { data: Some(Fingerprint::of(&problem)?), ..Progress::default() };
         Ok(Trainer {
             session,
             model: model.clone(),
@@ -95,7 +97,7 @@ impl Trainer {
             task,
             problem,
             train,
-            progress: Progress::default(),
+            progress,
             loaded: false,
             ring: Ring::new(),
             losses: Vec::new(),
@@ -359,7 +361,7 @@ impl Trainer {
             if !counted.loss.is_finite() {
                 let what =
                     format!("the loss became {} at step {step}, in epoch {}", counted.loss, self.progress.epoch + 1);
-                let hint = "lower train.optimizer.lr or set train.clip_norm; the checkpoints written before are good";
+                let hint = "lower train.optimizer.lr or set train.clip_norm";
                 return Err(self.session.device().error(what, hint));
             }
             // A batch's entry in the ring is its share of the mean over all samples of its update.
@@ -441,16 +443,31 @@ impl Trainer {
     /// Goes on from a checkpoint of the same model and optimizer. `file` names its origin in messages.
     ///
     /// # Errors
-    /// A checkpoint of another model.
+    /// A checkpoint of another model, or of another data set.
     pub fn restore(&mut self, checkpoint: &Checkpoint, file: &Path) -> Result<()> {
+        self.check_data(&checkpoint.progress)?;
         checkpoint.restore(&self.session, &self.training, file)?;
-        self.progress = checkpoint.progress.clone();
+        self.stand(checkpoint.progress.clone());
+        Ok(())
+    }
+
+    /// Fails if a run of that progress had another data set. The order of its samples, and which of them are held back,
+    /// would change in silence.
+    pub(super) fn check_data(&self, progress: &Progress) -> Result<()> {
+        match (&self.progress.data, &progress.data) {
+            (Some(here), Some(there)) => here.check(there),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets what was under way: the run stands there now.
+    pub(super) fn stand(&mut self, progress: Progress) {
+        self.progress = Progress { data: self.progress.data.take(), ..progress };
         self.loaded = false;
         self.ring.clear();
         self.losses.clear();
         self.partial = 0.0;
         self.pass = None;
-        Ok(())
     }
 
     /// The network with the parameters as they are now, ready to predict. It takes over the trainer's session.

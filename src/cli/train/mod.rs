@@ -4,6 +4,7 @@
 mod args;
 mod profile;
 mod resume;
+mod signals;
 mod start;
 mod summary;
 
@@ -21,10 +22,6 @@ pub use args::Args;
 use start::{folder, open, settle};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// The exit code that shells report for a program which Ctrl-C ended: 128 + SIGINT.
-const INTERRUPTED: u8 = 130;
 
 /// Fits to the end, to `--steps` or to Ctrl-C.
 pub async fn run(args: &Args, json: bool) -> Outcome {
@@ -33,13 +30,17 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
         args::refuse(args, what)?;
     }
     let resumed = args.resume.as_deref().map(Run::open).transpose()?;
+    resumed.as_ref().map_or(Ok(()), Run::hold)?;
     let dir = folder(args, &model)?;
     let weights = args.weights.as_deref().map(|file| Ok((file, tensors::read_tensors(file)?))).transpose()?;
+    if let Some(run) = resumed.as_ref().filter(|_| args.data.is_none()) {
+        resume::keep_data(&mut model, run)?;
+    }
     // As the user named it: errors say it so.
     let data = model.data.as_ref().and_then(|d| problem::folder(d, &args.spec.spec, args.data.as_deref()));
     settle(&mut model, data.as_deref())?;
     if let Some(run) = &resumed {
-        resume::check(&mut model, run)?;
+        resume::check(&mut model, run, args.data.is_some())?;
     }
     let ignored = fit::ignored(&model);
     if !ignored.is_empty() {
@@ -61,8 +62,8 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
             profile::show(&Profile::new(timings), args.profile_trace.as_deref(), json)?;
         }
         if ["steps", "stopped"].contains(&reason) {
-            output::note(&resume_hint(args, &run, trainer.steps_done()));
-            return Ok(ExitCode::from(if reason == "stopped" { INTERRUPTED } else { 0 }));
+            output::note(&resume_hint(&run, trainer.steps_done()));
+            return Ok(ExitCode::from(if reason == "stopped" { signals::INTERRUPTED } else { 0 }));
         }
     }
     let (split, evaluation) = fit.judge(&run).await?;
@@ -82,13 +83,19 @@ fn prepare(
         load_weights(trainer, file, tensors, args.partial)?;
     }
     if let (Some(trainer), Some(run)) = (fit.trainer(), &resumed) {
-        trainer.resume(run)?;
+        for damage in trainer.resume(run)? {
+            output::note(&format!("passed over: {damage}"));
+        }
+        output::note(&format!("resumed at step {}", trainer.steps_done()));
     }
     if let Some(trainer) = fit.trainer().filter(|_| args.profile || args.profile_trace.is_some()) {
         trainer.start_timings();
     }
     match resumed {
-        Some(run) => run.write_spec(fit.model()).map(|()| run),
+        Some(run) => match run.write_spec(fit.model()) {
+            Ok(()) => Ok(run),
+            Err(e) => Err(run.ended(e)),
+        },
         None if args.out.is_some() => Run::create(dir, fit.model()),
         None => Run::create_numbered(dir, fit.model()),
     }
@@ -101,31 +108,19 @@ fn load_weights(trainer: &mut Trainer, file: &Path, tensors: &Tensors, partial: 
     Ok(())
 }
 
-/// How often Ctrl-C was pressed.
-static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
-
 /// Fits and shows progress. The first Ctrl-C finishes the step, the second ends the program.
 async fn watched(fit: &mut Fit, run: &Run, steps: Option<u64>, mut progress: Progress) -> Result<&'static str> {
-    let pressed = || {
-        if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
-            std::process::exit(INTERRUPTED.into());
-        }
-        output::note("finishing the step; Ctrl-C once more ends at once, without a checkpoint");
-    };
-    if let Err(e) = ctrlc::set_handler(pressed) {
-        output::note(&format!("Ctrl-C will end the run without a checkpoint ({e})"));
-    }
+    signals::listen();
     let watch = &mut |event: &Event| {
         progress.show(event);
-        let stop = progress.trouble.is_some() || INTERRUPTS.load(Ordering::SeqCst) > 0;
+        let stop = progress.trouble.is_some() || signals::stopping();
         if stop { Control::Stop } else { Control::Continue }
     };
     let reason = fit.run(run, steps, watch).await?;
     progress.trouble.map_or(Ok(reason), Err)
 }
 
-fn resume_hint(args: &Args, run: &Run, step: u64) -> String {
-    let data = args.data.as_ref().map_or(String::new(), |dir| format!(" --data {}", dir.display()));
+fn resume_hint(run: &Run, step: u64) -> String {
     let (spec, dir) = (run.spec_path(), run.dir().display());
-    format!("stopped at step {step}; go on with: pumice train {} --resume {dir}{data}", spec.display())
+    format!("stopped at step {step}; go on with: pumice train {} --resume {dir}", spec.display())
 }

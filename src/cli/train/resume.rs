@@ -1,16 +1,37 @@
 //! Whether a spec is the spec of a run, so that training may continue.
 
+use crate::cli::output;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::train::Run;
+use crate::train::{Run, problem};
 use serde_json::{Map, Value as Json};
+use std::path::Path;
 
-/// Fails unless a spec is that of the run; only `train.epochs` may differ. `"auto"` takes what the run measured, and
-/// classes and features have the names that they had in the run.
+/// Without `--data`, a run that goes on takes the data that it began with, wherever the spec says other data is.
+///
+/// # Errors
+/// A run without a readable spec.
+pub fn keep_data(model: &mut Model, run: &Run) -> Result<()> {
+    let saved = run.model()?;
+    let Some((saved, path)) = saved.data.as_ref().and_then(|data| data.path.as_ref().map(|path| (data, path))) else {
+        return Ok(());
+    };
+    let file = model.source.file.clone();
+    let Some(data) = model.data.as_mut().filter(|data| data.kind == saved.kind) else { return Ok(()) };
+    let own = problem::folder(data, &file, None).and_then(|own| std::path::absolute(own).ok());
+    if own.as_deref() != Some(Path::new(path)) {
+        output::note(&format!("data: {path}, with which the run began; --data names another place"));
+        data.path = Some(path.clone());
+    }
+    Ok(())
+}
+
+/// Fails unless a spec is that of the run; only `train.epochs` may differ, and with `--data` the place of the data.
+/// `"auto"` takes what the run measured, and classes and features have the names that they had in the run.
 ///
 /// # Errors
 /// A run without a readable spec, or the first value that differs.
-pub fn check(model: &mut Model, run: &Run) -> Result<()> {
+pub fn check(model: &mut Model, run: &Run, moved: bool) -> Result<()> {
     let saved = run.model()?;
     if model.is_measured() {
         model.input.normalize = saved.input.normalize.clone();
@@ -25,14 +46,32 @@ pub fn check(model: &mut Model, run: &Run) -> Result<()> {
     }
     let (mut here, mut there) = (model.to_json(), saved.to_json());
     for spec in [&mut here, &mut there] {
-        if let Some(train) = spec.get_mut("train").and_then(Json::as_object_mut) {
-            train.remove("epochs");
+        let mut remove = |section: &str, key: &str| {
+            spec.get_mut(section).and_then(Json::as_object_mut).map(|section| section.remove(key));
+        };
+        remove("train", "epochs");
+        if moved {
+            remove("data", "path");
         }
     }
-    let Some((path, here, there)) = difference("", &here, &there) else { return Ok(()) };
-    let what = format!("{path} is {} in the spec and {} in the run {}", short(here), short(there), run.dir().display());
-    let hint = format!("resume with the spec of the run, {}, or train into a new folder", run.spec_path().display());
-    Err(Error::usage(what, hint))
+    if let Some((path, here, there)) = difference("", &here, &there) {
+        let (here, there) = (short(here), short(there));
+        let what = format!("{path} is {here} in the spec and {there} in the run {}", run.dir().display());
+        let spec = run.spec_path();
+        let hint = format!("resume with the spec of the run, {}, or train into a new folder", spec.display());
+        return Err(Error::usage(what, hint));
+    }
+    if let (Some(here), Some(there)) = (&model.train, &saved.train)
+        && here.epochs != there.epochs
+        && here.schedule.depends_on_total()
+    {
+        let (here, there) = (here.epochs.0, there.epochs.0);
+        output::note(&format!(
+            "{here} epochs instead of {there}: the schedule runs over all epochs, so it is stretched, and the learning rate \
+             jumps now; the result is not that of a run over {here} epochs"
+        ));
+    }
+    Ok(())
 }
 
 /// The first place where two values differ, and both values there.

@@ -25,16 +25,16 @@ pub(super) fn folder(args: &Args, model: &Model) -> Result<PathBuf> {
     }
 }
 
-/// Makes a model independent of the place of its spec and of its training data: the path becomes absolute, and where a
-/// layer asks for the number of classes, it is written down.
-pub(super) fn settle(model: &mut Model, given: Option<&Path>) -> Result<()> {
-    problem::count_classes(model, given)?;
-    let file = model.source.file.clone();
-    if let Some(data) = &mut model.data
-        && let Some(path) = problem::folder(data, &file, None)
-    {
-        let path = std::path::absolute(&path).map_err(|e| Error::read(&path, e))?;
-        data.path = Some(path.to_string_lossy().into_owned());
+/// Makes a model independent of the place of its spec and of its training data: the path of the data, perhaps that of
+/// `--data`, becomes absolute and part of the spec, and where a layer asks for the number of classes, it is written down.
+pub(super) fn settle(model: &mut Model, folder: Option<&Path>) -> Result<()> {
+    problem::count_classes(model, folder)?;
+    if let (Some(data), Some(folder)) = (&mut model.data, folder) {
+        let path = std::path::absolute(folder).map_err(|e| Error::read(folder, e))?;
+        let text = path.to_str().ok_or_else(|| {
+            Error::file(&path, "its name is not UTF-8, so the run could not note it", "rename it, or use a link to it")
+        });
+        data.path = Some(text?.to_string());
     }
     Ok(())
 }
