@@ -284,7 +284,7 @@ impl Reader {
 
     fn check(&mut self) -> Result<()> {
         match self.checksum.take() {
-            Some((digits, sum)) if digits != format!("{:08x}", sum.finalize()).as_bytes() => {
+            Some((digits, sum)) if digits != format!("{:08x}", sum.clone().finalize()).as_bytes() => {
                 Err(damaged(&self.path, "its bytes have changed since it was written: the checksum is another".into()))
             }
             _ => Ok(()),
