@@ -31,8 +31,12 @@ fn gradient_descent_finds_the_line_of_least_squares() {
     let last = &predictions["predictions"][4];
     assert_eq!(last["row"], 5);
     assert!((last["values"][0].as_f64().unwrap() - (6.2 + slope * 3.8)).abs() < 1e-2, "{predictions}");
-    let output = pumice(&["eval", &run]);
+    let output = pumice(&["eval", &run, "--split", "test"]);
     assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("no test set"));
+    // Without --split it judges on what `train` reported on: here the training set.
+    let output = pumice(&["eval", &run, "--json"]);
+    let evaluation: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&evaluation["samples"], &evaluation["r2"]), (&report["samples"], &report["r2"]));
 }
 
 #[test]
