@@ -14,7 +14,7 @@
 //!             Event::Step(step) if !step.taps.is_empty() => println!("{}", step.taps[0].to_json()),
 //!             Event::Step(step) if step.step == 250 => {
 //!                 trainer.pause().await?; // The adapter is idle now. The next `step` goes on.
-//!                 trainer.set_lr(0.0005)?;
+//!                 trainer.set_lr(0.0005)?; // The spec's schedule, a cosine, still multiplies it.
 //!             }
 //!             Event::Epoch(epoch) => println!("{}", epoch.to_json()),
 //!             _ => {}
@@ -96,7 +96,19 @@ pub use data::{Split, tensors::Tensors};
 pub use error::{Error, Result};
 pub use gpu::Device;
 pub use model::Model;
-pub use pollster::block_on;
+/// Runs a future to its end on this thread: the simplest executor.
+///
+/// ```no_run
+/// fn main() -> pumice::Result<()> {
+///     pumice::block_on(async {
+///         println!("{}", pumice::Device::open(None).await?.name());
+///         Ok(())
+///     })
+/// }
+/// ```
+pub fn block_on<F: std::future::IntoFuture>(future: F) -> F::Output {
+    pollster::block_on(future)
+}
 pub use task::{Evaluation, Metric, Prediction};
 pub use tensor::{Data, HostTensor};
 pub use train::{

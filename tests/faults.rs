@@ -14,6 +14,8 @@ mod finite;
 mod kills;
 #[path = "faults/locks.rs"]
 mod locks;
+#[path = "faults/lost.rs"]
+mod lost;
 #[path = "faults/signals.rs"]
 mod signals;
 

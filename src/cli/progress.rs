@@ -62,6 +62,10 @@ impl Progress {
             }
             Event::Tried { choice, best } => self.tried.push((*choice, *best)),
             Event::Checkpoint { .. } => {}
+            Event::Restart { step, why } => {
+                output::note(why);
+                output::note(&format!("a new device goes on from step {step}"));
+            }
             Event::End { .. } => {
                 let shown = self.tried.iter().any(|(choice, _)| choice.accuracy.is_some());
                 if shown && !self.json && self.trouble.is_none() {

@@ -1,4 +1,5 @@
-//! The digits that are compiled into the program. With a folder: IDX files in it instead.
+//! The digits that are compiled into the program: 8,000 for training and 2,000 for tests of MNIST's training set, 28 x 28,
+//! white (255) on black (0). With a folder: IDX files in it instead.
 
 use super::dataset::Splits;
 use super::mnist::{self, Place};

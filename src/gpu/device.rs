@@ -153,6 +153,8 @@ pub enum Limits {
 /// An open device. Clones are the same device: several trainers and networks can use it at a time.
 #[derive(Clone)]
 pub struct Device {
+    adapter: wgpu::Adapter,
+    limits: Limits,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     #[cfg(not(target_arch = "wasm32"))]
@@ -186,6 +188,19 @@ impl Device {
     pub async fn open_with(choice: Option<&str>, limits: Limits) -> Result<Device> {
         let mut list = enumerate().await;
         let adapter = list.swap_remove(choose(&list, choice)?);
+        Device::of(adapter, limits).await
+    }
+
+    /// A new device of the same adapter, with the same limits, for one that is lost.
+    ///
+    /// # Errors
+    /// A driver that refuses.
+    pub async fn reopen(&self) -> Result<Device> {
+        let fresh = Device::of(self.adapter.clone(), self.limits).await?;
+        Ok(Device { caps: self.caps.clone(), ..fresh })
+    }
+
+    async fn of(adapter: wgpu::Adapter, limits: Limits) -> Result<Device> {
         let offered = adapter.limits();
         let mut wanted = wgpu::Limits::default();
         let mut features = wgpu::Features::empty();
@@ -228,6 +243,8 @@ impl Device {
         });
         let caps = caps(&adapter, &wanted, features);
         Ok(Device {
+            adapter,
+            limits,
             device,
             queue,
             #[cfg(not(target_arch = "wasm32"))]
@@ -271,10 +288,29 @@ impl Device {
         }
     }
 
+    /// Whether the driver has lost the device. It stays so: [`Device::reopen`] makes another.
+    pub fn is_lost(&self) -> bool {
+        self.trouble.lock().is_ok_and(|trouble| trouble.lost.is_some())
+    }
+
+    /// From now on, the wait number `waits` ends as if the driver had lost the device. For tests.
+    #[doc(hidden)]
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn lose_after(&self, waits: u64) {
+        self.waiter.lose_after(waits);
+    }
+
     /// A wait for a submission. Its time begins now, even if nobody looks.
     pub(super) fn waiting(&self, submission: wgpu::SubmissionIndex) -> Waiting {
         #[cfg(not(target_arch = "wasm32"))]
-        return self.waiter.wait(&self.device, submission);
+        {
+            let trouble = Arc::clone(&self.trouble);
+            self.waiter.wait(&self.device, submission, move |why| {
+                if let Ok(mut trouble) = trouble.lock() {
+                    trouble.lost.get_or_insert(format!("the device was lost: {why}"));
+                }
+            })
+        }
         #[cfg(target_arch = "wasm32")]
         {
             let _ = submission;

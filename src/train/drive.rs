@@ -27,17 +27,35 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Trainer::step`], a value that is not finite where it is to be written, or a full disk. With a run folder the
-    /// error names the last good checkpoint.
+    /// error names the last good checkpoint. If the driver loses the device, a run folder lets training go on from its
+    /// last checkpoint on a new device, to the same bytes; taps end. It is an error if that device, too, is lost before
+    /// training has come further.
     pub async fn train(
         &mut self,
         run: Option<&Run>,
         steps: Option<u64>,
         watch: &mut dyn FnMut(&Event) -> Control,
     ) -> Result<&'static str> {
-        match (self.train_on(run, steps, watch).await, run) {
-            (Err(e), Some(run)) => Err(run.ended(e)),
-            (ended, _) => ended,
+        let Some(run) = run else { return self.train_on(None, steps, watch).await };
+        let mut lost_at = None;
+        loop {
+            let ended = self.train_on(Some(run), steps, watch).await;
+            let Err(e) = ended else { return ended };
+            let step = self.progress.step;
+            if !self.session.device().is_lost() || lost_at.is_some_and(|before| step <= before) {
+                return Err(run.ended(e));
+            }
+            lost_at = Some(step);
+            self.restart(run).await.map_err(|e| run.ended(e))?;
+            watch(&Event::Restart { step: self.progress.step, why: e.to_string() });
         }
+    }
+
+    /// Goes on from the last checkpoint of a run folder on a new device, after the driver has lost the old one.
+    async fn restart(&mut self, run: &Run) -> Result<()> {
+        let device = self.session.device().reopen().await?;
+        self.move_to(device).await?;
+        self.resume(run).map(drop)
     }
 
     async fn train_on(

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 /// Something that happened in training.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Event {
-    /// The programs are bound; training begins or continues.
+    /// The programs are bound; training begins or continues. Only [`super::Trainer::train`] says so.
     Start {
         /// The adapter.
         adapter: String,
@@ -32,19 +32,27 @@ pub enum Event {
     Step(Stepped),
     /// An epoch ended.
     Epoch(Epoch),
-    /// One choice of a model that stores its samples was tried.
+    /// One choice of a model that stores its samples was tried. Only [`super::fit::Fit::run`] says so.
     Tried {
         /// The choice.
         choice: Tried,
         /// Whether it is the best one, which the model takes.
         best: bool,
     },
-    /// A checkpoint was written.
+    /// A checkpoint was written. Only [`super::Trainer::train`] says so.
     Checkpoint {
         /// Its step.
         step: u64,
     },
-    /// Training ended.
+    /// The driver lost the device. Training goes on from the last checkpoint on a new one. Only
+    /// [`super::Trainer::train`] says so.
+    Restart {
+        /// The checkpoint's step; 0 without one.
+        step: u64,
+        /// What the driver said.
+        why: String,
+    },
+    /// Training ended. Only [`super::Trainer::train`] says so.
     End {
         /// Updates in all.
         step: u64,
@@ -92,7 +100,7 @@ pub struct Stepped {
     pub samples_per_second: Option<f64>,
     /// Samples of this epoch that were submitted so far.
     pub samples: usize,
-    /// What the taps saw after this update ([`super::Trainer::tap`]).
+    /// What the taps saw after this update, in the order in which they were added ([`super::Trainer::tap`]).
     pub taps: Vec<Tapped>,
 }
 
@@ -195,6 +203,7 @@ impl Event {
                 line
             }
             Event::Checkpoint { step } => json!({ "event": "checkpoint", "step": step }),
+            Event::Restart { step, why } => json!({ "event": "restart", "step": step, "why": why }),
             Event::End { step, reason } => json!({ "event": "end", "step": step, "reason": reason }),
         }
     }

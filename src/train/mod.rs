@@ -1,5 +1,6 @@
 //! Training, evaluation and prediction on a [`crate::gpu::Session`], and the run folder.
 
+mod bind;
 pub mod checkpoint;
 mod drive;
 mod evaluate;

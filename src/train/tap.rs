@@ -46,12 +46,12 @@ impl Tap {
         Tap { sample: (split, index), ..self }
     }
 
-    /// Looks after every `steps` updates.
+    /// Looks after each update whose number is a multiple of `steps`, wherever the tap began.
     pub fn every(self, steps: u64) -> Tap {
         Tap { every: steps.max(1), ..self }
     }
 
-    /// Sees statistics that the adapter computes, instead of tensors.
+    /// Sees statistics that the adapter computes, instead of tensors. Their histograms have 32 bins.
     pub fn statistics(self) -> Tap {
         self.bins(BINS)
     }
@@ -103,7 +103,7 @@ impl Tapped {
         self.found.iter().find(|(n, _)| n == name).map(|(_, seen)| seen)
     }
 
-    /// A tensor by its name.
+    /// A tensor by its name; `None` for another name, or if the tap sees statistics.
     pub fn tensor(&self, name: &str) -> Option<&HostTensor> {
         match self.get(name)? {
             Seen::Tensor(tensor) => Some(tensor),
@@ -111,7 +111,7 @@ impl Tapped {
         }
     }
 
-    /// Statistics by their name.
+    /// Statistics by their name; `None` for another name, or if the tap sees tensors.
     pub fn statistics(&self, name: &str) -> Option<&Statistics> {
         match self.get(name)? {
             Seen::Statistics(statistics) => Some(statistics),

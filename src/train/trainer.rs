@@ -9,7 +9,7 @@ use super::problem::{Opening, Problem};
 use super::ring::{Ring, Submitted};
 use super::tap::{Tap, Tapped, Tapping};
 use super::timings::Timings;
-use super::{evaluate, metric, parameters};
+use super::{bind, evaluate, metric, parameters};
 use crate::compile::{self, Training};
 use crate::data::tensors::Tensors;
 use crate::data::{Split, order};
@@ -82,11 +82,7 @@ impl Trainer {
         let samples = problem.placed(train.batch.0, session.device().caps());
         let training = compile::training(model, &train, samples, session.device().caps())?;
         compile::plan::check_memory(&training, session.device().caps())?;
-        let step = session.bind(training.step.clone(), &training.layout).await?;
-        let eval = session.bind(training.eval.clone(), &training.layout).await?;
-        parameters::initialise(&session, &training.layout, train.seed);
-        problem.upload(&session, model)?;
-        session.reserve_staging(&training.layout).await?;
+        let (step, eval) = bind::bind(&mut session, &training, model, &problem, train.seed).await?;
         let progress = Progress { data: Some(Fingerprint::of(&problem)?), ..Progress::default() };
         Ok(Trainer {
             session,
@@ -107,6 +103,20 @@ impl Trainer {
             taps: Vec::new(),
             timings: None,
         })
+    }
+
+    /// Puts everything on another device, as a new trainer does. Taps and timings end.
+    pub(super) async fn move_to(&mut self, device: Device) -> Result<()> {
+        self.session = Session::new(device);
+        (self.step, self.eval) =
+            bind::bind(&mut self.session, &self.training, &self.model, &self.problem, self.train.seed).await?;
+        self.progress = Progress { data: self.progress.data.clone(), ..Progress::default() };
+        self.ring = Ring::new();
+        (self.partial, self.pass) = (0.0, None);
+        self.losses.clear();
+        self.taps.clear();
+        self.timings = None;
+        Ok(())
     }
 
     /// The session.
@@ -200,7 +210,8 @@ impl Trainer {
 
     /// Waits until the adapter has nothing left to do, and returns the losses that were still to come; earlier events
     /// brought the others. Training goes on with the next [`Trainer::step`]. Whoever stops before the end of an epoch
-    /// gets the last losses by this.
+    /// gets the last losses by this. `step` and `epoch` are those of the last update, `lr` is that of the next one, and
+    /// `taps` is empty.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -212,7 +223,7 @@ impl Trainer {
         Ok(stepped)
     }
 
-    /// Looks at layers from now on: events bring what they compute ([`Stepped::taps`]). It takes a second program on
+    /// Looks at layers from now on, beside the taps that there are: events bring what they compute ([`Stepped::taps`]). It takes a second program on
     /// the same session, so the adapter needs memory for the activations of one sample. The bits of the training stay
     /// the same.
     ///
@@ -465,9 +476,8 @@ impl Trainer {
         self.progress = Progress { data: self.progress.data.take(), ..progress };
         self.loaded = false;
         self.ring.clear();
+        (self.partial, self.pass) = (0.0, None);
         self.losses.clear();
-        self.partial = 0.0;
-        self.pass = None;
     }
 
     /// The network with the parameters as they are now, ready to predict. It takes over the trainer's session.

@@ -311,7 +311,11 @@ impl Op for BatchNormUpdate {
     fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64> {
         let [mean, variance, running_mean, running_var] = [0, 1, 2, 3].map(|k| &cx.inputs[k].data);
         let one = |&c: &usize| {
-            let moved = self.updated(cx.n, (mean[c] + mean[variance.len() + c], variance[c]), (running_mean[c], running_var[c]));
+            let moved = self.updated(
+                cx.n,
+                (mean[c] + mean[variance.len() + c], variance[c]),
+                (running_mean[c], running_var[c]),
+            );
             if output == 0 { moved.0 } else { moved.1 }
         };
         indices.iter().map(one).collect()
