@@ -106,7 +106,7 @@ pub use model::Model;
 ///     })
 /// }
 /// ```
-pub fn block_on<F: std::future::IntoFuture>(future: F) -> F::Output {
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     pollster::block_on(future)
 }
 pub use task::{Evaluation, Metric, Prediction};
