@@ -2,6 +2,9 @@
 
 pub mod bench;
 pub mod cases;
+#[doc(hidden)]
+#[cfg(not(target_arch = "wasm32"))]
+pub mod fuzz;
 pub mod profile;
 pub mod targets;
 pub mod trace;

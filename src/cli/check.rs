@@ -1,13 +1,13 @@
 //! `pumice check`: prints `ok`, or every mistake of a spec, including shapes that do not fit.
 
 use super::args::SpecArgs;
-use super::outcome::{Outcome, fail};
+use super::outcome::{Outcome, errors, fail};
 use super::output;
 use crate::compile::build::{self, BuildOptions, Feed};
-use crate::error::{Diagnostic, Error, Result};
+use crate::error::Result;
 use crate::task;
 use crate::train::problem;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -36,17 +36,4 @@ fn check(args: &Args) -> Result<()> {
     task::of(&model)?;
     let loss = !model.loss.is_empty();
     build::build(&model, &BuildOptions { training: true, random: true, loss, feed: Feed::Host }).map(|_| ())
-}
-
-fn errors(e: &Error) -> Vec<Json> {
-    let place = |d: &Diagnostic| {
-        json!({
-            "file": d.file.display().to_string(), "line": d.line, "column": d.column, "path": d.path,
-            "message": d.message, "hint": d.hint,
-        })
-    };
-    match e {
-        Error::Spec(list) => list.iter().map(place).collect(),
-        other => vec![json!({ "message": other.to_string() })],
-    }
 }

@@ -7,6 +7,8 @@ mod check;
 mod devices;
 mod eval;
 mod expand;
+mod fault;
+mod flags;
 mod numbers;
 mod outcome;
 mod output;
@@ -19,7 +21,8 @@ mod trace;
 mod train;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use crate::error::Error;
+use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -82,14 +85,13 @@ enum Command {
 
 /// Runs the program with its arguments. The first of them is its own name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let Cli { command, json } = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(e) => {
-            // Printing can only fail because the pipe is closed.
-            let _ = e.print();
-            return ExitCode::from(e.exit_code() as u8);
-        }
+        Err(e) => return refused(&e, &words),
     };
+    fault::explain(words);
     let result = pollster::block_on(async {
         match command {
             Command::Devices(args) => devices::run(&args, json).await,
@@ -106,5 +108,39 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Shader(args) => shader::run(&args),
         }
     });
-    result.unwrap_or_else(|e| outcome::fail(&e))
+    result.unwrap_or_else(|e| outcome::end(&e, json))
+}
+
+/// Says what is wrong with the arguments, or prints the help that they ask for.
+fn refused(e: &clap::Error, args: &[String]) -> ExitCode {
+    let json = args.iter().any(|arg| arg == "--json");
+    if let Some((flag, instead)) = flags::instead(&Cli::command(), e, args) {
+        return outcome::end(&Error::usage(format!("there is no flag {flag}"), format!("write {instead}")), json);
+    }
+    // Printing can only fail because the pipe is closed.
+    let _ = e.print();
+    if json && e.use_stderr() {
+        let text = e.render().to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string();
+        let list = outcome::errors(&Error::usage(first, "`pumice COMMAND --help` lists the arguments"));
+        let _ = output::print_json(&serde_json::json!({ "errors": list }));
+    }
+    ExitCode::from(e.exit_code() as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_that_is_answered_for_another_exists() {
+        let cli = Cli::command();
+        let all: Vec<&str> =
+            cli.get_subcommands().flat_map(|c| c.get_arguments()).filter_map(|a| a.get_long()).collect();
+        for (foreign, form) in flags::FOREIGN {
+            let own = form.trim_start_matches('-').split(' ').next().unwrap_or_default();
+            assert!(all.contains(&own), "{foreign:?}: there is no flag --{own}");
+            assert!(!foreign.iter().any(|f| all.contains(f)), "{foreign:?}: one is a flag of this program");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use super::outcome::{Outcome, fail};
 use super::output;
 use crate::data::reader::read_picture;
 use crate::data::{IMAGE, picture};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable, shown};
 use crate::gpu::Session;
 use crate::model::{InputShape, Model};
 use crate::spec::Count;
@@ -116,7 +116,7 @@ fn answer(file: &Path, row: Option<usize>, found: &Prediction, drawn: Map<String
 fn line(file: &Path, row: Option<usize>, found: &Prediction, drawn: &Map<String, Json>) -> String {
     let row = row.map_or(String::new(), |row| format!(", row {row}"));
     let written = drawn.values().filter_map(Json::as_str).map(|path| format!(" → {path}")).collect::<String>();
-    format!("{}{row}: {}{written}\n", file.display(), found.text())
+    format!("{}{row}: {}{written}\n", shown(file), printable(&found.text()))
 }
 
 /// A function that reads a file as samples for the model.

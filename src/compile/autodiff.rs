@@ -3,22 +3,22 @@
 use crate::graph::{Builder, Gradient, Graph, NodeKind, Segment, Value};
 use crate::ops::layer::elementwise::Add;
 use crate::ops::plumbing::mean_loss::Fill;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Appends the gradients of `graph.loss` with respect to every trainable parameter, and the inputs and nodes named in
 /// `wanted`: of a node, its first output. What the loss does not depend on gets none; its gradient is zero.
 pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
     let loss = graph.loss.expect("a graph to differentiate has a loss");
     let count = graph.nodes.len();
+    let wanted: HashSet<&str> = wanted.iter().copied().collect();
     let targets: Vec<usize> = (0..count)
         .filter(|&i| match graph.nodes[i].kind {
             NodeKind::Parameter { trainable, .. } => trainable,
-            NodeKind::Input | NodeKind::Op(_) | NodeKind::State { .. } => {
-                wanted.contains(&graph.nodes[i].name.as_str())
-            }
+            NodeKind::Input | NodeKind::Op(_) | NodeKind::State { .. } => wanted.contains(graph.nodes[i].name.as_str()),
         })
         .collect();
     let needs = depends_on(&graph, &targets);
+    let asked: HashSet<usize> = targets.iter().copied().collect();
     let mut b = Builder::over(graph);
     b.segment = Some(Segment::Backward);
     b.scope = "d".into();
@@ -33,7 +33,7 @@ pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
         b.scope = format!("d/{}", node.name);
         let outputs: Vec<Value> = (0..node.outputs.len()).map(|out| Value { node: i, out }).collect();
         let douts: Vec<Option<Value>> = outputs.iter().map(|o| sum(&mut b, gradients.remove(o))).collect();
-        if let Some(dy) = douts.first().copied().flatten().filter(|_| targets.contains(&i)) {
+        if let Some(dy) = douts.first().copied().flatten().filter(|_| asked.contains(&i)) {
             gradients.insert(outputs[0], vec![dy]);
         }
         if douts.iter().all(Option::is_none) {

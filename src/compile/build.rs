@@ -9,7 +9,7 @@ use crate::ops::plumbing::gather::{Gather, GatherRows};
 use crate::ops::plumbing::gather_bytes::GatherBytes;
 use crate::ops::plumbing::{mean_loss::MeanLoss, ratio_loss::RatioLoss, record::Record};
 use crate::ops::{LayerCx, Losses, TargetType};
-use crate::spec::Place;
+use crate::spec::{Place, diagnostic};
 use crate::tensor::{DType, TensorType};
 use std::collections::HashMap;
 
@@ -125,22 +125,20 @@ struct Build<'a> {
 
 impl Build<'_> {
     fn error(&mut self, place: &Place, message: String, hint: String) {
-        let file = self.model.source.file.clone();
-        self.errors.push(Diagnostic {
-            file,
-            line: place.line,
-            column: place.column,
-            path: place.path.clone(),
-            message,
-            hint,
-        });
+        self.errors.push(diagnostic(&self.model.source.file, place, message, hint));
     }
 
     fn input(&mut self) -> Option<Value> {
         let dims = self.model.input.dims();
         if crate::graph::oversize(&dims) {
-            let place = Place { path: "input".into(), ..Place::default() };
-            self.error(&place, format!("an input of {dims:?} has over 2^31 elements"), "use a smaller input".into());
+            self.errors.push(Diagnostic {
+                file: self.model.source.file.clone(),
+                line: 0,
+                column: 0,
+                path: "input".into(),
+                message: format!("an input of {dims:?} has over 2^31 elements"),
+                hint: "use a smaller input".into(),
+            });
             return None;
         }
         // For knn, stored samples stay on the adapter. Queries come
@@ -233,6 +231,26 @@ impl Build<'_> {
         Some(lists.iter().map(choice).collect())
     }
 
+    /// Whether the outputs that are compared with classes have a score for each class that the section `data` speaks of.
+    /// Reports those that have fewer. One score tells two classes apart.
+    fn tells_classes_apart(&mut self, values: &HashMap<&str, Value>, choices: &[TargetType]) -> bool {
+        let model = self.model;
+        let Some(data) = &model.data else { return true };
+        let named = data.class_names.as_ref().map(Vec::len);
+        let Some(classes) = data.classes.map(|count| count.0).or(named) else { return true };
+        let mistakes = self.errors.len();
+        for (term, choice) in model.loss.iter().zip(choices) {
+            let scores = self.b.ty(values[term.of.as_str()]).channels();
+            if ["label", "mask"].contains(&choice.field) && scores.max(2) < classes {
+                let layer = model.layers.iter().find(|layer| layer.name == term.of);
+                let place = layer.map_or(&term.place, |layer| &layer.place).clone();
+                let message = format!("layer `{}` has {scores} outputs, and there are {classes} classes", term.of);
+                self.error(&place, message, format!("give it {classes}, or \"units\": \"classes\", or change `data`"));
+            }
+        }
+        self.errors.len() == mistakes
+    }
+
     /// Reports a loss that does not fit its output.
     fn misfit(&mut self, term: &LossNode, output: &TensorType, e: ShapeError) {
         let what = format!("loss `{}` of layer `{}` {output}: {}", term.op, term.of, e.what);
@@ -242,6 +260,9 @@ impl Build<'_> {
     fn losses(&mut self, values: &HashMap<&str, Value>) {
         let model = self.model;
         let Some(choices) = self.choices(values) else { return };
+        if !self.tells_classes_apart(values, &choices) {
+            return;
+        }
         let mut terms = Vec::new();
         // The targets so far, by the name of the host's tensor.
         let mut targets: HashMap<&str, (&str, Value)> = HashMap::new();

@@ -1,11 +1,14 @@
 //! From nodes to dispatches: the ops describe their kernels, the planner places their operands.
 
 use super::layout::Layout;
-use super::memory::{self, Slots};
+use super::memory::{self, Slots, Views};
 use super::program::{Buffer, Dispatch, PipelineKey, Port, Program, Range};
 use super::stage;
 use crate::error::{Error, Result};
-use crate::graph::{Arena, Caps, Graph, Kernel, KernelCx, NodeKind, Segment, Shared, Target, Value, name_salt};
+use crate::graph::{
+    Arena, Caps, Graph, Kernel, KernelCx, Node, NodeKind, Segment, Shared, SharedWork, Target, Value, name_salt,
+};
+use crate::tensor::TensorType;
 use std::collections::{BTreeSet, HashMap};
 
 /// How a program is laid out.
@@ -26,7 +29,7 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: LowerOptions)
     let windows: Vec<usize> = layout.windows(Arena::Weights).iter().map(|b| (b / 4) as usize).collect();
     let mut kernels: Vec<Vec<Kernel>> = Vec::with_capacity(graph.nodes.len());
     let mut scratch: Vec<Vec<usize>> = Vec::with_capacity(graph.nodes.len());
-    let mut shared = Vec::new();
+    let mut shared = SharedWork::default();
     for (i, node) in graph.nodes.iter().enumerate() {
         let mut cx = KernelCx {
             inputs: node.inputs.iter().map(|&v| graph.ty(v)).collect(),
@@ -49,9 +52,21 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: LowerOptions)
         scratch.push(cx.scratch);
     }
     let stored = stored_values(graph);
-    let slots = memory::assign(graph, options.batch, &|v| stored.contains_key(&v), &scratch, &shared, options.reuse);
-    let mut lowering =
-        Lowering { graph, layout, slots, stored, scratch, shared, batch: options.batch, program: Program::default() };
+    let (views, shared) = (Views::of(graph), shared.all);
+    let in_store = |v| stored.contains_key(&v);
+    let slots = memory::assign(graph, &views, options.batch, &in_store, &scratch, &shared, options.reuse);
+    let mut lowering = Lowering {
+        graph,
+        views,
+        layout,
+        slots,
+        stored,
+        scratch,
+        shared,
+        batch: options.batch,
+        pipelines: HashMap::new(),
+        program: Program::default(),
+    };
     for (i, list) in kernels.into_iter().enumerate() {
         for kernel in list {
             lowering.dispatch(i, kernel, caps)?;
@@ -77,21 +92,32 @@ fn stored_values(graph: &Graph) -> HashMap<Value, (String, Option<Arena>)> {
     stored
 }
 
+/// The types of the batched values of a graph, with their nodes.
+fn batched(graph: &Graph) -> impl Iterator<Item = (&Node, &TensorType)> {
+    let stored = |node: &&Node| matches!(node.kind, NodeKind::Parameter { .. } | NodeKind::State { .. });
+    let nodes = graph.nodes.iter().filter(move |node| !stored(node));
+    nodes.flat_map(|node| node.outputs.iter().filter(|ty| ty.batched).map(move |ty| (node, ty)))
+}
+
+/// No batch above this can be bound: a value would be over the adapter's limit. A smaller one may be too large as well,
+/// for its workspace.
+pub fn most_batch(graph: &Graph, caps: &Caps) -> usize {
+    let limit = caps.max_binding.min(caps.max_buffer);
+    let most = batched(graph).map(|(_, ty)| limit / (ty.bytes(1) as u64).max(1)).min();
+    most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
+}
+
 fn check_sizes(graph: &Graph, caps: &Caps, batch: usize) -> Result<()> {
-    for node in graph.nodes.iter().filter(|n| !matches!(n.kind, NodeKind::Parameter { .. } | NodeKind::State { .. })) {
-        for ty in node.outputs.iter().filter(|ty| ty.batched) {
-            let bytes = ty.bytes(batch) as u64;
-            if bytes > caps.max_binding.min(caps.max_buffer) {
-                let most = caps.max_binding / (ty.bytes(1) as u64).max(1);
-                return Err(Error::gpu(
-                    &caps.name,
-                    format!(
-                        "{} {ty} takes {bytes} bytes for a batch of {batch}, over the adapter's binding limit of {}",
-                        node.name, caps.max_binding
-                    ),
-                    format!("use a batch of at most {most} with train.accumulate, or a smaller input"),
-                ));
-            }
+    for (node, ty) in batched(graph) {
+        let bytes = ty.bytes(batch) as u64;
+        if bytes > caps.max_binding.min(caps.max_buffer) {
+            let most = caps.max_binding / (ty.bytes(1) as u64).max(1);
+            let (name, limit) = (&node.name, caps.max_binding);
+            let what = format!(
+                "{name} {ty} takes {bytes} bytes for a batch of {batch}, over the adapter's binding limit of {limit}"
+            );
+            let hint = format!("use a batch of at most {most} with train.accumulate, or a smaller input");
+            return Err(Error::gpu(&caps.name, what, hint));
         }
     }
     Ok(())
@@ -99,14 +125,20 @@ fn check_sizes(graph: &Graph, caps: &Caps, batch: usize) -> Result<()> {
 
 struct Lowering<'a> {
     graph: &'a Graph,
+    views: Views,
     layout: &'a Layout,
     slots: Slots,
     stored: HashMap<Value, (String, Option<Arena>)>,
     scratch: Vec<Vec<usize>>,
     shared: Vec<Shared>,
     batch: usize,
+    /// The program's pipelines so far, by what tells them apart.
+    pipelines: HashMap<PipelineId, usize>,
     program: Program,
 }
+
+/// A [`PipelineKey`] that can be looked up: constants as bits.
+type PipelineId = (&'static str, &'static str, Vec<(&'static str, u64)>);
 
 impl Lowering<'_> {
     fn dispatch(&mut self, node: usize, kernel: Kernel, caps: &Caps) -> Result<()> {
@@ -118,10 +150,10 @@ impl Lowering<'_> {
         let fold = kernel.grid.fold(self.batch, caps.max_groups);
         constants.extend(fold.map(|row| ("FOLD", f64::from(row))));
         constants.sort_by_key(|c| c.0);
-        let key = PipelineKey { shader: kernel.shader, entry: kernel.entry, constants };
+        let bits = constants.iter().map(|&(name, x)| (name, x.to_bits())).collect();
         let pipelines = &mut self.program.pipelines;
-        let pipeline = pipelines.iter().position(|p| *p == key).unwrap_or_else(|| {
-            pipelines.push(key);
+        let pipeline = *self.pipelines.entry((kernel.shader, kernel.entry, bits)).or_insert_with(|| {
+            pipelines.push(PipelineKey { shader: kernel.shader, entry: kernel.entry, constants });
             pipelines.len() - 1
         });
         let bindings = kernel.operands.iter().map(|o| (o.name, self.range(node, &o.target))).collect();
@@ -144,16 +176,18 @@ impl Lowering<'_> {
     /// Fails if an operand exceeds the binding limit: workspace, or a parameter that the op's kernels bind as a whole.
     fn check_binding(&self, node: usize, target: &Target, caps: &Caps) -> Result<()> {
         let stored = match *target {
-            Target::Value(value) => self.stored.get(&memory::root(self.graph, value)),
+            Target::Value(value) => self.stored.get(&self.views.root(value)),
             _ => None,
         };
-        let (what, bytes) = match stored.map(|(name, _)| (name, &self.layout.entries[name])) {
-            Some((name, entry)) => (format!("tensor {name} {}", entry.ty), entry.ty.bytes(0) as u64),
-            None => (format!("an operand of {}", self.graph.nodes[node].name), self.range(node, target).size),
-        };
+        let entry = stored.map(|(name, _)| (name, &self.layout.entries[name]));
+        let bytes = entry.map_or_else(|| self.range(node, target).size, |(_, entry)| entry.ty.bytes(0) as u64);
         if bytes <= caps.max_binding {
             return Ok(());
         }
+        let what = match entry {
+            Some((name, entry)) => format!("tensor {name} {}", entry.ty),
+            None => format!("an operand of {}", self.graph.nodes[node].name),
+        };
         let limit = caps.max_binding;
         let what = format!("{what} takes {bytes} bytes, over the adapter's binding limit of {limit}");
         Err(Error::gpu(&caps.name, what, "use a smaller layer, or an adapter with larger bindings"))
@@ -179,7 +213,7 @@ impl Lowering<'_> {
     }
 
     fn value(&self, value: Value) -> Range {
-        let root = memory::root(self.graph, value);
+        let root = self.views.root(value);
         let ty = self.graph.ty(root);
         if self.stored.contains_key(&root) {
             return self.part(root, 0, ty.items());

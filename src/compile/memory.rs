@@ -6,14 +6,29 @@
 
 use super::layout::ALIGN;
 use crate::graph::{Graph, NodeKind, Shared, Value};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-/// The value whose memory holds this one's elements: itself, unless its op is a view.
-pub fn root(graph: &Graph, mut value: Value) -> Value {
-    while let Some(input) = graph.nodes[value.node].op().and_then(|op| op.alias()) {
-        value = graph.nodes[value.node].inputs[input];
+/// For each node the value whose memory its output is a view of. None where the node is no view.
+///
+/// It is worked out once for all nodes, since a chain of views may be as long as the graph.
+pub struct Views(Vec<Option<Value>>);
+
+impl Views {
+    /// The views of a graph.
+    pub fn of(graph: &Graph) -> Views {
+        let mut views = Views(Vec::with_capacity(graph.nodes.len()));
+        for node in &graph.nodes {
+            let input = node.op().and_then(|op| op.alias());
+            let root = input.map(|input| views.root(node.inputs[input]));
+            views.0.push(root);
+        }
+        views
     }
-    value
+
+    /// The value whose memory holds this one's elements: itself, unless its op is a view.
+    pub fn root(&self, value: Value) -> Value {
+        self.0[value.node].unwrap_or(value)
+    }
 }
 
 /// Which slot each value and each node's workspace lies in.
@@ -29,7 +44,8 @@ pub struct Slots {
     pub scratch: Vec<Vec<usize>>,
     /// Slots of the workspace that nodes share.
     pub shared: Vec<usize>,
-    free: Vec<usize>,
+    /// Free slots by their bytes.
+    free: BTreeSet<(u64, usize)>,
 }
 
 impl Slots {
@@ -37,12 +53,12 @@ impl Slots {
     /// slot larger; else makes a new slot. Without `reuse` always a new one.
     fn take(&mut self, bytes: u64, reuse: bool, workspace: bool) -> usize {
         let bytes = bytes.max(4).next_multiple_of(ALIGN);
-        let fit = (0..self.free.len())
-            .filter(|&i| self.bytes[self.free[i]] >= bytes)
-            .min_by_key(|&i| self.bytes[self.free[i]]);
-        let pick = fit.or_else(|| (0..self.free.len()).max_by_key(|&i| self.bytes[self.free[i]])).filter(|_| reuse);
-        let slot = match pick {
-            Some(i) => self.free.swap_remove(i),
+        let fit = self.free.range((bytes, 0)..).next().or(self.free.last());
+        let slot = match fit.copied().filter(|_| reuse) {
+            Some(free) => {
+                self.free.remove(&free);
+                free.1
+            }
             None => {
                 self.bytes.push(0);
                 self.workspace.push(true);
@@ -53,6 +69,10 @@ impl Slots {
         self.workspace[slot] &= workspace;
         slot
     }
+
+    fn release(&mut self, slot: usize) {
+        self.free.insert((self.bytes[slot], slot));
+    }
 }
 
 /// Gives every value and every workspace its slot in the pool.
@@ -62,6 +82,7 @@ impl Slots {
 /// has a buffer of its own, so that all can be read after the step.
 pub fn assign(
     graph: &Graph,
+    views: &Views,
     batch: usize,
     in_store: &dyn Fn(Value) -> bool,
     scratch: &[Vec<usize>],
@@ -71,14 +92,19 @@ pub fn assign(
     let mut last: HashMap<Value, usize> = HashMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         for out in 0..node.outputs.len() {
-            last.insert(root(graph, Value { node: i, out }), i);
+            last.insert(views.root(Value { node: i, out }), i);
         }
         for &v in &node.inputs {
-            last.insert(root(graph, v), i);
+            last.insert(views.root(v), i);
         }
     }
     for v in graph.roots() {
-        last.insert(root(graph, v), usize::MAX);
+        last.insert(views.root(v), usize::MAX);
+    }
+    // Shared workspace by the last node that reads it. By the first node it is sorted already.
+    let mut ending: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (k, space) in shared.iter().enumerate() {
+        ending.entry(space.nodes[1]).or_default().push(k);
     }
     let mut slots = Slots::default();
     // The host writes inputs before the step. So no earlier node may use their slots.
@@ -89,26 +115,30 @@ pub fn assign(
     for (i, node) in graph.nodes.iter().enumerate() {
         for out in 0..node.outputs.len() {
             let value = Value { node: i, out };
-            if root(graph, value) == value && !in_store(value) && !matches!(node.kind, NodeKind::Input) {
+            if views.root(value) == value && !in_store(value) && !matches!(node.kind, NodeKind::Input) {
                 let slot = slots.take(node.outputs[out].bytes(batch) as u64, reuse, false);
                 slots.values.insert(value, slot);
             }
         }
-        for space in shared.iter().filter(|s| s.nodes[0] == i) {
+        let opened = slots.shared.len();
+        for space in shared[opened..].iter().take_while(|s| s.nodes[0] == i) {
             let slot = slots.take(space.len as u64 * 4, reuse, true);
             slots.shared.push(slot);
         }
         let spaces: Vec<usize> = scratch[i].iter().map(|&len| slots.take(len as u64 * 4, reuse, true)).collect();
-        slots.free.extend(&spaces);
+        spaces.iter().for_each(|&slot| slots.release(slot));
         slots.scratch.push(spaces);
-        let ended = shared.iter().zip(&slots.shared).filter(|(s, _)| s.nodes[1] == i).map(|(_, &slot)| slot);
-        slots.free.extend(ended.collect::<Vec<usize>>());
+        for k in ending.remove(&i).unwrap_or_default() {
+            slots.release(slots.shared[k]);
+        }
         let own = (0..node.outputs.len()).map(|out| Value { node: i, out });
-        let mut ended: Vec<Value> = node.inputs.iter().map(|&v| root(graph, v)).chain(own).collect();
+        let mut ended: Vec<Value> = node.inputs.iter().map(|&v| views.root(v)).chain(own).collect();
         ended.sort();
         ended.dedup();
         for value in ended.iter().filter(|v| last.get(v) == Some(&i)) {
-            slots.free.extend(slots.values.get(value));
+            if let Some(&slot) = slots.values.get(value) {
+                slots.release(slot);
+            }
         }
     }
     slots

@@ -136,27 +136,55 @@ pub struct Samples {
     pub eval: usize,
 }
 
+/// The graphs of `train`, before they are laid out for a batch.
+pub struct TrainingGraphs {
+    /// One training step. Where the parameters are solved for at once: the sums of one batch.
+    pub step: Graph,
+    /// Evaluation of one batch.
+    pub eval: Graph,
+    /// Where persistent tensors lie. None of them depends on the batch.
+    pub layout: Layout,
+}
+
+impl TrainingGraphs {
+    /// Builds them.
+    ///
+    /// # Errors
+    /// Layers whose shapes do not fit, or persistent tensors that the adapter cannot bind.
+    pub fn new(model: &Model, train: &TrainSpec, samples: Samples, caps: &Caps) -> Result<TrainingGraphs> {
+        let count = samples.count;
+        let feed = |order, positions| Feed::Resident { count, order, positions };
+        let options = BuildOptions { training: true, random: true, loss: true, feed: feed("order", samples.train) };
+        let step = match train.optimizer.at_once() {
+            true => sums_graph(model)?,
+            false => training_graph(model, &options, &[], Some(&update_of(train)))?,
+        };
+        let eval = inference_graph(model, feed("eval_order", samples.eval), true)?;
+        let mut layout = Layout::default();
+        layout.add(&step, caps)?;
+        layout.add(&eval, caps)?;
+        Ok(TrainingGraphs { step, eval, layout })
+    }
+
+    /// The programs of a step and of an evaluation, for a batch.
+    ///
+    /// # Errors
+    /// Tensors that the adapter cannot bind.
+    pub fn lower(&self, batch: usize, caps: &Caps) -> Result<[Program; 2]> {
+        let options = lower::LowerOptions { batch, reuse: true };
+        let lowered = |graph| lower::lower(graph, &self.layout, caps, options);
+        Ok([lowered(&self.step)?, lowered(&self.eval)?])
+    }
+}
+
 /// Compiles everything that `train` runs.
 ///
 /// # Errors
 /// Layers whose shapes do not fit, or tensors that the adapter cannot bind.
 pub fn training(model: &Model, train: &TrainSpec, samples: Samples, caps: &Caps) -> Result<Training> {
-    let batch = train.batch.0;
-    let count = samples.count;
-    let feed = |order, positions| Feed::Resident { count, order, positions };
-    let options = BuildOptions { training: true, random: true, loss: true, feed: feed("order", samples.train) };
-    let graph = match train.optimizer.at_once() {
-        true => sums_graph(model)?,
-        false => training_graph(model, &options, &[], Some(&update_of(train)))?,
-    };
-    let eval_graph = inference_graph(model, feed("eval_order", samples.eval), true)?;
-    let mut layout = Layout::default();
-    layout.add(&graph, caps)?;
-    layout.add(&eval_graph, caps)?;
-    let lowered = lower::LowerOptions { batch, reuse: true };
-    let step = lower::lower(&graph, &layout, caps, lowered)?;
-    let eval = lower::lower(&eval_graph, &layout, caps, lowered)?;
+    let graphs = TrainingGraphs::new(model, train, samples, caps)?;
+    let [step, eval] = graphs.lower(train.batch.0, caps)?;
     let moments = train.optimizer.optimizer.moments();
     let moments = moments.into_iter().enumerate().map(|(i, name)| (name, Arena::Optimizer(i))).collect();
-    Ok(Training { layout, step, eval, graph, moments })
+    Ok(Training { layout: graphs.layout, step, eval, graph: graphs.step, moments })
 }

@@ -1,7 +1,7 @@
 //! What a run will allocate and dispatch, worked out before it starts.
 
 use super::program::Program;
-use super::{Samples, Training, build, inference_graph, layout::Layout, lower, training};
+use super::{Samples, Training, TrainingGraphs, build, inference_graph, layout::Layout, lower};
 use crate::error::{Error, Result};
 use crate::graph::{Arena, Caps, Graph, NodeKind, Step};
 use crate::host;
@@ -96,21 +96,63 @@ fn bytes_of(layout: &Layout, programs: &[&Program]) -> Bytes {
     bytes
 }
 
-/// The bytes and the number of dispatches for a batch.
-///
-/// # Errors
-/// Layers whose shapes do not fit, or tensors over the adapter's binding limit.
-fn measure(model: &Model, train: &TrainSpec, caps: &Caps) -> Result<(Bytes, usize)> {
-    let samples = Samples { count: 1, train: 1, eval: 1 };
-    if !model.loss.is_empty() {
-        let t = training(model, train, samples, caps)?;
-        return Ok((bytes_of(&t.layout, &[&t.step, &t.eval]), t.step.dispatches.len()));
+/// The graphs that are planned, which do not depend on the batch.
+enum Planned {
+    /// Training and evaluation.
+    Training(TrainingGraphs),
+    /// Without a loss: the forward pass.
+    Forward(Graph, Layout),
+}
+
+impl Planned {
+    fn new(model: &Model, train: &TrainSpec, caps: &Caps) -> Result<Planned> {
+        if !model.loss.is_empty() {
+            let samples = Samples { count: 1, train: 1, eval: 1 };
+            return TrainingGraphs::new(model, train, samples, caps).map(Planned::Training);
+        }
+        let graph = inference_graph(model, build::Feed::Host, false)?;
+        let mut layout = Layout::default();
+        layout.add(&graph, caps)?;
+        Ok(Planned::Forward(graph, layout))
     }
-    let graph = inference_graph(model, build::Feed::Host, false)?;
-    let mut layout = Layout::default();
-    layout.add(&graph, caps)?;
-    let program = lower::lower(&graph, &layout, caps, lower::LowerOptions { batch: train.batch.0, reuse: true })?;
-    Ok((bytes_of(&layout, &[&program]), program.dispatches.len()))
+
+    /// Measurements that the search for the largest batch may make. A network of tens of thousands of nodes takes half a
+    /// second for each.
+    fn tries(&self) -> usize {
+        const LARGE: usize = 20_000;
+        let nodes = match self {
+            Planned::Training(graphs) => graphs.step.nodes.len(),
+            Planned::Forward(graph, _) => graph.nodes.len(),
+        };
+        if nodes > LARGE { 4 } else { EXACT }
+    }
+
+    /// The largest batch that is worth a measurement.
+    fn most_batch(&self, caps: &Caps) -> usize {
+        match self {
+            Planned::Training(graphs) => {
+                lower::most_batch(&graphs.step, caps).min(lower::most_batch(&graphs.eval, caps))
+            }
+            Planned::Forward(graph, _) => lower::most_batch(graph, caps),
+        }
+    }
+
+    /// The bytes and the number of dispatches for a batch.
+    ///
+    /// # Errors
+    /// Tensors over the adapter's binding limit.
+    fn measure(&self, batch: usize, caps: &Caps) -> Result<(Bytes, usize)> {
+        match self {
+            Planned::Training(graphs) => {
+                let [step, eval] = graphs.lower(batch, caps)?;
+                Ok((bytes_of(&graphs.layout, &[&step, &eval]), step.dispatches.len()))
+            }
+            Planned::Forward(graph, layout) => {
+                let program = lower::lower(graph, layout, caps, lower::LowerOptions { batch, reuse: true })?;
+                Ok((bytes_of(layout, &[&program]), program.dispatches.len()))
+            }
+        }
+    }
 }
 
 /// Plans the run that a spec describes. `memory` is how much there is, where known.
@@ -122,13 +164,10 @@ pub fn plan(model: &Model, train: &TrainSpec, caps: &Caps, memory: Option<u64>) 
     let graph = build::build(model, &options)?;
     let batch = train.batch.0;
     let rows = rows(&graph, batch);
-    let (bytes, dispatches) = measure(model, train, caps)?;
-    let fits = |n: usize, memory: u64| {
-        let mut other = train.clone();
-        other.batch.0 = n;
-        measure(model, &other, caps).is_ok_and(|(b, _)| b.total() <= memory)
-    };
-    let largest_batch = memory.map(|memory| largest(&|n| fits(n, memory)));
+    let planned = Planned::new(model, train, caps)?;
+    let (bytes, dispatches) = planned.measure(batch, caps)?;
+    let total = |n: usize| planned.measure(n, caps).ok().map(|(bytes, _)| bytes.total());
+    let largest_batch = memory.map(|memory| largest(&total, memory, planned.most_batch(caps), planned.tries()));
     Ok(Plan {
         params: rows.iter().map(|r| r.params).sum(),
         flops_forward: rows.iter().map(|r| r.flops).sum(),
@@ -141,20 +180,57 @@ pub fn plan(model: &Model, train: &TrainSpec, caps: &Caps, memory: Option<u64>) 
     })
 }
 
-/// The largest n that fits, found by doubling and halving. 0 if not even 1 fits.
-fn largest(fits: &dyn Fn(usize) -> bool) -> usize {
-    let most = 1 << 24;
-    let (mut low, mut high) = (0, 1);
-    while high <= most && fits(high) {
-        low = high;
-        high *= 2;
+/// So many tries are enough for an exact answer.
+const EXACT: usize = 1000;
+
+/// The largest n up to `most` whose bytes fit into the memory; 0 if not even 1 fits. `bytes` says None for a batch that
+/// the adapter cannot bind. With fewer `tries` than [`EXACT`] it is one that fits, and may be a few percent too small.
+///
+/// Each measurement plans the whole network, and a search by halves makes fifty. But bytes are nearly a line over n. So
+/// the next batch to try is where the line through the last ones meets the limit; halves only where that does not help.
+fn largest(bytes: &dyn Fn(usize) -> Option<u64>, memory: u64, most: usize, tries: usize) -> usize {
+    let most = most.min(1 << 24);
+    let fits = |n: usize| bytes(n).filter(|&total| total <= memory);
+    if most == 0 {
+        return 0;
     }
-    high = high.min(most + 1);
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if fits(middle) { low = middle } else { high = middle }
+    let Some(one) = fits(1) else { return 0 };
+    // The largest batch that is known to fit, the smallest that is known not to, and their bytes where known.
+    let (mut low, mut high) = ((1, one), (most + 1, None));
+    // Buffers are rounded up to 256 bytes, so batches of a few samples may all take the same.
+    let probe = most.min(512);
+    let grown = bytes(probe).map_or(0, |total| total.saturating_sub(one));
+    let mut slope = (grown as f64 / (probe - 1).max(1) as f64).max(1.0);
+    let mut slow = 0;
+    let mut left = tries;
+    while high.0 - low.0 > 1 && left > 0 {
+        left -= 1;
+        let gap = high.0 - low.0;
+        let aim = low.0 + ((memory - low.1) as f64 / slope) as usize;
+        // With few tries, one that surely fits is worth more than the very last sample.
+        let aim = if tries < EXACT { aim - aim / 50 } else { aim };
+        let n = if slow < 2 { aim.clamp(low.0 + 1, high.0 - 1) } else { low.0 + gap / 2 };
+        match bytes(n) {
+            Some(total) if total <= memory => low = (n, total),
+            other => high = (n, other),
+        }
+        // Where nothing can be bound, there is no line to follow.
+        let lost = high == (n, None);
+        slow = if lost {
+            2
+        } else if (high.0 - low.0) * 2 > gap {
+            slow + 1
+        } else {
+            0
+        };
+        slope = match high.1 {
+            Some(total) => total.saturating_sub(low.1) as f64 / (high.0 - low.0) as f64,
+            None if low.0 > 1 => low.1.saturating_sub(one) as f64 / (low.0 - 1) as f64,
+            None => slope,
+        };
+        slope = slope.max(1.0);
     }
-    low
+    low.0
 }
 
 fn rows(graph: &Graph, batch: usize) -> Vec<Row> {
@@ -224,4 +300,44 @@ pub fn check_memory(t: &Training, caps: &Caps) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_batch_is_the_one_that_counting_finds() {
+        // Lines, steps of an alignment, a batch that cannot be bound, and bytes that jump.
+        let shapes: [fn(u64) -> u64; 4] =
+            [|n| 1000 + 40 * n, |n| (1000 + 37 * n).next_multiple_of(256), |n| 500 + n * n, |n| 9000 * (n / 50) + n];
+        for (k, shape) in shapes.iter().enumerate() {
+            for (memory, bound) in [(900, 1000), (1040, 1000), (1100, 1000), (20_000, 1000), (90_000, 77), (90_000, 1)]
+            {
+                let total = |n: usize| (n <= bound).then(|| shape(n as u64));
+                let counted = (1..=bound + 1).take_while(|&n| total(n).is_some_and(|t| t <= memory)).count();
+                assert_eq!(
+                    largest(&total, memory, bound, EXACT),
+                    counted,
+                    "shape {k}, memory {memory}, known bound {bound}"
+                );
+                assert_eq!(
+                    largest(&total, memory, 1 << 24, EXACT),
+                    counted,
+                    "shape {k}, memory {memory}, bound {bound}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_search_measures_few_batches() {
+        let asked = std::cell::Cell::new(0);
+        let total = |n: usize| {
+            asked.set(asked.get() + 1);
+            Some((5000 + 12_345 * n as u64).next_multiple_of(256))
+        };
+        assert_eq!(largest(&total, 1 << 34, 1 << 24, EXACT), 1_391_645);
+        assert!(asked.get() < 12, "{} measurements", asked.get());
+    }
 }

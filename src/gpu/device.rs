@@ -5,6 +5,14 @@ use crate::error::{Error, Result};
 use crate::graph::{Caps, Family};
 use std::sync::{Arc, Mutex, OnceLock};
 
+/// The name of the adapter that was opened last, for reports of faults.
+static OPENED: Mutex<Option<String>> = Mutex::new(None);
+
+/// The name of the adapter that this program opened last; None if it has opened none.
+pub fn last_adapter() -> Option<String> {
+    OPENED.lock().ok()?.clone()
+}
+
 /// How to get an adapter. It is said wherever none is found.
 pub const GET_ADAPTER: &str = "install a graphics driver with Vulkan support, or the software adapter: `apt-get install mesa-vulkan-drivers` on Debian \
      and Ubuntu, `dnf install mesa-vulkan-drivers` on Fedora; Metal and DX12 come with macOS and Windows";
@@ -217,6 +225,9 @@ impl Device {
             features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64 | stamps);
         }
         let name = adapter.get_info().name;
+        if let Ok(mut opened) = OPENED.lock() {
+            *opened = Some(name.clone());
+        }
         let desc = wgpu::DeviceDescriptor {
             required_features: features,
             required_limits: wanted.clone(),

@@ -9,7 +9,7 @@ pub mod shader;
 mod wait;
 pub mod words;
 
-pub use device::{AdapterLine, Device, adapters};
+pub use device::{AdapterLine, Device, adapters, last_adapter};
 pub use profile::{Clock, Span};
 pub use read::Pending;
 pub use session::{Bound, Session};

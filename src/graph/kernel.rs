@@ -2,6 +2,7 @@
 
 use super::Value;
 use crate::tensor::TensorType;
+use std::collections::HashMap;
 
 /// Which kernels suit an adapter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -278,6 +279,15 @@ pub struct Shared {
     pub nodes: [usize; 2],
 }
 
+/// All shared work of a graph, in the order of the first nodes that ask for it.
+#[derive(Default)]
+pub(crate) struct SharedWork {
+    pub(crate) all: Vec<Shared>,
+    /// Positions in `all` by what the kernel's first operand is bound to. A graph may share a kernel a layer, so a
+    /// search through all of them would take long.
+    by_operand: HashMap<Option<Target>, Vec<usize>>,
+}
+
 /// What [`super::Op::kernels`] reads, and fills with dispatches.
 pub struct KernelCx<'a> {
     /// Types of the inputs.
@@ -296,7 +306,7 @@ pub struct KernelCx<'a> {
     pub(crate) output_values: Vec<Value>,
     pub(crate) scratch: Vec<usize>,
     pub(crate) kernels: Vec<Kernel>,
-    pub(crate) shared: &'a mut Vec<Shared>,
+    pub(crate) shared: &'a mut SharedWork,
     pub(crate) node: usize,
 }
 
@@ -330,13 +340,16 @@ impl KernelCx<'_> {
     /// What `kernel` writes to its operand `output`: `len` 32-bit elements, which depend only on values of the graph.
     /// If another node asks for the same, it gets what the first one computed.
     pub fn share(&mut self, kernel: Kernel, output: &'static str, len: usize) -> Target {
-        if let Some(i) = self.shared.iter().position(|s| s.kernel == kernel) {
-            self.shared[i].nodes[1] = self.node;
+        let SharedWork { all, by_operand } = &mut *self.shared;
+        let same = by_operand.entry(kernel.operands.first().map(|operand| operand.target.clone())).or_default();
+        if let Some(&i) = same.iter().find(|&&i| all[i].kernel == kernel) {
+            all[i].nodes[1] = self.node;
             return Target::Shared(i);
         }
-        let target = Target::Shared(self.shared.len());
+        let target = Target::Shared(all.len());
+        same.push(all.len());
         self.kernels.push(kernel.clone().write(output, target.clone()));
-        self.shared.push(Shared { kernel, len, nodes: [self.node; 2] });
+        all.push(Shared { kernel, len, nodes: [self.node; 2] });
         target
     }
 

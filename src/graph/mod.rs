@@ -11,6 +11,7 @@ mod value;
 pub mod walk;
 
 pub use init::{Fill, Init, name_salt, pytorch_default};
+pub(crate) use kernel::SharedWork;
 pub use kernel::{
     Access, Arena, Caps, Family, Grid, Kernel, KernelCx, Operand, Shared, TEXTURE_WIDTH, Target, row_windows,
 };

@@ -7,7 +7,7 @@
 use super::{Fill, KernelCx, RefCx, Segment, ShapeError, Value};
 use crate::tensor::TensorType;
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -228,36 +228,45 @@ pub struct Builder {
     pub layer: Option<usize>,
     /// The segment in which nodes run which are inserted from now on.
     pub segment: Option<Segment>,
-    names: HashSet<String>,
+    /// Nodes by name.
+    names: HashMap<String, usize>,
+    /// The next suffix to try for a name that several nodes ask for.
+    suffixes: HashMap<String, usize>,
 }
 
 impl Builder {
     /// Continues a graph.
     pub fn over(graph: Graph) -> Builder {
-        let names = graph.nodes.iter().map(|n| n.name.clone()).collect();
+        let names = graph.nodes.iter().enumerate().map(|(i, n)| (n.name.clone(), i)).collect();
         Builder { graph, names, ..Builder::default() }
     }
 
+    /// The name, or the name with the first suffix that is free. Suffixes only grow: a search from the first one for
+    /// each of thousands of equal names would take long.
     fn unique(&mut self, name: String) -> String {
-        let mut candidate = name.clone();
-        let mut count = 2;
-        while !self.names.insert(candidate.clone()) {
-            candidate = format!("{name}#{count}");
-            count += 1;
+        if !self.names.contains_key(&name) {
+            return name;
         }
-        candidate
+        let next = self.suffixes.entry(name.clone()).or_insert(2);
+        loop {
+            let candidate = format!("{name}#{next}");
+            *next += 1;
+            if !self.names.contains_key(&candidate) {
+                return candidate;
+            }
+        }
     }
 
     fn push(&mut self, name: String, kind: NodeKind, inputs: &[Value], outputs: Vec<TensorType>) -> usize {
         let name = self.unique(name);
+        self.names.insert(name.clone(), self.graph.nodes.len());
         let segment = self.segment.unwrap_or(Segment::Forward);
         self.graph.nodes.push(Node { name, kind, inputs: inputs.to_vec(), outputs, segment, layer: self.layer });
         self.graph.nodes.len() - 1
     }
 
     fn source(&mut self, name: &str, kind: NodeKind, ty: TensorType) -> Value {
-        // The set of names is asked first, because a search through all nodes for every new parameter would take long.
-        if let Some(node) = self.names.contains(name).then(|| self.graph.find(name)).flatten() {
+        if let Some(&node) = self.names.get(name) {
             let same = self.graph.nodes[node].outputs == [ty];
             assert!(same, "two tensors of different types are called {name}");
             return Value { node, out: 0 };

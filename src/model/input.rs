@@ -1,7 +1,7 @@
 //! The section `input`: what one sample is.
 
 use crate::ops::plumbing::gather::Gather;
-use crate::spec::{Content, Count, Diagnostics, Field, Node, SpecStruct, spec_struct};
+use crate::spec::{Content, Count, Diagnostics, Field, Node, SpecStruct, spec_struct, words_schema};
 use serde_json::{Value as Json, json};
 
 /// The dimensions of a sample.
@@ -173,6 +173,6 @@ impl Field for Normalize {
     }
 
     fn schema() -> Json {
-        json!({ "anyOf": [{ "enum": ["auto"] }, NormalizeValues::schema()] })
+        json!({ "anyOf": [words_schema(&[("auto", &["Measures mean and deviation of the training set."])]), NormalizeValues::schema()] })
     }
 }

@@ -12,6 +12,9 @@ use crate::spec::{self, Content, Diagnostics, Node, Source, SpecStruct, check_ke
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Most losses of a model. Each adds nodes to the graph, and no real model has a tenth of them.
+const MAX_LOSSES: usize = 1000;
+
 /// Reads a spec. `overrides` are pairs of a path and a value, as in `--set train.optimizer.lr=0.01`. Each replaces or
 /// adds one value before anything is read. All mistakes of the file are reported together, as [`crate::Error::Spec`].
 pub fn load(source: Source, overrides: &[(String, String)]) -> Result<Model> {
@@ -85,6 +88,11 @@ fn read_losses(node: Option<&Node>, layers: &Expanded, report: &mut Diagnostics)
     let terms: &[Node] = match &node.kind {
         Content::Array(items) if items.is_empty() => {
             report.error(node, "an empty list of losses", "name a loss, or leave the section out");
+            return None;
+        }
+        Content::Array(items) if items.len() > MAX_LOSSES => {
+            let message = format!("{} losses, more than {MAX_LOSSES}", items.len());
+            report.error(node, message, "name fewer losses, each with its weight");
             return None;
         }
         Content::Array(items) => items,

@@ -21,7 +21,7 @@ mod task;
 mod train;
 
 use crate::data::dataset::{FEATURES, IMAGE, LABEL, VALUES};
-use crate::error::{Diagnostic, Error, Result};
+use crate::error::{Error, Result};
 use crate::ops::layer::activation::{ActivationKind, ActivationLayer};
 use crate::ops::layer::knn::KnnKeys;
 use crate::spec::{self, Field, Place, Source};
@@ -160,11 +160,9 @@ impl Model {
         Err(Error::file(&self.source.file, "the spec has no section `loss`", hint))
     }
 
-    /// An error at a place of the spec.
+    /// An error at a place of the spec, or in the flag `--set` that gave the value.
     pub fn mistake(&self, place: &Place, message: impl Into<String>, hint: impl Into<String>) -> Error {
-        let file = self.source.file.clone();
-        let Place { line, column, path } = place.clone();
-        Error::Spec(vec![Diagnostic { file, line, column, path, message: message.into(), hint: hint.into() }])
+        Error::Spec(vec![spec::diagnostic(&self.source.file, place, message, hint)])
     }
 
     /// The text of [`Model::to_json`], as `expand` prints it and run folders hold it.

@@ -1,5 +1,6 @@
 //! Objects whose key `op` (of data, `kind`) decides which other keys they have: how they are read, written and described.
 
+use crate::error::quoted;
 use crate::spec::{self, Content, Diagnostics, Entry, Key, KeyDef, Node, object_schema};
 use serde_json::{Map, Value as Json, json};
 
@@ -41,8 +42,7 @@ pub(super) fn find_op(object: &Node, what: &str, words: &[&str], report: &mut Di
     let found = words.iter().position(|w| w == word);
     if found.is_none() {
         let hint = spec::suggest(word, words, "`", "use one of");
-        let word: String = word.chars().take(64).collect();
-        report.error(op, format!("unknown {what} `{word}`"), hint);
+        report.error(op, format!("unknown {what} `{}`", quoted(word)), hint);
     }
     found
 }
@@ -69,10 +69,17 @@ pub(super) fn with_op(op: &str, keys: Map<String, Json>) -> Json {
 /// A word, its meaning and its keys without `op`.
 pub(super) type Variant = (&'static str, String, Vec<KeyDef>);
 
+/// The schema of the words alone.
+fn words_of(variants: &[Variant]) -> Json {
+    let lines: Vec<[&str; 1]> = variants.iter().map(|variant| [variant.1.as_str()]).collect();
+    let words: Vec<(&str, &[&str])> =
+        variants.iter().zip(&lines).map(|(variant, line)| (variant.0, &line[..])).collect();
+    spec::words_schema(&words)
+}
+
 /// The schema of a bare word, or of an object whose `op` decides the keys.
 pub(super) fn word_or_object(variants: Vec<Variant>) -> Json {
-    let words: Vec<&str> = variants.iter().map(|v| v.0).collect();
-    json!({ "anyOf": [{ "enum": words }, one_of_ops(variants)] })
+    json!({ "anyOf": [words_of(&variants), one_of_ops(variants)] })
 }
 
 /// The schema of an object whose `op` decides the keys.
@@ -83,7 +90,8 @@ pub(super) fn one_of_ops(variants: Vec<Variant>) -> Json {
 /// The schema of an object in which the word under `key` decides the other keys. It has one
 /// condition for each word: editors complete those better than alternatives.
 pub(super) fn one_of(key: &'static str, variants: Vec<Variant>) -> Json {
-    let words: Vec<&str> = variants.iter().map(|v| v.0).collect();
+    let mut words = words_of(&variants);
+    words["description"] = json!("Which of these words it is; it decides the other keys.");
     let condition = |(word, doc, keys): Variant| {
         let first = KeyDef { name: key, doc, schema: json!({ "const": word }), default: None, required: true };
         let keys: Vec<KeyDef> = [first].into_iter().chain(keys).collect();
@@ -91,5 +99,5 @@ pub(super) fn one_of(key: &'static str, variants: Vec<Variant>) -> Json {
         json!({ "if": is_word, "then": object_schema(&keys) })
     };
     let conditions: Vec<Json> = variants.into_iter().map(condition).collect();
-    json!({ "type": "object", "properties": { key: { "enum": words } }, "required": [key], "allOf": conditions })
+    json!({ "type": "object", "properties": { key: words }, "required": [key], "allOf": conditions })
 }

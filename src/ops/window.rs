@@ -1,7 +1,7 @@
 //! Sliding windows: how kernel, stride, dilation and padding place the windows of convolutions and pools.
 
 use crate::graph::{Kernel, ShapeError};
-use crate::spec::{Content, Diagnostics, Field, Node, Pair};
+use crate::spec::{Content, Diagnostics, Field, Node, Pair, words_schema};
 use crate::tensor::TensorType;
 use serde_json::{Value as Json, json};
 
@@ -70,7 +70,11 @@ impl Field for Padding {
     }
 
     fn schema() -> Json {
-        json!({ "anyOf": [{ "enum": ["same", "valid"] }, Cells::schema()] })
+        let words = words_schema(&[
+            ("same", &["So many cells that the output has the input's size, divided by the stride."]),
+            ("valid", &["No cells: windows lie inside the input."]),
+        ]);
+        json!({ "anyOf": [words, Cells::schema()] })
     }
 }
 

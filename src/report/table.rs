@@ -1,5 +1,6 @@
 //! Plain-text tables for terminals.
 
+use crate::error::printable;
 use std::fmt;
 
 /// The side on which the cells of a column are aligned.
@@ -21,12 +22,12 @@ pub struct Table {
 impl Table {
     /// A table without rows.
     pub fn new(columns: &[(&str, Align)]) -> Table {
-        Table { columns: columns.iter().map(|&(name, align)| (name.to_string(), align)).collect(), rows: Vec::new() }
+        Table { columns: columns.iter().map(|&(name, align)| (printable(name), align)).collect(), rows: Vec::new() }
     }
 
     /// Adds a row. Panics if it has not as many cells as there are columns, which is a programmer's mistake.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl ToString>) {
-        let cells: Vec<String> = cells.into_iter().map(|cell| cell.to_string()).collect();
+        let cells: Vec<String> = cells.into_iter().map(|cell| printable(&cell.to_string())).collect();
         assert_eq!(cells.len(), self.columns.len(), "cells of a row");
         self.rows.push(cells);
     }

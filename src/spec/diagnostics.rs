@@ -2,8 +2,9 @@
 
 use super::node::{Content, Node, Place};
 use super::source::Source;
-use crate::error::{Diagnostic, Error, Result};
-use std::path::PathBuf;
+use super::synonyms;
+use crate::error::{self, Diagnostic, Error, Result};
+use std::path::{Path, PathBuf};
 
 /// Further mistakes are not kept. Nobody reads them, and a hostile file could have millions.
 const MAX_DIAGNOSTICS: usize = 1000;
@@ -31,9 +32,7 @@ impl Diagnostics {
         if self.list.len() >= MAX_DIAGNOSTICS {
             return;
         }
-        let file = if at.line == 0 { PathBuf::from("--set") } else { self.file.clone() };
-        let (message, hint) = (message.into(), hint.into());
-        self.list.push(Diagnostic { file, line: at.line, column: at.column, path: at.path.clone(), message, hint });
+        self.list.push(diagnostic(&self.file, at, message, hint));
     }
 
     /// A value of the wrong type: "expected WHAT, found a string".
@@ -53,7 +52,7 @@ impl Diagnostics {
         };
         let found = words.iter().position(|w| w == s);
         if found.is_none() {
-            self.error(at, format!("unknown word {s:?}"), suggest(s, words, "\"", "use one of"));
+            self.error(at, format!("unknown word {:?}", error::quoted(s)), suggest(s, words, "\"", "use one of"));
         }
         found
     }
@@ -84,11 +83,22 @@ impl Diagnostics {
     }
 }
 
-/// The candidate nearest to `word`, if it is near enough.
+/// A mistake at a place of `file`. A place without a line is a `--set` flag.
+pub fn diagnostic(file: &Path, at: &Place, message: impl Into<String>, hint: impl Into<String>) -> Diagnostic {
+    let file = if at.line == 0 { Path::new("--set") } else { file }.to_path_buf();
+    let (message, hint) = (error::shortened(message), error::shortened(hint));
+    Diagnostic { file, line: at.line, column: at.column, path: at.path.clone(), message, hint }
+}
+
+/// What a word of another program is called here; else the candidate nearest to `word`, if it is near enough.
 pub fn nearest<S: AsRef<str>>(word: &str, candidates: &[S]) -> Option<String> {
     // A comparison costs the product of the lengths. So long words are left out; only a hostile file has such.
     let short = |s: &&str| s.len() <= 64;
     let lower = Some(word).filter(short)?.to_lowercase();
+    let all: Vec<&str> = candidates.iter().map(AsRef::as_ref).collect();
+    if let Some(own) = synonyms::meant(word, &all).filter(|own| *own != lower) {
+        return Some(own.to_string());
+    }
     let distance = |c: &str| strsim::osa_distance(&lower, &c.to_lowercase());
     let candidates = candidates.iter().map(AsRef::as_ref).filter(short);
     let best = candidates.map(|c| (distance(c), c)).min_by_key(|(d, _)| *d)?;
@@ -111,7 +121,8 @@ pub fn list<S: AsRef<str>>(words: &[S]) -> String {
 
 fn quoted<S: AsRef<str>>(words: &[S], quote: &str) -> String {
     const SHOWN: usize = 40;
-    let mut all: Vec<String> = words.iter().take(SHOWN).map(|w| format!("{quote}{}{quote}", w.as_ref())).collect();
+    let mut all: Vec<String> =
+        words.iter().take(SHOWN).map(|w| format!("{quote}{}{quote}", error::quoted(w.as_ref()))).collect();
     if words.len() > SHOWN {
         all.push("…".into());
     }
@@ -128,7 +139,7 @@ pub fn check_keys(object: &Node, own: &[&str], extra: &[&str], report: &mut Diag
     let unknown = members.iter().filter(|(key, _)| !valid.contains(&key.name.as_str()));
     for (key, _) in unknown.take(100) {
         let hint = suggest(&key.name, &valid, "`", "the keys here are");
-        report.error_at(&object.key_place(key), format!("unknown key `{}`", key.name), hint);
+        report.error_at(&object.key_place(key), format!("unknown key `{}`", error::quoted(&key.name)), hint);
     }
     true
 }

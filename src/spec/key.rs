@@ -52,6 +52,13 @@ pub fn doc(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<&str>>().join(" ").trim().to_string()
 }
 
+/// JSON Schema of some words, each with the lines of its doc comment. Editors show them (`enumDescriptions`); to other
+/// readers of schemas that is an unknown keyword.
+pub fn words_schema(words: &[(&str, &[&str])]) -> Json {
+    let (names, docs): (Vec<&str>, Vec<String>) = words.iter().map(|(word, lines)| (*word, doc(lines))).unzip();
+    json!({ "enum": names, "enumDescriptions": docs })
+}
+
 /// JSON Schema of an object with these keys and no others.
 pub fn object_schema(keys: &[KeyDef]) -> Json {
     let property = |key: &KeyDef| {

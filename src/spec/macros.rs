@@ -123,7 +123,7 @@ macro_rules! spec_words {
             }
 
             fn schema() -> ::serde_json::Value {
-                ::serde_json::json!({ "enum": [$($word),*] })
+                $crate::spec::words_schema(&[$(($word, &[$($word_doc),*])),*])
             }
         }
     };

@@ -9,12 +9,13 @@ mod node;
 mod number;
 mod parse;
 mod source;
+mod synonyms;
 mod word;
 
 pub use crate::{spec_struct, spec_words};
-pub use diagnostics::{Diagnostics, check_keys, list, nearest, suggest};
+pub use diagnostics::{Diagnostics, check_keys, diagnostic, list, nearest, suggest};
 pub use field::Field;
-pub use key::{KeyDef, SpecStruct, doc, object_schema, read_key, write_keys};
+pub use key::{KeyDef, SpecStruct, doc, object_schema, read_key, words_schema, write_keys};
 pub use node::{Content, Key, Node, Place};
 pub use number::{Count, Fraction, NonNegative, Pair, Positive, number};
 pub use parse::{MAX_DEPTH, parse, parse_with};

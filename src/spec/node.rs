@@ -61,27 +61,28 @@ const MAX_PATH: usize = 200;
 pub(super) fn member_path(parent: &str, key: &str) -> String {
     let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_$-/".contains(c));
     match (parent.is_empty(), plain) {
-        (true, true) => cut(String::new(), key),
-        (false, true) => cut(parent.to_string(), &format!(".{}", clip(key))),
-        (_, false) => cut(parent.to_string(), &format!("[{:?}]", clip(key))),
+        (true, true) => cut("", key),
+        (false, true) => cut(parent, &format!(".{}", clip(key))),
+        (_, false) => cut(parent, &format!("[{:?}]", clip(key))),
     }
 }
 
 /// The path of `parent`'s value at `index`.
 pub(super) fn item_path(parent: &str, index: usize) -> String {
-    cut(parent.to_string(), &format!("[{index}]"))
+    cut(parent, &format!("[{index}]"))
 }
 
 fn clip(text: &str) -> String {
     text.chars().take(MAX_PATH).collect()
 }
 
-fn cut(mut path: String, segment: &str) -> String {
-    if !path.ends_with('…') {
-        let fits = path.len() + segment.len() <= MAX_PATH;
-        path.push_str(if fits { segment } else { "…" });
+/// The path of a child. It has no spare capacity: a hostile file has a million of them.
+fn cut(parent: &str, segment: &str) -> String {
+    match parent.ends_with('…') {
+        true => parent.to_string(),
+        false if parent.len() + segment.len() <= MAX_PATH => [parent, segment].concat(),
+        false => [parent, "…"].concat(),
     }
-    path
 }
 
 impl Node {

@@ -13,8 +13,8 @@ use std::collections::HashMap;
 /// How deep objects and lists may be nested.
 pub const MAX_DEPTH: usize = 64;
 
-/// Most values in a file. A spec of 10,000 layers has a third of this.
-const MAX_VALUES: usize = 1_000_000;
+/// Most values in a file. A spec of 10,000 layers with all their keys has less than half of this.
+const MAX_VALUES: usize = 500_000;
 
 /// The tree of a text: JSON, with comments and trailing commas allowed. Errors carry line and column.
 pub fn parse(source: &Source) -> Result<Node> {
@@ -26,6 +26,10 @@ pub fn parse(source: &Source) -> Result<Node> {
 /// As [`parse`], but mistakes go to `report`. `None` if the text is no JSON, or
 /// too deep or too long. If a key appears twice, the tree has its first value.
 pub fn parse_with(source: &Source, report: &mut Diagnostics) -> Option<Node> {
+    if let Some(at) = too_many(&source.text) {
+        report.error_at(&at, format!("more than {MAX_VALUES} values"), "make the spec smaller");
+        return None;
+    }
     match parse_to_ast(&source.text, &CollectOptions::default(), &strict()) {
         Ok(parsed) => match parsed.value {
             Some(value) => {
@@ -48,6 +52,47 @@ pub fn parse_with(source: &Source, report: &mut Diagnostics) -> Option<Node> {
 
 fn start() -> Place {
     Place { line: 1, column: 1, path: String::new() }
+}
+
+/// The place of the first value that is too many. It is found before the syntax tree is made, whose values take many
+/// times the memory of their text. Every value but the first follows a comma, a colon or an opening bracket.
+fn too_many(text: &str) -> Option<Place> {
+    let bytes = text.as_bytes();
+    let mut values = 1;
+    let mut i = 0;
+    while i < bytes.len() {
+        match bytes[i] {
+            b'"' => i = past_string(bytes, i),
+            b'/' if bytes.get(i + 1) == Some(&b'/') => i = find(bytes, i, b"\n"),
+            b'/' if bytes.get(i + 1) == Some(&b'*') => i = find(bytes, i + 2, b"*/"),
+            b',' | b'[' | b'{' => values += 1,
+            _ => {}
+        }
+        // Brackets of empty lists, and trailing commas, are counted too: twice as many may be no mistake.
+        if values > 2 * MAX_VALUES + 1 {
+            let line = 1 + bytes[..i].iter().filter(|&&b| b == b'\n').count();
+            let start = bytes[..i].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+            let column = 1 + String::from_utf8_lossy(&bytes[start..i]).chars().count();
+            return Some(Place { line, column, path: String::new() });
+        }
+        i += 1;
+    }
+    None
+}
+
+/// The position of the closing quote of a string that opens at `i`.
+fn past_string(bytes: &[u8], i: usize) -> usize {
+    let mut i = i + 1;
+    while i < bytes.len() && bytes[i] != b'"' {
+        i += if bytes[i] == b'\\' { 2 } else { 1 };
+    }
+    i
+}
+
+/// The position of the last byte of `end`, from `i` on; of the end of the text if it is nowhere.
+fn find(bytes: &[u8], i: usize, end: &[u8]) -> usize {
+    let rest = bytes.get(i..).unwrap_or_default();
+    rest.windows(end.len()).position(|w| w == end).map_or(bytes.len(), |at| i + at + end.len() - 1)
 }
 
 /// JSON, with comments and trailing commas only.
@@ -152,6 +197,7 @@ impl Reader<'_> {
             if let Some(earlier) = first.get(name) {
                 let hint = format!("the first is at line {earlier}; keep one");
                 let at = Place { line, column, path };
+                let name = crate::error::quoted(name);
                 self.report.error_at(&at, format!("the key `{name}` appears twice"), hint);
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use crate::compile::layout::{Entry, Layout};
 use crate::data::tensors::Tensors;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::gpu::Session;
 use crate::graph::Arena;
 use crate::tensor::{DType, Data, HostTensor};
@@ -62,11 +62,20 @@ pub fn check_finite(name: &str, data: &Data) -> Result<()> {
     Err(Error::NotFinite { what: format!("training has diverged: tensor `{name}` holds {found}"), hint })
 }
 
+/// The first names of a list, in the order of the list.
+fn first_names<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    const SHOWN: usize = 8;
+    let names: Vec<String> = names.map(|name| format!("`{}`", quoted(name))).collect();
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    if names.is_empty() { "none".into() } else { names[..names.len().min(SHOWN)].join(", ") + &more }
+}
+
 /// Checks that tensors of a file are the model's, and writes them. With `partial`, tensors that are missing or have
 /// another shape keep their first values. Returns the names of those, and of tensors that the model does not have.
 ///
 /// # Errors
-/// Missing names, and other shapes or types, each named; names that the model does not have; values that are not finite.
+/// Missing names, and other shapes or types, each named; names that the model does not have; values that are not
+/// finite; with `partial`, a file from which nothing would be taken.
 pub fn load<'a>(
     session: &Session,
     layout: &'a Layout,
@@ -102,6 +111,14 @@ pub fn load<'a>(
         (tensor.shape == entry.ty.dims && tensor.data.dtype() == entry.ty.dtype).then_some((name, tensor))
     };
     let taken: Vec<(&String, &HostTensor)> = saved(layout).filter_map(fits).collect();
+    if taken.is_empty() && saved(layout).next().is_some() {
+        let what = format!("none of its tensors fits one of the model: it has {}", first_names(tensors.keys()));
+        let hint = format!(
+            "name the layers so that names and shapes agree; the model has {}",
+            first_names(saved(layout).map(|s| s.0))
+        );
+        return Err(Error::file(file, what, hint));
+    }
     for (name, tensor) in &taken {
         if let Some(found) = not_finite(&tensor.data) {
             let what = format!("tensor `{name}` holds {found}");

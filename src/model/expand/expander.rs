@@ -16,7 +16,7 @@ use std::collections::HashMap;
 const MAX_LAYERS: usize = 10_000;
 /// Most names in all `from` keys together. It is far above any
 /// real model, and limits the memory that a hostile spec can take.
-const MAX_LINKS: usize = 100_000;
+const MAX_LINKS: usize = 40_000;
 /// How deep sugar may be nested.
 const MAX_SUGAR: usize = 64;
 
@@ -152,7 +152,7 @@ pub(super) struct Expander<'a> {
     /// Names that were unknown when they were read.
     pending: Vec<Pending>,
     /// How many inputs all layers so far have together.
-    pub links: usize,
+    links: usize,
     /// Whether layers are missing, because a limit was reached or a repeated block is wrong.
     pub stopped: bool,
     /// Whether a limit was reached. It is reported once and ends the expansion.
@@ -183,10 +183,8 @@ impl Expander<'_> {
     /// Expands items one after the other. Each takes the output of the one before. Returns the last output.
     pub fn chain(&mut self, items: &[Node], prefix: &str, mut before: Wire) -> Wire {
         for item in items {
-            if !self.full && (self.drafts.len() >= MAX_LAYERS || self.links >= MAX_LINKS) {
-                let message = format!("more than {MAX_LAYERS} layers, or {MAX_LINKS} inputs, after expansion");
-                self.report.error(item, message, "lower `times`, or write fewer layers");
-                self.full = true;
+            if self.drafts.len() >= MAX_LAYERS {
+                self.overflow(item);
             }
             if self.full {
                 self.stopped = true;
@@ -195,6 +193,23 @@ impl Expander<'_> {
             before = self.item(item, prefix, before);
         }
         before
+    }
+
+    /// Counts inputs of a layer or block. Reports the first that are too many.
+    pub fn count_links(&mut self, node: &Node, count: usize) {
+        self.links += count;
+        if self.links > MAX_LINKS {
+            self.overflow(node);
+        }
+    }
+
+    /// Reports once that a limit is reached, and ends the expansion.
+    fn overflow(&mut self, node: &Node) {
+        if !self.full {
+            let message = format!("more than {MAX_LAYERS} layers, or {MAX_LINKS} inputs, after expansion");
+            self.report.error(node, message, "lower `times`, or write fewer layers");
+        }
+        (self.full, self.stopped) = (true, true);
     }
 
     fn item(&mut self, node: &Node, prefix: &str, before: Wire) -> Wire {
@@ -241,7 +256,7 @@ impl Expander<'_> {
             });
             LayerKeys { name, from: None, activation: None, trainable: true, init: None }
         });
-        self.links += keys.from.as_ref().map_or(1, |Inputs(names)| names.len());
+        self.count_links(node, keys.from.as_ref().map_or(1, |Inputs(names)| names.len()));
         let from = match &keys.from {
             Some(Inputs(names)) => names.iter().map(|(name, at)| self.resolve(name, at, prefix)).collect(),
             None if given(node, "from").is_some() => vec![Wire::Unknown],

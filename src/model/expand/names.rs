@@ -1,5 +1,6 @@
 //! Names of layers and of blocks: which layer a `from` means, and what to say if it means none.
 
+use crate::error::quoted;
 use crate::spec::{Diagnostics, Place, list, suggest};
 use std::collections::HashMap;
 
@@ -78,7 +79,7 @@ impl Names {
     pub fn report_shadows(&self, report: &mut Diagnostics) {
         for name in &self.order {
             if let Some(owner) = name.strip_suffix(".norm").filter(|owner| self.known.contains_key(*owner)) {
-                let message = format!("`{}` is what the normalisation of `{}` is called", clip(name), clip(owner));
+                let message = format!("`{}` is what the normalisation of `{}` is called", quoted(name), quoted(owner));
                 report.error_at(&self.known[name].1, message, "choose another name");
             }
         }
@@ -101,7 +102,7 @@ impl Names {
             match self.resolve(&p.name, &p.prefix) {
                 Some(Wire::Layer(later)) => self.report_later(p, later, &edges, wires, report),
                 _ if i < MAX_SUGGESTIONS => self.report_unknown(&p.name, &p.prefix, &p.at, report),
-                _ => report.error_at(&p.at, format!("no layer is named `{}`", clip(&p.name)), ""),
+                _ => report.error_at(&p.at, format!("no layer is named `{}`", quoted(&p.name)), ""),
             }
         }
     }
@@ -117,7 +118,7 @@ impl Names {
         } else {
             "check the spelling; `pumice expand` prints all names".into()
         };
-        report.error_at(at, format!("no layer is named `{}`", clip(name)), hint);
+        report.error_at(at, format!("no layer is named `{}`", quoted(name)), hint);
     }
 
     fn report_later(
@@ -134,16 +135,18 @@ impl Names {
             report.error_at(&p.at, format!("`{user}` uses itself"), rule);
             return;
         }
-        let message = match cycle(p.layer, later, edges) {
+        // A cycle is searched through all layers, so only for the first mistakes.
+        let found = if report.len() < MAX_SUGGESTIONS { cycle(p.layer, later, edges) } else { None };
+        let message = match found {
             Some(members) => {
                 let mut names: Vec<&str> = members.iter().map(|i| wires[*i].0).collect();
                 let last = names.pop().unwrap_or_default();
                 format!("{} and `{last}` form a cycle", list(&names))
             }
-            None => format!("`{}` is defined later", clip(&p.name)),
+            None => format!("`{}` is defined later", quoted(&p.name)),
         };
         let line = self.find(&p.name, &p.prefix).map_or(0, |(_, at)| at.line);
-        let hint = if line > 0 { format!("{rule}, and `{}` is at line {line}", clip(&p.name)) } else { rule.into() };
+        let hint = if line > 0 { format!("{rule}, and `{}` is at line {line}", quoted(&p.name)) } else { rule.into() };
         report.error_at(&p.at, message, hint);
     }
 }
@@ -178,10 +181,6 @@ fn cycle(start: usize, next: usize, edges: &[Vec<usize>]) -> Option<Vec<usize>> 
         }
     }
     None
-}
-
-fn clip(name: &str) -> String {
-    name.chars().take(64).collect()
 }
 
 /// `PREFIX/NAME`.

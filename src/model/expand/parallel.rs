@@ -29,7 +29,7 @@ fn parallel(expander: &mut Expander, node: &Node, prefix: &str, before: Wire) ->
         return Wire::Unknown;
     };
     let inner = name.as_ref().map_or(prefix.to_string(), |name| joined(prefix, name));
-    expander.links += branches.len();
+    expander.count_links(node, branches.len());
     let ends = branches.into_iter().map(|items| expander.chain(items, &inner, start)).collect();
     if expander.stopped {
         return Wire::Unknown;

@@ -7,7 +7,7 @@ use super::join::{Join, join_ends};
 use super::names::{Wire, joined};
 use crate::model::schema_keys::{key, named};
 use crate::ops::layer::activation::Activation;
-use crate::spec::{Content, Field, KeyDef, Node, check_keys, read_key};
+use crate::spec::{Content, Field, KeyDef, Node, check_keys, read_key, words_schema};
 use serde_json::json;
 
 /// The word.
@@ -91,7 +91,11 @@ fn auto(expander: &mut Expander, node: &Node, prefix: &str, start: Wire, end: Wi
 /// Its keys without `op`. `common` are the keys that every layer has.
 fn keys(common: &[KeyDef]) -> Vec<KeyDef> {
     let layers = json!({ "$ref": "#/$defs/layers" });
-    let choice = json!({ "anyOf": [{ "enum": ["auto", "identity"] }, layers] });
+    let words = words_schema(&[
+        ("auto", &["The input, where the layers keep its shape; else a projection of it."]),
+        ("identity", &["The input of the block."]),
+    ]);
+    let choice = json!({ "anyOf": [words, layers] });
     let mut shortcut = key("shortcut", "What stands beside them: nothing, given layers, or what fits.", choice, false);
     shortcut.default = Some(json!("auto"));
     vec![

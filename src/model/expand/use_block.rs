@@ -39,7 +39,7 @@ fn instance(expander: &mut Expander, node: &Node, name: &str) -> Option<Node> {
     let at = node.get("block").unwrap_or(node);
     let blocks = expander.blocks;
     let Some(block) = blocks.known.get(name) else {
-        let names: Vec<&str> = blocks.known.keys().copied().collect();
+        let names = || blocks.known.keys().copied().collect();
         unknown("no block is named", name, names, "define it in the section `blocks`", &at.place(), expander.report);
         return None;
     };
@@ -74,7 +74,7 @@ fn arguments(expander: &mut Expander, node: &Node, name: &str, block: &Block) ->
         }
         let place = node.get("with").map(|with| with.key_place(key)).unwrap_or_default();
         let what = format!("the block `{name}` has no variable");
-        unknown(&what, &key.name, block.variables.clone(), "it has none: leave out `with`", &place, expander.report);
+        unknown(&what, &key.name, || block.variables.clone(), "it has none: leave out `with`", &place, expander.report);
     }
     for (key, value) in block.defaults {
         if !vars.has(&key.name) && expander.report.len() == mistakes {

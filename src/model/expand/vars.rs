@@ -1,10 +1,13 @@
 //! Variables: a string of `$` and a name stands for the variable's value, of any type. Nothing is computed.
 
+use crate::error::quoted;
 use crate::spec::{Content, Diagnostics, Key, MAX_DEPTH, Node, Place, suggest};
 use std::collections::HashMap;
 
 /// Most values that variables and blocks may add to a spec. It is far above any real model.
-const MAX_COPIED: usize = 1_000_000;
+const MAX_COPIED: usize = 500_000;
+/// So many bytes of text count as one value.
+const TEXT: usize = 64;
 /// So many mistakes come with a suggestion; later ones do not.
 const MAX_SUGGESTIONS: usize = 20;
 
@@ -20,7 +23,7 @@ pub(super) fn variable(node: &Node) -> Option<&str> {
 #[derive(Clone)]
 struct Value {
     node: Node,
-    /// Number of values in it, including itself.
+    /// Number of values in it, including itself. Long texts count as several.
     size: usize,
     /// How deep lists and objects are nested in it.
     height: usize,
@@ -131,7 +134,7 @@ impl Substitution {
         }
         if let Some(name) = variable(node) {
             let Some(value) = locals.0.get(name).or_else(|| self.globals.0.get(name)).cloned() else {
-                let names = locals.0.keys().chain(self.globals.0.keys()).map(String::as_str).collect();
+                let names = || locals.0.keys().chain(self.globals.0.keys()).map(String::as_str).collect();
                 let empty = "define it in the section `vars`, before its use";
                 unknown("no variable is named", name, names, empty, &node.place(), report);
                 return None;
@@ -139,7 +142,7 @@ impl Substitution {
             return self.count(value.size, node, report).then_some(value);
         }
         // All items are read before giving up, so that every mistake is reported.
-        let (mut size, mut height) = (1, 0);
+        let (mut size, mut height) = (own_size(node), 0);
         let mut inner = |node: &Node, report: &mut Diagnostics| {
             let value = self.value(node, locals, report)?;
             size += value.size;
@@ -169,26 +172,46 @@ impl Substitution {
 
 /// Reports a name that is not in `names`: what it is (`what`), the
 /// name, and the nearest name; or `empty` if there are no names.
-pub(super) fn unknown(what: &str, name: &str, mut names: Vec<&str>, empty: &str, at: &Place, report: &mut Diagnostics) {
-    names.sort_unstable();
-    let hint = match names.as_slice() {
-        [] => empty.into(),
-        // A suggestion compares a name with all others, and a hostile file has many of both.
-        _ if report.len() >= MAX_SUGGESTIONS => String::new(),
-        names => suggest(name, names, "`", "there are"),
+pub(super) fn unknown<'n>(
+    what: &str,
+    name: &str,
+    names: impl FnOnce() -> Vec<&'n str>,
+    empty: &str,
+    at: &Place,
+    report: &mut Diagnostics,
+) {
+    // A suggestion compares a name with all others, and a hostile file has many of both.
+    let mut names = if report.len() < MAX_SUGGESTIONS { Some(names()) } else { None };
+    names.iter_mut().for_each(|names| names.sort_unstable());
+    let hint = match names.as_deref() {
+        Some([]) => empty.into(),
+        Some(names) => suggest(name, names, "`", "there are"),
+        None => String::new(),
     };
-    let name: String = name.chars().take(64).collect();
+    let name = quoted(name);
     report.error_at(at, format!("{what} `{name}`"), hint);
 }
 
-/// How many values a tree holds; adds the names of its variables to `names`.
+/// What a value counts without those inside it: 1, and more if its text or its keys are long.
+fn own_size(node: &Node) -> usize {
+    let text = match &node.kind {
+        Content::String(text) => text.len(),
+        Content::Object(members) => members.iter().map(|(key, _)| key.name.len()).sum(),
+        _ => 0,
+    };
+    1 + text / TEXT
+}
+
+/// How many values a tree holds, where long texts count as several; adds the names of its variables to `names`.
 pub(super) fn weigh<'n>(node: &'n Node, names: &mut Vec<&'n str>) -> usize {
     if let Some(name) = variable(node) {
         names.push(name);
     }
     match &node.kind {
         Content::Array(items) => 1 + items.iter().map(|item| weigh(item, names)).sum::<usize>(),
-        Content::Object(members) => 1 + members.iter().map(|(_, value)| weigh(value, names)).sum::<usize>(),
-        _ => 1,
+        Content::Object(members) => {
+            own_size(node) + members.iter().map(|(_, value)| weigh(value, names)).sum::<usize>()
+        }
+        _ => own_size(node),
     }
 }
