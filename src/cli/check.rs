@@ -1,13 +1,13 @@
 //! `pumice check`: prints `ok`, or every mistake of a spec, including shapes that do not fit.
 
 use super::args::SpecArgs;
-use super::outcome::{Outcome, errors, fail};
+use super::outcome::{Outcome, errors, fail, place};
 use super::output;
 use crate::compile::build::{self, BuildOptions, Feed};
-use crate::error::Result;
+use crate::error::{Diagnostic, Result};
 use crate::task;
 use crate::train::problem;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -19,8 +19,14 @@ pub struct Args {
 /// Checks a spec without an adapter. It opens the data only if classes must be counted.
 pub fn run(args: &Args, json: bool) -> Outcome {
     match (check(args), json) {
-        (Ok(()), false) => output::print("ok\n")?,
-        (Ok(()), true) => output::print_json(&json!({ "ok": true, "errors": [] }))?,
+        (Ok(warnings), false) => {
+            warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
+            output::print("ok\n")?;
+        }
+        (Ok(warnings), true) => {
+            let warnings: Vec<Json> = warnings.iter().map(place).collect();
+            output::print_json(&json!({ "ok": true, "errors": [], "warnings": warnings }))?;
+        }
         (Err(e), false) => return Err(e),
         (Err(e), true) => {
             output::print_json(&json!({ "ok": false, "errors": errors(&e) }))?;
@@ -30,10 +36,11 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(args: &Args) -> Result<()> {
+fn check(args: &Args) -> Result<Vec<Diagnostic>> {
     let mut model = args.spec.load()?;
     problem::count_classes(&mut model, None)?;
     task::of(&model)?;
     let loss = !model.loss.is_empty();
-    build::build(&model, &BuildOptions { training: true, random: true, loss, feed: Feed::Host }).map(|_| ())
+    build::build(&model, &BuildOptions { training: true, random: true, loss, feed: Feed::Host })?;
+    Ok(model.warnings())
 }

@@ -7,7 +7,12 @@ use std::panic::PanicHookInfo;
 
 /// Says, in place of Rust's own message, what failed and what a report needs. `args` are the program's arguments.
 pub(super) fn explain(args: Vec<String>) {
-    std::panic::set_hook(Box::new(move |info| output::note(&report(&message(info), &args, gpu::last_adapter()))));
+    std::panic::set_hook(Box::new(move |info| {
+        // A device that is lost makes wgpu panic there. It is caught, and told as an error.
+        if std::thread::current().name() != Some(gpu::WAIT_THREAD) {
+            output::note(&report(&message(info), &args, gpu::last_adapter()));
+        }
+    }));
 }
 
 fn message(info: &PanicHookInfo) -> String {

@@ -25,11 +25,13 @@ pub fn end(e: &Error, json: bool) -> ExitCode {
 
 /// The list `errors` of `--json`.
 pub fn errors(e: &Error) -> Vec<Json> {
-    let one = |d: &Diagnostic| {
-        json!({
-            "file": d.file.display().to_string(), "line": d.line, "column": d.column, "path": d.path,
-            "message": d.message, "hint": d.hint,
-        })
-    };
-    e.diagnostics().iter().map(one).collect()
+    e.diagnostics().iter().map(place).collect()
+}
+
+/// A mistake or a warning, with its place.
+pub fn place(d: &Diagnostic) -> Json {
+    json!({
+        "file": d.file.display().to_string(), "line": d.line, "column": d.column, "path": d.path,
+        "message": d.message, "hint": d.hint,
+    })
 }

@@ -13,3 +13,4 @@ pub use device::{AdapterLine, Device, adapters, last_adapter};
 pub use profile::{Clock, Span};
 pub use read::Pending;
 pub use session::{Bound, Session};
+pub use wait::THREAD as WAIT_THREAD;

@@ -2,7 +2,7 @@
 
 use crate::graph::Init;
 use crate::ops::Layer;
-use crate::ops::layer::activation::Activation;
+use crate::ops::layer::activation::{Activation, ActivationKind, ActivationLayer};
 use crate::spec::{self, Content, Diagnostics, Field, Node, Place, spec_struct};
 use serde_json::{Map, Value as Json, json};
 
@@ -78,6 +78,12 @@ impl Field for Inputs {
 }
 
 impl LayerNode {
+    /// The activation that makes its output, if there is one.
+    pub fn output_activation(&self) -> Option<ActivationKind> {
+        let own = || self.layer.downcast_ref::<ActivationLayer>().map(|layer| layer.kind.kind);
+        self.activation.map(|activation| activation.kind).or_else(own)
+    }
+
     pub(super) fn to_json(&self) -> Json {
         let mut object = Map::new();
         object.insert("op".into(), json!(self.op));

@@ -19,10 +19,11 @@ mod schema_keys;
 mod set;
 mod task;
 mod train;
+mod warnings;
 
 use crate::data::dataset::{FEATURES, IMAGE, LABEL, VALUES};
 use crate::error::{Error, Result};
-use crate::ops::layer::activation::{ActivationKind, ActivationLayer};
+use crate::ops::layer::activation::ActivationKind;
 use crate::ops::layer::knn::KnnKeys;
 use crate::spec::{self, Field, Place, Source};
 use crate::tensor::{DType, TensorType};
@@ -139,9 +140,7 @@ impl Model {
 
     /// The activation that makes the model's output, if there is one.
     pub fn last_activation(&self) -> Option<ActivationKind> {
-        let last = self.layers.last()?;
-        let own = || last.layer.downcast_ref::<ActivationLayer>().map(|layer| layer.kind.kind);
-        last.activation.map(|activation| activation.kind).or_else(own)
+        self.layers.last().and_then(|last| last.output_activation())
     }
 
     /// Fails, for something that needs a loss, if the spec has none.

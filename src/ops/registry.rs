@@ -159,6 +159,10 @@ pub trait Loss: Word {
     fn outputs(&self) -> [&'static str; 2] {
         ["[N, classes]", "end with a dense layer, or add a flatten layer"]
     }
+    /// The word of the activation that the loss applies to the output itself. A network that ends with it applies it twice.
+    fn applies(&self) -> Option<&'static str> {
+        None
+    }
     /// The class of pixels that do not count, if its target can be a mask.
     fn ignore(&self) -> Option<i32> {
         None

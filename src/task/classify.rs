@@ -70,12 +70,15 @@ impl Task for Classify {
         &METRICS
     }
 
+    /// On the adapter a single score counts as a logit. Where it is a probability, nothing is counted rather than that.
     fn counter(&self) -> Option<&'static MetricKind> {
-        Some(&ACCURACY)
+        (!matches!(self.scores, Scores::Probability)).then_some(&ACCURACY)
     }
 
     fn tally(&self, dims: &[usize], classes: &[String]) -> Box<dyn Tally> {
-        Box::new(Confusion::new(told_apart(dims.iter().product()).max(classes.len())))
+        let threshold = if matches!(self.scores, Scores::Probability) { 0.5 } else { 0.0 };
+        let confusion = Confusion::new(told_apart(dims.iter().product()).max(classes.len()));
+        Box::new(Confusion { threshold, ..confusion })
     }
 
     fn decode(&self, output: &[f32], _: &[usize], wanted: &Wanted) -> Prediction {
@@ -90,15 +93,17 @@ impl Task for Classify {
 }
 
 /// How often each true class was predicted as each class.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Confusion {
     counts: Vec<Vec<u64>>,
+    /// A single score stands for class 1 where it is above this.
+    threshold: f32,
 }
 
 impl Confusion {
     /// All zero, `[classes, classes]`.
     pub fn new(classes: usize) -> Confusion {
-        Confusion { counts: vec![vec![0; classes]; classes] }
+        Confusion { counts: vec![vec![0; classes]; classes], threshold: 0.0 }
     }
 
     /// Counts one sample. Panics if a class is out of range; readers have checked the labels.
@@ -159,7 +164,7 @@ impl Tally for Confusion {
     /// Adds a sample: its label i32 `[]`, and its scores `[classes]`, or `[1]` for two classes (see [`decide`]).
     fn add(&mut self, truth: &HostTensor, output: &[f32]) {
         let Data::I32(label) = &truth.data else { panic!("labels are i32") };
-        self.count(usize::try_from(label[0]).expect("labels are not negative"), decide(output));
+        self.count(usize::try_from(label[0]).expect("labels are not negative"), decide(output, self.threshold));
     }
 
     fn samples(&self) -> u64 {
@@ -186,10 +191,10 @@ pub fn told_apart(scores: usize) -> usize {
     if scores == 1 { 2 } else { scores }
 }
 
-/// The class that scores stand for: that of the largest score. A single
-/// score is a logit, which stands for class 1 where it is above 0.
-pub fn decide(scores: &[f32]) -> usize {
-    if let [logit] = scores { usize::from(*logit > 0.0) } else { argmax(scores) }
+/// The class that scores stand for: that of the largest score. A single score stands for class 1 where it is above a
+/// threshold: 0 for a logit, 0.5 for a probability.
+pub fn decide(scores: &[f32], threshold: f32) -> usize {
+    if let [score] = scores { usize::from(*score > threshold) } else { argmax(scores) }
 }
 
 /// The probabilities that logits stand for: their softmax. For

@@ -97,11 +97,17 @@ pub fn count_classes(model: &mut Model, given: Option<&Path>) -> Result<()> {
             data.reader.count_classes(folder.as_deref(), &want(model, data))?
         }
     };
+    if count < 2 {
+        return Err(model.mistake(&layer.place, ONE_CLASS, "add samples of other classes"));
+    }
     if let Some(data) = &mut model.data {
         data.classes = Some(Count(count));
     }
     Ok(())
 }
+
+/// What is wrong with labels that are all the same.
+const ONE_CLASS: &str = "the training set has one class only: there is nothing to tell apart";
 
 /// How many classes the scores can tell apart; labels must be below that. If several losses judge, the smallest number.
 /// A single score of a loss that takes values or classes stands for two classes.
@@ -238,6 +244,7 @@ impl Problem {
                 let held_back = problem.add(model, set)?;
                 problem.validation.extend(held_back);
             }
+            problem.check_labels()?;
             if problem.train.is_empty() {
                 return Err(Error::usage("no sample is left to train on", "lower `data.validation`, or add samples"));
             }
@@ -251,6 +258,21 @@ impl Problem {
             problem.write_names(model);
         }
         Ok(problem)
+    }
+
+    /// Fails if the training samples have labels, and all the same one.
+    fn check_labels(&self) -> Result<()> {
+        let column = self.columns.iter().find(|column| column.field == LABEL);
+        let Some(Store::Memory(HostTensor { data: Data::I32(labels), .. })) = column.map(|column| &column.store) else {
+            return Ok(());
+        };
+        let mut own = self.train.iter().map(|&position| labels[position as usize]);
+        match (own.next(), self.train.len()) {
+            (Some(first), 2..) if own.all(|label| label == first) => {
+                Err(Error::usage(ONE_CLASS, "add samples of other classes"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn add(&mut self, model: &Model, set: Dataset) -> Result<Vec<u32>> {

@@ -42,6 +42,7 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     if let Some(run) = &resumed {
         resume::check(&mut model, run, args.data.is_some())?;
     }
+    model.warnings().iter().for_each(|warning| output::note(&format!("warning: {warning}")));
     let ignored = fit::ignored(&model);
     if !ignored.is_empty() {
         output::note(&format!("solved in one step: {} have no effect", ignored.join(", ")));

@@ -42,6 +42,10 @@ spec_struct! {
 }
 
 impl Loss for CrossEntropy {
+    fn applies(&self) -> Option<&'static str> {
+        Some("softmax")
+    }
+
     fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Losses, ShapeError> {
         let (smoothing, weights) = (self.label_smoothing.get(), self.class_weights.as_deref());
         let picture = b.ty(output).dims.len() > 1;

@@ -147,6 +147,10 @@ impl<T: Word> Loss for T {
 }
 
 impl Loss for BinaryCrossEntropyLoss {
+    fn applies(&self) -> Option<&'static str> {
+        Some("sigmoid")
+    }
+
     fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Losses, ShapeError> {
         let (classes, picture) = (b.ty(target).dtype == DType::I32, b.ty(output).dims.len() > 1);
         if classes && (picture || self.class_weights.is_some()) {
