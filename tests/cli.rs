@@ -266,7 +266,7 @@ fn bad_data_is_named_and_nothing_is_written() {
     fs::remove_file(file("train-images-idx3-ubyte")).unwrap();
     refuses(dir, &["the training images are missing; looked for train-images-idx3-ubyte"]);
     write_split(dir, "train", 45);
-    write_idx(dir, "train-labels-idx1-ubyte", &[44], &[0; 44]);
+    write_idx(dir, "train-labels-idx1-ubyte", &[44], &[[0; 22], [1; 22]].concat());
     refuses(dir, &["45 images, but digits/train-labels-idx1-ubyte has 44 labels"]);
     // With and without the number of classes in the data section; and in the test set alone.
     write_idx(dir, "train-labels-idx1-ubyte", &[45], &[7; 45]);
