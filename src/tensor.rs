@@ -13,12 +13,18 @@ pub enum DType {
     U32,
     /// Bytes, four to a 32-bit word on the GPU: images as they are stored.
     U8,
+    /// 64-bit IEEE 754 float: numbers of a table before they are normalised. Never on the GPU.
+    F64,
 }
 
 impl DType {
     /// Bytes of one element.
     pub fn size(self) -> usize {
-        if self == DType::U8 { 1 } else { 4 }
+        match self {
+            DType::U8 => 1,
+            DType::F64 => 8,
+            DType::F32 | DType::I32 | DType::U32 => 4,
+        }
     }
 }
 
@@ -89,6 +95,7 @@ impl fmt::Display for TensorType {
             DType::I32 => write!(f, " i32"),
             DType::U32 => write!(f, " u32"),
             DType::U8 => write!(f, " u8"),
+            DType::F64 => write!(f, " f64"),
         }
     }
 }
@@ -104,6 +111,8 @@ pub enum Data {
     U32(Vec<u32>),
     /// Bytes.
     U8(Vec<u8>),
+    /// f64 elements.
+    F64(Vec<f64>),
 }
 
 impl Data {
@@ -114,6 +123,7 @@ impl Data {
             Data::I32(v) => v.len(),
             Data::U32(v) => v.len(),
             Data::U8(v) => v.len(),
+            Data::F64(v) => v.len(),
         }
     }
 
@@ -129,6 +139,7 @@ impl Data {
             Data::I32(v) => Data::I32(v[start..][..len].to_vec()),
             Data::U32(v) => Data::U32(v[start..][..len].to_vec()),
             Data::U8(v) => Data::U8(v[start..][..len].to_vec()),
+            Data::F64(v) => Data::F64(v[start..][..len].to_vec()),
         }
     }
 
@@ -139,6 +150,7 @@ impl Data {
             Data::I32(_) => DType::I32,
             Data::U32(_) => DType::U32,
             Data::U8(_) => DType::U8,
+            Data::F64(_) => DType::F64,
         }
     }
 
@@ -149,6 +161,7 @@ impl Data {
             Data::I32(v) => bytemuck::cast_slice(v),
             Data::U32(v) => bytemuck::cast_slice(v),
             Data::U8(v) => v,
+            Data::F64(v) => bytemuck::cast_slice(v),
         }
     }
 
@@ -159,6 +172,7 @@ impl Data {
             Data::I32(v) => v.iter().map(|&x| f64::from(x)).collect(),
             Data::U32(v) => v.iter().map(|&x| f64::from(x)).collect(),
             Data::U8(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Data::F64(v) => v.clone(),
         }
     }
 }

@@ -189,7 +189,7 @@ fn pictures_are_converted_and_stretched() {
     assert_says(picture::read(&path, 2, 2, 4), &["named.jpg", "1 or 3 channels", "4"]);
     assert_says(picture::read(&dir.path().join("none.png"), 2, 2, 1), &["none.png"]);
     fs::write(&path, "not a picture").unwrap();
-    assert_says(picture::read(&path, 2, 2, 1), &["named.jpg: not a PNG, JPEG, BMP or WebP picture"]);
+    assert_says(picture::read(&path, 2, 2, 1), &["named.jpg: not a PNG, JPEG, BMP, WebP, TIFF, GIF or PPM picture"]);
     let mut cut = std::io::Cursor::new(Vec::new());
     grey.write_to(&mut cut, image::ImageFormat::Png).unwrap();
     fs::write(&path, &cut.get_ref()[..50]).unwrap();

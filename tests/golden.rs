@@ -5,6 +5,7 @@ use pumice::compile::{Samples, training};
 use pumice::graph::{Caps, Family};
 use pumice::model;
 use pumice::spec::Source;
+use pumice::tensor::DType;
 use std::path::PathBuf;
 
 /// Compares the plan of a small network for an adapter with `tests/golden/NAME.txt`.
@@ -22,7 +23,7 @@ fn compare(name: &str, caps: &Caps) {
     }"#;
     let model = model::load(Source { file: "golden".into(), text: spec.into() }, &[]).unwrap_or_else(|e| panic!("{e}"));
     let train = model.train.clone().expect("the spec has a section train");
-    let samples = Samples { count: 100, train: 80, eval: 20 };
+    let samples = Samples { count: 100, train: 80, eval: 20, stored: DType::U8 };
     let t = training(&model, &train, samples, caps).unwrap_or_else(|e| panic!("{e}"));
     let text = format!("{}\n{}\nevaluation\n{}", t.graph, t.step, t.eval);
     let file = root.join(format!("tests/golden/{name}.txt"));

@@ -49,10 +49,9 @@ fn a_kind_of_data_writes_its_own_keys() {
         once["data"].to_string()
     };
     assert_eq!(data(r#"{ "kind": "idx", "path": "a" }"#), r#"{"kind":"idx","path":"a","validation":0,"augment":[]}"#);
-    let csv =
-        r#"{"kind":"csv","path":"a","validation":0,"target":["y","z"],"standardize":true,"test":0.2,"augment":[]}"#;
+    let csv = r#"{"kind":"csv","path":"a","validation":0,"target":["y","z"],"standardize":true,"test":0.2,"categorical":[],"missing":"error","augment":[]}"#;
     assert_eq!(data(r#"{ "target": ["y", "z"], "kind": "csv", "path": "a" }"#), csv);
-    let masks = r#"{"kind":"masks","validation":0,"masks":"labels","binary":false,"stream":true,"augment":[]}"#;
+    let masks = r#"{"kind":"masks","validation":0,"masks":"labels","binary":false,"background":"white","stream":true,"augment":[]}"#;
     assert_eq!(data(r#"{ "kind": "masks", "stream": true, "masks": "labels" }"#), masks);
 }
 

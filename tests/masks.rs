@@ -258,7 +258,7 @@ fn files_without_a_partner_are_named() {
         &["images/more: a folder, not a picture"],
         &["images/a.png: no mask a.png for it in ", "add the mask"],
         &["masks/c.png: a mask of 2 x 3, but its picture ", "c.png has 3 x 2"],
-        &["images/d.png: the picture cannot be read"],
+        &["images/d.png: not a PNG, JPEG, BMP, WebP, TIFF, GIF or PPM picture"],
         &["images/e.png: no mask"],
         &["masks/z.png: no picture in ", "has this name"],
     ];

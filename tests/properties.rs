@@ -11,6 +11,7 @@ use pumice::compile::program::{Buffer, Program};
 use pumice::compile::{Samples, TrainingGraphs, memory};
 use pumice::graph::{Access, Caps, Family, Graph, NodeKind, Value};
 use pumice::model::Model;
+use pumice::tensor::DType;
 use std::collections::{HashMap, HashSet};
 
 /// Networks that each property is tried on.
@@ -22,7 +23,7 @@ fn all_caps() -> [Caps; 2] {
 
 fn graphs(model: &Model, caps: &Caps) -> TrainingGraphs {
     let train = model.train.clone().expect("random networks have a section train");
-    let samples = Samples { count: 50, train: 40, eval: 10 };
+    let samples = Samples { count: 50, train: 40, eval: 10, stored: DType::U8 };
     TrainingGraphs::new(model, &train, samples, caps).unwrap_or_else(|e| panic!("{e}\n{}", model.to_text()))
 }
 

@@ -4,6 +4,7 @@ mod common;
 #[path = "segment/gpu.rs"]
 mod gpu;
 
+use pumice::data::colour::Colour;
 use pumice::data::mask::Mask;
 use pumice::data::masks::Masks;
 use pumice::data::{MASK, Reader, Want, palette};
@@ -80,7 +81,9 @@ fn a_test_part_may_hold_nothing_to_find() {
     pairs(&folder.path().join("train"), &[&[0, 1]]);
     pairs(&folder.path().join("test"), &[&[0, 255]]);
     let want = Want { train: true, test: true, target: MASK, size: Some([8, 8, 3]), ..Want::default() };
-    let splits = Masks { masks: "masks".into(), binary: false }.open(Some(folder.path()), &want).unwrap();
+    let splits = Masks { masks: "masks".into(), binary: false, background: Colour::WHITE }
+        .open(Some(folder.path()), &want)
+        .unwrap();
     assert_eq!((splits.train.unwrap().len(), splits.test.unwrap().len()), (1, 1));
 }
 

@@ -10,7 +10,7 @@ use pumice::compile::{lower, training_graph, unfused_training_graph, update_of};
 use pumice::gpu::{shader, words};
 use pumice::graph::{Builder, Caps, Family, Graph};
 use pumice::ops::plumbing::statistics::Statistics;
-use pumice::tensor::TensorType;
+use pumice::tensor::{DType, TensorType};
 
 fn lowered(graph: &Graph, caps: &Caps, batch: usize) -> Program {
     let mut layout = Layout::default();
@@ -26,7 +26,7 @@ fn programs() -> Vec<(String, Program)> {
     b.graph.keep = vec![("extreme".into(), found[0]), ("counts".into(), found[1])];
     list.push(("statistics of a tap".into(), lowered(&b.graph, &Caps::default(), 1)));
     for case in cases().unwrap_or_else(|e| panic!("{e}")) {
-        let feeds = [Feed::Host, Feed::Resident { count: 3, order: "order", positions: 3 }];
+        let feeds = [Feed::Host, Feed::Resident { count: 3, order: "order", positions: 3, stored: DType::U8 }];
         for feed in feeds {
             let options = BuildOptions { training: case.training, random: true, loss: true, feed };
             let update = update_of(&case.train);

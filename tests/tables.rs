@@ -53,8 +53,8 @@ fn pixels(set: &Dataset) -> Vec<u8> {
     pixels
 }
 
-fn features(set: &Dataset) -> Vec<f32> {
-    let Data::F32(features) = samples(set) else { panic!("features are f32") };
+fn features(set: &Dataset) -> Vec<f64> {
+    let Data::F64(features) = samples(set) else { panic!("features are f64 before they are normalised") };
     features
 }
 
@@ -86,30 +86,30 @@ const BLUE: [u8; 3] = [0, 0, 255];
 fn folders_are_classes_in_the_order_of_their_names() {
     let files = [("cat/b.png", RED), ("cat/a.bmp", GREEN), ("ant/z.webp", BLUE), ("dog/k.png", RED)];
     let dir = pictures(&files);
-    let set = Folder {}.open(Some(dir.path()), &want_pictures()).unwrap().train.unwrap();
+    let set = Folder::default().open(Some(dir.path()), &want_pictures()).unwrap().train.unwrap();
     assert_eq!(set.classes, ["ant", "cat", "dog"]);
     assert_eq!(labels(&set), [0, 1, 1, 2]);
     assert_eq!((set.len(), set.dims()), (4, [2, 3, 3].as_slice()));
     let all = pixels(&set);
     let first: Vec<&[u8]> = all.chunks(18).map(|image| &image[..3]).collect();
     assert_eq!(first, [BLUE, GREEN, RED, RED]);
-    assert_eq!(Folder {}.count_classes(Some(dir.path()), &want_pictures()).unwrap(), 3);
+    assert_eq!(Folder::default().count_classes(Some(dir.path()), &want_pictures()).unwrap(), 3);
     let test = Want { train: false, test: true, ..want_pictures() };
-    assert_says(Folder {}.open(Some(dir.path()), &test), &["no test set", "--split"]);
+    assert_says(Folder::default().open(Some(dir.path()), &test), &["no test set", "--split"]);
     let few = Want { classes: Some(2), ..want_pictures() };
-    assert_says(Folder {}.open(Some(dir.path()), &few), &["3 class folders", "2 classes"]);
+    assert_says(Folder::default().open(Some(dir.path()), &few), &["3 class folders", "2 classes"]);
 }
 
 #[test]
 fn broken_pictures_are_skipped_by_name_or_stop() {
     let dir = pictures(&[("a/1.png", RED), ("a/3.png", BLUE), ("b/1.png", GREEN)]);
     std::fs::write(dir.path().join("a/2.png"), "no picture").unwrap();
-    let Splits { train, skipped, .. } = Folder {}.open(Some(dir.path()), &want_pictures()).unwrap();
+    let Splits { train, skipped, .. } = Folder::default().open(Some(dir.path()), &want_pictures()).unwrap();
     let train = train.unwrap();
     assert_eq!((labels(&train).as_slice(), &pixels(&train)[18..21]), ([0, 0, 1].as_slice(), BLUE.as_slice()));
     assert!(skipped.len() == 1 && skipped[0].contains("2.png: not a PNG"), "{skipped:?}");
     let strict = Want { strict: true, ..want_pictures() };
-    assert_says(Folder {}.open(Some(dir.path()), &strict), &["2.png", "convert it"]);
+    assert_says(Folder::default().open(Some(dir.path()), &strict), &["2.png", "convert it"]);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn pictures_that_stay_in_their_files_are_the_same() {
     std::fs::write(dir.path().join("train/a/2.png"), "no picture").unwrap();
     let open = |memory| {
         let want = Want { test: true, memory, ..want_pictures() };
-        let splits = Folder {}.open(Some(dir.path()), &want).unwrap();
+        let splits = Folder::default().open(Some(dir.path()), &want).unwrap();
         (splits.train.unwrap(), splits.test.unwrap(), splits.skipped)
     };
     // Five files of 2 x 3 x 3 bytes fit 90 bytes, but not 89.
@@ -138,26 +138,38 @@ fn pictures_that_stay_in_their_files_are_the_same() {
 fn train_and_test_folders_share_their_classes() {
     let dir = pictures(&[("train/a/1.png", RED), ("train/b/1.png", BLUE), ("test/b/1.png", GREEN)]);
     let want = Want { test: true, ..want_pictures() };
-    let splits = Folder {}.open(Some(dir.path()), &want).unwrap();
+    let splits = Folder::default().open(Some(dir.path()), &want).unwrap();
     assert_eq!(labels(&splits.test.unwrap()), [1]);
-    assert!(Folder {}.has(Some(dir.path()), Split::Test));
+    assert!(Folder::default().has(Some(dir.path()), Split::Test));
     let named = Want { names: Some(vec!["b".into(), "a".into()]), ..want.clone() };
-    assert_eq!(labels(&Folder {}.open(Some(dir.path()), &named).unwrap().train.unwrap()), [1, 0]);
+    assert_eq!(labels(&Folder::default().open(Some(dir.path()), &named).unwrap().train.unwrap()), [1, 0]);
     std::fs::rename(dir.path().join("test/b"), dir.path().join("test/c")).unwrap();
-    assert_says(Folder {}.open(Some(dir.path()), &want), &["test/c", "`c` is none of the classes a, b"]);
+    assert_says(Folder::default().open(Some(dir.path()), &want), &["test/c", "`c` is none of the classes a, b"]);
+    // A folder without a readable picture is no class.
     std::fs::create_dir(dir.path().join("train/c")).unwrap();
-    assert_says(Folder {}.open(Some(dir.path()), &want_pictures()), &["train/c", "no pictures in it"]);
+    std::fs::create_dir(dir.path().join("train/d")).unwrap();
+    std::fs::write(dir.path().join("train/d/1.png"), "no picture").unwrap();
+    let splits = Folder::default().open(Some(dir.path()), &want_pictures()).unwrap();
+    assert_eq!(splits.train.unwrap().classes, ["a", "b"]);
+    assert!(
+        splits.skipped[0].contains("train/c: no pictures in it") && splits.skipped.len() == 2,
+        "{:?}",
+        splits.skipped
+    );
+    assert_eq!(Folder::default().count_classes(Some(dir.path()), &want_pictures()).unwrap(), 2);
+    let strict = Want { strict: true, ..want_pictures() };
+    assert_says(Folder::default().open(Some(dir.path()), &strict), &["train/c", "no pictures in it"]);
 }
 
 #[test]
 fn a_folder_without_classes_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    assert_says(Folder {}.open(Some(dir.path()), &want_pictures()), &["no class folders", "one sub-folder"]);
-    assert_says(Folder {}.open(Some(Path::new("no/such")), &want_pictures()), &["no such folder", "--data"]);
+    assert_says(Folder::default().open(Some(dir.path()), &want_pictures()), &["no class folders", "one sub-folder"]);
+    assert_says(Folder::default().open(Some(Path::new("no/such")), &want_pictures()), &["no such folder", "--data"]);
     let flat = Want { size: None, ..want_pictures() };
-    assert_says(Folder {}.open(Some(dir.path()), &flat), &["height, width and channels"]);
+    assert_says(Folder::default().open(Some(dir.path()), &flat), &["height, width and channels"]);
     let four = Want { size: Some([2, 2, 4]), ..want_pictures() };
-    assert_says(Folder {}.open(Some(dir.path()), &four), &["1 or 3 channels", "has 4"]);
+    assert_says(Folder::default().open(Some(dir.path()), &four), &["1 or 3 channels", "has 4"]);
 }
 
 /// The files of CIFAR-10 with two images a batch. Image i of batch b has label b + i and planes of b, 100 + i and 200.
@@ -215,7 +227,7 @@ fn table(text: &str, keys: Csv, classes: bool) -> Result<Splits> {
 }
 
 fn keys(target: &str) -> Csv {
-    Csv { target: Names(vec![target.into()]), features: None, standardize: true, test: Fraction(0.0) }
+    Csv { test: Fraction(0.0), ..Csv::new(target) }
 }
 
 #[test]
@@ -299,7 +311,8 @@ fn opening_counts_measures_and_names() {
     let expanded = model.to_json();
     assert_eq!(expanded["input"]["normalize"], json!({ "mean": [2, 5], "std": [1, 1] }));
     let data = json!({ "kind": "csv", "path": "train.csv", "validation": 0, "classes": 2, "class_names": ["no", "yes"],
-        "target": "y", "features": ["a", "b"], "standardize": true, "test": 0, "augment": [] });
+        "target": "y", "features": ["a", "b"], "standardize": true, "test": 0, "categorical": [],
+        "missing": "error", "augment": [] });
     assert_eq!(expanded["data"], data);
 
     // Other rows, other columns and one class only: what was measured stays.

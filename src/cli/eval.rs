@@ -48,7 +48,8 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     let weights = run.read_weights()?;
     let data = args.data.as_deref();
     let seed = model.train.as_ref().map_or(0, |t| t.seed);
-    let there = if problem::has(&model, data, Split::Test) { Split::Test } else { Split::Train };
+    let whole = data.is_some_and(|dir| problem::judges_whole(&model, dir));
+    let there = if whole || problem::has(&model, data, Split::Test) { Split::Test } else { Split::Train };
     let only = Some(args.split.unwrap_or(there));
     let opening = Opening { folder: data, only, seed, strict: args.strict, progress: Some(progress::reading) };
     let problem = Problem::open(&mut model, opening)?;
@@ -58,6 +59,9 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     if positions.is_empty() {
         let what = "the spec holds nothing back for validation";
         return Err(Error::usage(what, "evaluate another --split, or train with `data.validation` above 0"));
+    }
+    if whole {
+        output::note("the folder is not divided into parts: all of it is judged");
     }
     if args.split.is_none() && split != Split::Test {
         output::note(&format!("there is no test set: this is the {} set", split.word()));

@@ -49,7 +49,8 @@ fn bare(text: &str) -> String {
 pub fn opened(problem: &Problem) {
     const SHOWN: usize = 10;
     if problem.in_files() {
-        let bytes = numbers::bytes(problem.samples().elements() as u64);
+        let samples = problem.samples();
+        let bytes = numbers::bytes((samples.elements() * samples.dtype().size()) as u64);
         let count = numbers::grouped(problem.count as u64);
         note(&format!("{count} pictures, {bytes} unpacked, are decoded batch by batch (`data.stream`)"));
     }

@@ -27,6 +27,8 @@ pub enum Feed {
         order: &'static str,
         /// Its length.
         positions: usize,
+        /// The type of the samples' elements.
+        stored: DType,
     },
 }
 
@@ -144,16 +146,18 @@ impl Build<'_> {
         // For knn, stored samples stay on the adapter. Queries come
         // from the host, as bytes if the stored samples are bytes.
         let resident = (self.model.knn().is_none()).then_some(&self.options.feed);
-        let Some(&Feed::Resident { count, order, positions }) = resident else {
+        let Some(&Feed::Resident { count, order, positions, stored }) = resident else {
             return Some(self.b.input("input", self.model.input_type()));
         };
         let shape: Vec<usize> = std::iter::once(count).chain(dims.iter().copied()).collect();
         let order = self.b.state(&format!("data/{order}"), TensorType::f32(&[positions]).with(DType::U32), 0.0, false);
         self.resident = Some((count, order));
-        if self.model.input_field() == FEATURES {
+        let field = self.model.input_field();
+        if field == FEATURES || stored == DType::F32 {
+            // They are normalised already.
             self.b.scope = "input".into();
-            let features = self.b.state("data/features", TensorType::f32(&shape), 0.0, false);
-            return Some(self.b.one(GatherRows, &[features, order]));
+            let samples = self.b.state(&format!("data/{field}"), TensorType::f32(&shape), 0.0, false);
+            return Some(self.b.one(GatherRows, &[samples, order]));
         }
         let images = self.b.state("data/image", TensorType::f32(&shape).with(DType::U8), 0.0, false);
         let (mean, std) = match &self.model.input.normalize {

@@ -16,6 +16,7 @@ pub mod update;
 use crate::error::Result;
 use crate::graph::{Arena, Caps, Graph, Value};
 use crate::model::{Model, TrainSpec};
+use crate::tensor::DType;
 use build::{BuildOptions, Feed};
 use layout::Layout;
 use program::Program;
@@ -134,6 +135,8 @@ pub struct Samples {
     pub train: usize,
     /// Positions in the longest order of an evaluation; if only a batch lies on the adapter, the batch.
     pub eval: usize,
+    /// The type of their elements: bytes, or f32 that are normalised already.
+    pub stored: DType,
 }
 
 /// The graphs of `train`, before they are laid out for a batch.
@@ -153,7 +156,7 @@ impl TrainingGraphs {
     /// Layers whose shapes do not fit, or persistent tensors that the adapter cannot bind.
     pub fn new(model: &Model, train: &TrainSpec, samples: Samples, caps: &Caps) -> Result<TrainingGraphs> {
         let count = samples.count;
-        let feed = |order, positions| Feed::Resident { count, order, positions };
+        let feed = |order, positions| Feed::Resident { count, order, positions, stored: samples.stored };
         let options = BuildOptions { training: true, random: true, loss: true, feed: feed("order", samples.train) };
         let step = match train.optimizer.at_once() {
             true => sums_graph(model)?,

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Arena, Caps, Graph, NodeKind, Step};
 use crate::host;
 use crate::model::{Model, TrainSpec};
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use serde_json::{Value as Json, json};
 
 /// One row of the plan: a layer.
@@ -107,7 +107,7 @@ enum Planned {
 impl Planned {
     fn new(model: &Model, train: &TrainSpec, caps: &Caps) -> Result<Planned> {
         if !model.loss.is_empty() {
-            let samples = Samples { count: 1, train: 1, eval: 1 };
+            let samples = Samples { count: 1, train: 1, eval: 1, stored: DType::U8 };
             return TrainingGraphs::new(model, train, samples, caps).map(Planned::Training);
         }
         let graph = inference_graph(model, build::Feed::Host, false)?;

@@ -17,9 +17,9 @@ pub struct Column {
     reader: FileReader,
 }
 
-/// Pictures u8 `[h, w, c]`.
+/// Pictures `[h, w, c]`: u8; or f32 of 0…1, where one of them has more than 8 bits a sample.
 pub const IMAGE: &str = "image";
-/// Rows of a table, f32 `[features]`.
+/// Rows of a table `[features]`: f64, and f32 once they are normalised.
 pub const FEATURES: &str = "features";
 /// Classes, i32 `[]`.
 pub const LABEL: &str = "label";
@@ -47,7 +47,7 @@ impl Column {
 
     /// A column.
     pub fn new(field: &'static str, store: Store) -> Column {
-        Column { field, store, originals: Vec::new(), reader: FileReader::Picture }
+        Column { field, store, originals: Vec::new(), reader: FileReader::BYTES }
     }
 
     /// A column of files, which keep their own size for whoever judges by it.
@@ -111,7 +111,7 @@ impl Dataset {
 }
 
 /// What a reader returns. A split is `None` if it was not wanted.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Splits {
     /// The training set.
     pub train: Option<Dataset>,
@@ -119,6 +119,8 @@ pub struct Splits {
     pub validation: Option<Dataset>,
     /// The test set.
     pub test: Option<Dataset>,
-    /// For each picture that was left out: what is wrong with it.
+    /// For each file that was left out: what is wrong with it.
     pub skipped: Vec<String>,
+    /// The categories of features that are words: a list for each of those columns.
+    pub categories: Vec<Vec<String>>,
 }

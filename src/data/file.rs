@@ -24,6 +24,13 @@ pub fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| Error::read(path, e))
 }
 
+/// The first bytes of a file, at most `count`.
+pub(super) fn start(path: &Path, count: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(count).read_to_end(&mut bytes).map_err(|e| Error::read(path, e))?;
+    Ok(bytes)
+}
+
 /// Reads a whole file of at most [`MAX_BYTES`] bytes.
 ///
 /// # Errors
@@ -113,9 +120,13 @@ impl Drop for Replacement {
     }
 }
 
-/// Whether a file of this name is hidden, also where Windows does that.
+/// What systems and archivers leave in folders: Windows (thumbnails, settings, its bin), macOS, Synology, ext4.
+const LEFT_BEHIND: [&str; 7] =
+    ["thumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "__macosx", "@eadir", "lost+found"];
+
+/// Whether a file or folder of this name is hidden, or nobody put it there on purpose.
 pub(super) fn hidden(name: &str) -> bool {
-    name.starts_with('.') || ["thumbs.db", "desktop.ini"].contains(&name.to_lowercase().as_str())
+    name.starts_with('.') || LEFT_BEHIND.contains(&name.to_lowercase().as_str())
 }
 
 /// Whether `name` is that of a temporary file which a killed process may have left behind.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use png::{BitDepth, ColorType, Decoder, DecodingError};
 
+use super::file;
 use crate::error::{Error, Result};
 
 /// Most bytes that a mask may take when unpacked, and three times the most pixels: as many pixels as a picture may have.
@@ -125,7 +126,7 @@ fn open(path: &Path) -> Result<Decoder<BufReader<File>>> {
     if path.is_dir() {
         return Err(Error::file(path, "a folder, not a mask", "move the masks in it up, or remove it"));
     }
-    let mut file = File::open(path).map(BufReader::new).map_err(|e| Error::read(path, e))?;
+    let mut file = BufReader::new(file::open(path)?);
     if !file.fill_buf().map_err(|e| Error::read(path, e))?.starts_with(SIGNATURE) {
         let hint = "save masks as indexed PNG files or as grey values 0, 1, 2, …; other formats change the values";
         return Err(Error::file(path, "a mask must be a PNG file, and this is none", hint));

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use super::colour::Colour;
 use super::dataset::{Column, Dataset, IMAGE, MASK, Splits};
 use super::mask::{self, Mask};
 use super::mask_files::{self, Pairs};
 use super::reader::{Reader, Want, need};
 use super::registry::Readers;
 use super::split::Split;
-use super::store::{self, FileReader, Store, on_all_cores};
+use super::store::{self, FileReader, Look, Store, on_all_cores};
 use crate::error::{Error, Result};
 use crate::spec::spec_struct;
 use crate::tensor::{Data, HostTensor};
@@ -28,6 +29,8 @@ spec_struct! {
         pub masks: String = "masks".into(),
         /// Whether everything above 0 in a mask is class 1.
         pub binary: bool = false,
+        /// What transparent pixels show: a word such as "white" or "black", or "#rrggbb".
+        pub background: Colour = Colour::WHITE,
     }
 }
 
@@ -46,6 +49,10 @@ impl Reader for Masks {
 
     fn count_classes(&self, path: Option<&Path>, want: &Want) -> Result<usize> {
         count_classes(need(path, "masks", "folder")?, self, want.ignore)
+    }
+
+    fn background(&self) -> Colour {
+        self.background
     }
 
     fn streams(&self) -> bool {
@@ -105,16 +112,19 @@ fn open(dir: &Path, keys: &Masks, want: &Want) -> Result<Splits> {
     let parts = [list(want.train, Split::Train)?, list(want.train, Split::Validation)?, list(want.test, Split::Test)?];
     let count: usize = parts.iter().flatten().map(|pairs| pairs.pictures.len()).sum();
     let [height, width, channels] = size;
-    let bytes = count as u64 * (height * width * (channels + 1)) as u64;
+    let pictures: Vec<&Path> = parts.iter().flatten().flat_map(|p| &p.pictures).map(PathBuf::as_path).collect();
+    let look = Look::of(keys.background, &pictures);
+    let wide = FileReader::Picture(look).dtype().size();
+    let bytes = count as u64 * (height * width * (channels * wide + 1)) as u64;
     let in_memory = want.in_memory(count, size, bytes)?;
-    let opener = Opener { want, keys, names, classes, size, in_memory };
+    let opener = Opener { want, keys, names, classes, size, look, in_memory };
     let mut skipped = Vec::new();
     let mut open =
         |split: Split, pairs: Option<Pairs>| pairs.map(|pairs| opener.open(split, pairs, &mut skipped)).transpose();
     let [train, validation, test] = parts;
     let (train, validation, test) =
         (open(Split::Train, train)?, open(Split::Validation, validation)?, open(Split::Test, test)?);
-    Ok(Splits { train, validation, test, skipped })
+    Ok(Splits { train, validation, test, skipped, ..Splits::default() })
 }
 
 /// What all parts of a data set have in common.
@@ -125,6 +135,7 @@ struct Opener<'a> {
     classes: usize,
     /// Height, width and channels that pictures are stretched to.
     size: [usize; 3],
+    look: Look,
     in_memory: bool,
 }
 
@@ -139,20 +150,23 @@ impl Opener<'_> {
         let reader = FileReader::Mask { binary: self.keys.binary };
         let count = if self.in_memory { pairs.pictures.len() } else { 0 };
         let mut masks = vec![0; count * height * width];
-        let mut pixels = vec![0; count * height * width * channels];
+        let look = FileReader::Picture(self.look);
         let mut failures = self.read_masks(split, &pairs.masks, &mut masks)?;
         let paths: Vec<&Path> = pairs.pictures.iter().map(PathBuf::as_path).collect();
-        failures.extend(match self.in_memory {
-            true => store::decode(&paths, &mut pixels, &picture_dims, FileReader::Picture, self.want.progress),
-            false => store::check(&paths, self.want.progress),
-        });
+        let (mut pixels, broken_pictures) = match self.in_memory {
+            true => store::decode(&paths, &picture_dims, look, self.want.progress),
+            false => (Data::U8(Vec::new()), store::check(&paths, self.want.progress)),
+        };
+        failures.extend(broken_pictures);
         failures.sort_by_key(|(index, _)| *index);
         if self.want.strict && !failures.is_empty() {
             return Err(failures.swap_remove(0).1);
         }
         let mut broken: Vec<usize> = failures.iter().map(|(index, _)| *index).collect();
         broken.dedup();
-        store::remove(&mut pixels, height * width * channels, &broken);
+        if !broken.is_empty() {
+            store::remove_samples(&mut pixels, height * width * channels, &broken);
+        }
         store::remove(&mut masks, height * width, &broken);
         store::remove(&mut pairs.pictures, 1, &broken);
         store::remove(&mut pairs.masks, 1, &broken);
@@ -163,12 +177,12 @@ impl Opener<'_> {
             let first = failures.swap_remove(0).1;
             return Err(first);
         }
-        let store = |bytes, files, dims: Vec<usize>, reader| match self.in_memory {
-            true => Store::Memory(HostTensor::new(&[&[count], &dims[..]].concat(), Data::U8(bytes))),
-            false => Store::Files { files, dims, reader },
+        let store = |data, files, dims: Vec<usize>, reader| match self.in_memory {
+            true => Store::Memory(HostTensor::new(&[&[count], &dims[..]].concat(), data)),
+            false => Store::Files { files, dims, reader, normalize: None },
         };
-        let pictures = store(pixels, pairs.pictures, picture_dims, FileReader::Picture);
-        let truth = store(masks, pairs.masks.clone(), mask_dims, reader);
+        let pictures = store(pixels, pairs.pictures, picture_dims, look);
+        let truth = store(Data::U8(masks), pairs.masks.clone(), mask_dims, reader);
         let columns = vec![Column::new(IMAGE, pictures), Column::from_files(MASK, truth, pairs.masks, reader)];
         Ok(Dataset { columns, classes: self.names.clone(), features: Vec::new() })
     }

@@ -4,9 +4,15 @@
 //! - [`mod@reader`]: what a kind of data says of itself, and what it is asked for
 //! - [`dataset`]: columns, splits
 
+mod class_folders;
+pub mod colour;
+mod container;
+mod csv_keys;
 pub mod dataset;
 pub mod file;
 pub mod idx_file;
+mod jpeg;
+mod jpeg_scan;
 pub mod mask;
 pub mod mask_files;
 pub mod mnist;
@@ -15,9 +21,13 @@ pub mod palette;
 pub mod picture;
 pub mod reader;
 pub mod registry;
+mod room;
 pub mod split;
 pub mod store;
+mod table;
+mod table_columns;
 pub mod tensors;
+mod text;
 
 use crate::spec::Extensible;
 pub use dataset::{Column, Dataset, FEATURES, IMAGE, LABEL, MASK, Splits, VALUES};

@@ -1,5 +1,6 @@
 //! What a kind of data says of itself, and what it is asked for.
 
+use super::colour::Colour;
 use super::dataset::{Dataset, IMAGE, LABEL, Splits};
 use super::picture;
 use super::split::Split;
@@ -45,6 +46,17 @@ pub trait Reader: Word {
     /// Files that are missing or cannot be read.
     fn count_classes(&self, path: Option<&Path>, want: &Want) -> Result<usize>;
 
+    /// What transparent pixels of pictures show.
+    fn background(&self) -> Colour {
+        Colour::WHITE
+    }
+
+    /// Whether this data is not divided into parts, and can be judged as a whole where the user names it for that.
+    fn judges_whole(&self, path: &Path) -> bool {
+        let _ = path;
+        false
+    }
+
     /// Whether samples can stay in their files, and be decoded batch by batch.
     fn streams(&self) -> bool {
         false
@@ -71,6 +83,17 @@ pub trait Reader: Word {
         None
     }
 
+    /// The categories of features that are words, if the keys name them.
+    fn categories(&self) -> Option<&[Vec<String>]> {
+        None
+    }
+
+    /// The same reader with these categories. None if such data has no features that are words.
+    fn with_categories(&self, categories: &[Vec<String>]) -> Option<Arc<dyn Reader>> {
+        let _ = categories;
+        None
+    }
+
     /// Reads a file without targets, for predictions: the input of one or more samples, `[n, …]`. `size` is that of
     /// the model's pictures, if it takes pictures.
     ///
@@ -78,7 +101,7 @@ pub trait Reader: Word {
     /// A file that cannot be read.
     fn samples(&self, file: &Path, size: Option<[usize; 3]>) -> Result<HostTensor> {
         match size.filter(|_| self.input() == IMAGE) {
-            Some(size) => read_picture(file, size),
+            Some(size) => read_picture(file, size, self.background()),
             None => Err(Error::file(file, "data of this kind has no files to predict", "evaluate the run instead")),
         }
     }
@@ -89,15 +112,15 @@ pub trait Reader: Word {
     }
 }
 
-/// A picture as `[1, height, width, channels]`.
+/// A picture as `[1, height, width, channels]`, u8; or f32 of 0…1, where it has more than 8 bits a sample.
 ///
 /// # Errors
 /// A file that is no picture.
-pub fn read_picture(file: &Path, [height, width, channels]: [usize; 3]) -> Result<HostTensor> {
+pub fn read_picture(file: &Path, size: [usize; 3], background: Colour) -> Result<HostTensor> {
     if file.is_dir() {
         return Err(Error::file(file, "a folder, not a picture", "name the pictures in it"));
     }
-    picture::read(file, height, width, channels)
+    picture::sample(file, size, background)
 }
 
 /// What [`Reader::open`] is to read. A split that is wanted must be there.
@@ -117,6 +140,8 @@ pub struct Want {
     pub ignore: u8,
     /// Height, width and channels that pictures are converted to.
     pub size: Option<[usize; 3]>,
+    /// Data that is not divided into parts is the test set: the user has named it to be judged.
+    pub whole: bool,
     /// Stop at a broken picture instead of skipping it.
     pub strict: bool,
     /// Pictures that take more bytes than this when unpacked stay in their files. Without it none do.
@@ -136,6 +161,7 @@ impl Default for Want {
             names: None,
             ignore: 255,
             size: None,
+            whole: false,
             strict: false,
             memory: None,
             progress: None,
@@ -186,7 +212,7 @@ impl Want {
         for set in train.iter_mut().chain(&mut test) {
             self.rename(set)?;
         }
-        Ok(Splits { train, validation: None, test, skipped: Vec::new() })
+        Ok(Splits { train, test, ..Splits::default() })
     }
 
     /// Gives the names of the spec to the classes of data that has no names.

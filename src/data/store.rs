@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::colour::Colour;
 use super::mask::{self, Mask};
 use super::picture;
 use crate::error::{Error, Result};
@@ -16,9 +17,9 @@ pub type Progress = fn(done: usize, all: usize);
 /// Samples of one type and shape, in some order.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Store {
-    /// u8, i32 or f32 `[count, dims…]`.
+    /// u8, i32, f32 or f64 `[count, dims…]`. f64 are numbers of a table that are not normalised yet.
     Memory(HostTensor),
-    /// u8 `[count, dims…]`, decoded each time they are read.
+    /// u8 or f32 `[count, dims…]`, decoded each time they are read.
     Files {
         /// One file for each sample.
         files: Vec<PathBuf>,
@@ -26,14 +27,25 @@ pub enum Store {
         dims: Vec<usize>,
         /// What the files are.
         reader: FileReader,
+        /// Mean and deviation of each channel, once samples of f32 are normalised as they are read.
+        normalize: Option<(Vec<f64>, Vec<f64>)>,
     },
 }
 
-/// What files hold, and how one becomes bytes.
+/// How pictures are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// What transparent pixels show.
+    pub background: Colour,
+    /// Whether samples are f32 of 0…1, which keep 16 bits, instead of bytes.
+    pub wide: bool,
+}
+
+/// What files hold, and how one becomes a sample.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileReader {
     /// Pictures, converted to height, width and channels.
-    Picture,
+    Picture(Look),
     /// Masks, converted to height and width.
     Mask {
         /// Whether everything above 0 is class 1.
@@ -41,15 +53,39 @@ pub enum FileReader {
     },
 }
 
+impl Look {
+    /// How the pictures of a data set are read: as f32 if one of them has more than 8 bits a sample.
+    pub(super) fn of(background: Colour, files: &[&Path]) -> Look {
+        let wide = AtomicBool::new(false);
+        host::on_all_cores(files.iter(), |file| {
+            if !wide.load(Ordering::Relaxed) && picture::is_wide(file) {
+                wide.store(true, Ordering::Relaxed);
+            }
+        });
+        Look { background, wide: wide.into_inner() }
+    }
+}
+
 impl FileReader {
-    /// A file as u8 of `dims`.
-    fn read(self, file: &Path, dims: &[usize]) -> Result<Vec<u8>> {
+    /// Bytes on a white background.
+    pub(super) const BYTES: FileReader = FileReader::Picture(Look { background: Colour::WHITE, wide: false });
+
+    /// The type of the samples.
+    pub fn dtype(self) -> DType {
+        match self {
+            FileReader::Picture(Look { wide: true, .. }) => DType::F32,
+            _ => DType::U8,
+        }
+    }
+
+    /// A file as u8 or f32 of `dims`.
+    fn read(self, file: &Path, dims: &[usize]) -> Result<Data> {
         match (self, dims) {
-            (FileReader::Picture, &[h, w, c]) => match picture::read(file, h, w, c)?.data {
-                Data::U8(pixels) => Ok(pixels),
-                other => panic!("pictures are u8, not {:?}", other.dtype()),
-            },
-            (FileReader::Mask { binary }, &[h, w]) => Ok(mask::read(file, binary)?.resize(h, w).classes),
+            (FileReader::Picture(Look { background, wide }), &[h, w, c]) => {
+                let found = picture::sample(file, [h, w, c], background)?.data;
+                Ok(if wide { picture::as_floats(found) } else { picture::as_bytes(found) })
+            }
+            (FileReader::Mask { binary }, &[h, w]) => Ok(Data::U8(mask::read(file, binary)?.resize(h, w).classes)),
             (reader, dims) => panic!("{reader:?} is not of dimensions {dims:?}"),
         }
     }
@@ -64,7 +100,7 @@ impl FileReader {
                 let Mask { height, width, classes } = mask::read(file, binary)?;
                 Ok(HostTensor::new(&[height, width], Data::U8(classes)))
             }
-            FileReader::Picture => panic!("pictures are not judged in their own size"),
+            FileReader::Picture(_) => panic!("pictures are not judged in their own size"),
         }
     }
 }
@@ -103,7 +139,7 @@ impl Store {
     pub fn dtype(&self) -> DType {
         match self {
             Store::Memory(tensor) => tensor.data.dtype(),
-            Store::Files { .. } => DType::U8,
+            Store::Files { reader, .. } => reader.dtype(),
         }
     }
 
@@ -116,17 +152,33 @@ impl Store {
             Store::Memory(tensor) => Ok(match &tensor.data {
                 Data::U8(all) => Data::U8(picked(all, self.count(), positions)),
                 Data::F32(all) => Data::F32(picked(all, self.count(), positions)),
+                Data::F64(all) => Data::F64(picked(all, self.count(), positions)),
                 Data::I32(all) => Data::I32(picked(all, self.count(), positions)),
-                other => panic!("columns are u8, i32 or f32, not {:?}", other.dtype()),
+                other => panic!("columns are u8, i32, f32 or f64, not {:?}", other.dtype()),
             }),
-            Store::Files { files, dims, reader } => {
-                let mut pixels = vec![0; positions.len() * dims.iter().product::<usize>()];
+            Store::Files { files, dims, reader, normalize } => {
                 let wanted: Vec<&Path> = positions.iter().map(|&p| files[p as usize].as_path()).collect();
-                match decode(&wanted, &mut pixels, dims, *reader, None).into_iter().next() {
-                    Some((_, error)) => Err(error),
-                    None => Ok(Data::U8(pixels)),
+                let (data, failures) = decode(&wanted, dims, *reader, None);
+                match (failures.into_iter().next(), normalize) {
+                    (Some((_, error)), _) => Err(error),
+                    (None, Some((mean, std))) => Ok(Data::F32(normalised(&data, mean, std))),
+                    (None, None) => Ok(data),
                 }
             }
+        }
+    }
+
+    /// Shifts and scales samples that are no bytes: they are f32 afterwards. There is a mean and a deviation for each
+    /// element of their last dimension.
+    pub fn normalise(&mut self, mean: &[f64], std: &[f64]) {
+        match self {
+            Store::Memory(HostTensor { data, .. }) if matches!(data, Data::F32(_) | Data::F64(_)) => {
+                *data = Data::F32(normalised(data, mean, std));
+            }
+            Store::Files { reader, normalize, .. } if reader.dtype() == DType::F32 => {
+                *normalize = Some((mean.to_vec(), std.to_vec()));
+            }
+            _ => {}
         }
     }
 
@@ -138,6 +190,7 @@ impl Store {
                 match (&mut all.data, more.data) {
                     (Data::U8(all), Data::U8(more)) => all.extend(more),
                     (Data::F32(all), Data::F32(more)) => all.extend(more),
+                    (Data::F64(all), Data::F64(more)) => all.extend(more),
                     (Data::I32(all), Data::I32(more)) => all.extend(more),
                     _ => panic!("the kind of data decides the element type"),
                 }
@@ -154,22 +207,50 @@ fn picked<T: Copy>(all: &[T], count: usize, positions: &[u32]) -> Vec<T> {
     positions.iter().flat_map(|&i| &all[i as usize * size..][..size]).copied().collect()
 }
 
-/// Decodes each file into its part of `pixels`, on all cores. Returns what
-/// is wrong with files that cannot be decoded, by ascending position.
+/// (x - mean) / std, in f64, of samples whose last dimension has `mean.len()` elements. A number that is missing (NaN)
+/// becomes 0, the mean.
+pub fn normalised(samples: &Data, mean: &[f64], std: &[f64]) -> Vec<f32> {
+    let one = |(x, (mean, std)): (f64, (&f64, &f64))| if x.is_nan() { 0.0 } else { ((x - mean) / std) as f32 };
+    let channels = mean.iter().zip(std).cycle();
+    match samples {
+        Data::F64(all) => all.iter().copied().zip(channels).map(one).collect(),
+        Data::F32(all) => all.iter().map(|&x| f64::from(x)).zip(channels).map(one).collect(),
+        other => panic!("samples of {:?} are normalised on the adapter", other.dtype()),
+    }
+}
+
+/// Decodes each file, on all cores. Returns the samples, and what is wrong with files that cannot be decoded, by
+/// ascending position; their samples are 0.
 pub(super) fn decode(
     files: &[&Path],
-    pixels: &mut [u8],
     dims: &[usize],
     reader: FileReader,
     progress: Option<Progress>,
-) -> Vec<(usize, Error)> {
-    on_all_cores(files.iter().zip(pixels.chunks_exact_mut(dims.iter().product())), progress, |(file, place)| {
-        place.copy_from_slice(&reader.read(file, dims)?);
-        Ok(())
-    })
+) -> (Data, Vec<(usize, Error)>) {
+    let items: usize = dims.iter().product();
+    let count = files.len() * items;
+    match reader.dtype() {
+        DType::F32 => {
+            let mut floats = vec![0.0; count];
+            let failures = on_all_cores(files.iter().zip(floats.chunks_exact_mut(items)), progress, |(file, place)| {
+                let Data::F32(sample) = reader.read(file, dims)? else { panic!("wide pictures are f32") };
+                place.copy_from_slice(&sample);
+                Ok(())
+            });
+            (Data::F32(floats), failures)
+        }
+        _ => {
+            let mut bytes = vec![0; count];
+            let failures = on_all_cores(files.iter().zip(bytes.chunks_exact_mut(items)), progress, |(file, place)| {
+                place.copy_from_slice(reader.read(file, dims)?.bytes());
+                Ok(())
+            });
+            (Data::U8(bytes), failures)
+        }
+    }
 }
 
-/// Decodes each file and drops the result. Returns the same as [`decode`].
+/// Decodes each file and drops the result. Returns what is wrong, as [`decode`] does.
 pub(super) fn check(files: &[&Path], progress: Option<Progress>) -> Vec<(usize, Error)> {
     on_all_cores(files.iter(), progress, |file| picture::decode(file).map(drop))
 }
@@ -195,6 +276,15 @@ pub(super) fn on_all_cores<T: Send>(
     let mut failures = failures.into_inner().expect("no decoder panics here");
     failures.sort_unstable_by_key(|(index, _)| *index);
     failures
+}
+
+/// Removes the samples at ascending positions. Each is `size` elements long.
+pub(super) fn remove_samples(samples: &mut Data, size: usize, broken: &[usize]) {
+    match samples {
+        Data::U8(all) => remove(all, size, broken),
+        Data::F32(all) => remove(all, size, broken),
+        other => panic!("pictures are u8 or f32, not {:?}", other.dtype()),
+    }
 }
 
 /// Removes the items at ascending positions of a list. Each item is `size` elements long.

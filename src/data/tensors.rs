@@ -183,6 +183,7 @@ fn header(entries: &[Entry], state: Option<&Value>) -> String {
             DType::I32 => "I32",
             DType::U32 => "U32",
             DType::U8 => "U8",
+            DType::F64 => "F64",
         };
         let end = offset + entry.bytes();
         let info = json!({ "dtype": dtype, "shape": entry.shape, "data_offsets": [offset, end] });

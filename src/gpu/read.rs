@@ -139,5 +139,6 @@ fn decode(dtype: DType, bytes: &[u8]) -> Data {
         DType::I32 => Data::I32(bytemuck::pod_collect_to_vec(bytes)),
         DType::U32 => Data::U32(bytemuck::pod_collect_to_vec(bytes)),
         DType::U8 => Data::U8(bytes.to_vec()),
+        DType::F64 => Data::F64(bytemuck::pod_collect_to_vec(bytes)),
     }
 }

@@ -24,6 +24,8 @@ pub struct DataSpec {
     pub class_names: Option<Vec<String>>,
     /// Whether samples are decoded batch by batch.
     pub stream: Option<bool>,
+    /// How bright the training pictures are.
+    pub brightness: Option<Brightness>,
 }
 
 spec_struct! {
@@ -40,8 +42,20 @@ spec_struct! {
         /// Of pictures in a folder: whether they are decoded batch by batch while the adapter works, instead of once into memory; by default where they
         /// would take more than half of the memory that is free.
         stream: Option<bool>,
+        /// How bright the training pictures are. Training writes it into the spec of a run, so that `predict` can tell when others are not.
+        brightness: Option<Brightness>,
         /// Random changes of training images. None is supported yet.
         augment: Vec<Augment> = Vec::new(),
+    }
+}
+
+spec_struct! {
+    /// Mean and deviation, over pictures, of the mean of a picture's values 0…1.
+    pub struct Brightness {
+        /// The mean.
+        pub mean: f64,
+        /// The deviation.
+        pub std: f64,
     }
 }
 
@@ -65,15 +79,15 @@ impl Field for DataSpec {
         let common: Vec<&str> = keys.iter().map(|key| key.name).collect();
         let all: Vec<&str> = common.iter().copied().chain(["kind"]).collect();
         let reader = (entry.read)(node, &all, report);
-        let DataKeys { path, validation, classes, class_names, stream, augment: _ } =
+        let DataKeys { path, validation, classes, class_names, stream, brightness, augment: _ } =
             SpecStruct::read(&only(node, &common), &[], report)?;
         let reader = Arc::from(reader?);
-        Some(DataSpec { kind: entry.name, reader, path, validation, classes, class_names, stream })
+        Some(DataSpec { kind: entry.name, reader, path, validation, classes, class_names, stream, brightness })
     }
 
     fn write(&self) -> Json {
-        let DataSpec { path, validation, classes, class_names, stream, .. } = self.clone();
-        let common = DataKeys { path, validation, classes, class_names, stream, augment: Vec::new() };
+        let DataSpec { path, validation, classes, class_names, stream, brightness, .. } = self.clone();
+        let common = DataKeys { path, validation, classes, class_names, stream, brightness, augment: Vec::new() };
         let mut common = SpecStruct::write(&common);
         let mut object = Map::from_iter([("kind".to_string(), json!(self.kind))]);
         object.extend(DataKeys::keys()[..BEFORE].iter().filter_map(|key| common.shift_remove_entry(key.name)));

@@ -27,7 +27,7 @@ use crate::ops::layer::activation::ActivationKind;
 use crate::ops::layer::knn::KnnKeys;
 use crate::spec::{self, Field, Place, Source};
 use crate::tensor::{DType, TensorType};
-pub use data::DataSpec;
+pub use data::{Brightness, DataSpec};
 pub use input::{InputShape, InputSpec, Normalize};
 pub use layer::LayerNode;
 use layer::one_or_list;

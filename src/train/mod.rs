@@ -7,6 +7,7 @@ mod evaluate;
 pub mod event;
 pub mod fingerprint;
 pub mod fit;
+pub mod measure;
 mod metric;
 pub mod network;
 pub mod parameters;

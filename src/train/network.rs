@@ -2,10 +2,11 @@
 
 use super::problem::{self, Problem};
 use super::run_folder::Run;
-use super::{evaluate, parameters};
+use super::{evaluate, measure, parameters};
 use crate::compile::build::Feed;
 use crate::compile::layout::Layout;
 use crate::compile::{inference_graph, lower};
+use crate::data::colour::Colour;
 use crate::data::tensors::Tensors;
 use crate::data::{FEATURES, picture};
 use crate::error::{Error, Result};
@@ -27,8 +28,12 @@ pub struct Network {
 
 /// Samples as a model's input takes them. Bytes of images stay bytes, or
 /// are scaled to 0…1 and normalised; features are normalised already.
-pub(super) fn input_data(input: &InputSpec, dtype: DType, images: &HostTensor) -> Data {
-    let Data::U8(bytes) = &images.data else { return images.data.clone() };
+pub fn input_data(input: &InputSpec, dtype: DType, images: &HostTensor) -> Data {
+    let Data::U8(bytes) = &images.data else {
+        // Without a layer that compares bytes, numbers go in as they are.
+        let bytes = dtype == DType::U8;
+        return if bytes { picture::as_bytes(images.data.clone()) } else { images.data.clone() };
+    };
     if dtype == DType::U8 {
         return Data::U8(bytes.clone());
     }
@@ -89,8 +94,12 @@ impl Network {
     ) -> Result<Network> {
         let caps = session.device().caps().clone();
         let samples = problem.map(|p| p.placed(batch, &caps));
-        let feed =
-            samples.map_or(Feed::Host, |s| Feed::Resident { count: s.count, order: "eval_order", positions: s.eval });
+        let feed = samples.map_or(Feed::Host, |s| Feed::Resident {
+            count: s.count,
+            order: "eval_order",
+            positions: s.eval,
+            stored: s.stored,
+        });
         let graph = inference_graph(&model, feed, problem.is_some())?;
         layout.add(&graph, &caps)?;
         let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: true })?;
@@ -109,8 +118,8 @@ impl Network {
         &self.layout
     }
 
-    /// What the network says about samples: images u8 `[n, h, w, c]` of the input's size, as bright as the training data
-    /// (the bundled digits are white on black), or rows f32 `[n, features]`
+    /// What the network says about samples: images u8 `[n, h, w, c]`, or f32 of 0…1, of the input's size, as bright as
+    /// the training data (the bundled digits are white on black); or rows f32 or f64 `[n, features]`
     /// with the numbers that a table has. They are normalised as in training. Classes come with names and
     /// probabilities, the likeliest first.
     ///
@@ -118,13 +127,14 @@ impl Network {
     /// Samples of another shape or type, or what the adapter reports.
     pub async fn predict(&mut self, samples: &HostTensor) -> Result<Vec<Prediction>> {
         let dims = self.model.input.dims();
-        let wanted = if self.model.input_field() == FEATURES { DType::F32 } else { DType::U8 };
-        if samples.shape.get(1..) != Some(&dims[..]) || samples.data.dtype() != wanted {
+        let table = self.model.input_field() == FEATURES;
+        let (wanted, other) = if table { (DType::F32, DType::F64) } else { (DType::U8, DType::F32) };
+        if samples.shape.get(1..) != Some(&dims[..]) || ![wanted, other].contains(&samples.data.dtype()) {
             let what = format!("samples {:?} of {:?} do not fit the network", samples.shape, samples.data.dtype());
             let shape: Vec<String> = std::iter::once("n".into()).chain(dims.iter().map(usize::to_string)).collect();
             return Err(Error::usage(what, format!("give {wanted:?} [{}]", shape.join(", "))));
         }
-        let samples = problem::features(samples.clone(), &self.model.input);
+        let samples = measure::features(samples.clone(), &self.model.input);
         let mut all = Vec::with_capacity(samples.shape[0]);
         for part in samples.chunks(self.batch()) {
             let found = self.outputs(&part).await?;
@@ -135,7 +145,7 @@ impl Network {
         Ok(all)
     }
 
-    /// What the network says about a picture: PNG, JPEG, BMP or WebP, of any size.
+    /// What the network says about a picture of any size, in one of the formats [`picture::FORMATS`].
     ///
     /// # Errors
     /// A file that is no picture, a network that takes no pictures, or what the adapter reports.
@@ -144,7 +154,8 @@ impl Network {
             let what = "the network takes rows of a table, not pictures";
             return Err(Error::usage(what, "give its features to `predict`"));
         };
-        let picture = picture::read(file.as_ref(), height, width, channels)?;
+        let background = self.model.data.as_ref().map_or(Colour::WHITE, |data| data.reader.background());
+        let picture = picture::sample(file.as_ref(), [height, width, channels], background)?;
         Ok(self.predict(&picture).await?.remove(0))
     }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
 use crate::host::free_memory;
-use crate::model::{DataSpec, InputSpec, LossNode, Model, Normalize};
+use crate::model::{DataSpec, LossNode, Model};
 use crate::spec::{Count, list};
 use crate::task::{self, Task};
 use crate::tensor::{Data, HostTensor, TensorType};
@@ -17,9 +17,6 @@ use std::sync::Arc;
 
 /// Most bytes of samples that lie on the adapter. A larger data set is sent batch by batch, which costs little.
 const RESIDENT: u64 = 1 << 30;
-
-/// Pictures that are measured at once. Of a large set, so many are decoded in memory.
-const CHUNK: usize = 256;
 
 /// The data set of a model: all samples in one list, and which of them serve for what.
 pub struct Problem {
@@ -66,6 +63,13 @@ pub fn folder(data: &DataSpec, spec: &Path, given: Option<&Path>) -> Option<Path
 pub fn has(model: &Model, given: Option<&Path>, split: Split) -> bool {
     let data = model.data.as_ref();
     data.is_some_and(|data| data.reader.has(folder(data, &model.source.file, given).as_deref(), split))
+}
+
+/// Whether a folder is judged as a whole: it is not divided into parts, and not the data that the run learned from.
+pub fn judges_whole(model: &Model, dir: &Path) -> bool {
+    let Some(data) = &model.data else { return false };
+    let same = |own: PathBuf| own.canonicalize().ok() == dir.canonicalize().ok();
+    data.reader.judges_whole(dir) && !folder(data, &model.source.file, None).is_some_and(same)
 }
 
 /// What a model wants of its data. No split is wanted yet.
@@ -194,6 +198,7 @@ fn read(model: &Model, opening: &Opening) -> Result<Splits> {
     let want = Want {
         train: opening.only != Some(Split::Test),
         test,
+        whole: opening.only == Some(Split::Test) && opening.folder.is_some(),
         classes: [model.classes(), outputs].into_iter().flatten().min(),
         strict: opening.strict,
         progress: opening.progress,
@@ -252,11 +257,15 @@ impl Problem {
         if let Some(set) = splits.test {
             problem.test = problem.add(model, set)?;
         }
+        if !problem.train.is_empty() {
+            problem.measure_brightness(model)?;
+        }
         problem.normalise(model);
         if !problem.train.is_empty() {
             problem.measure(model)?;
-            problem.write_names(model);
+            problem.write_names(model, &splits.categories);
         }
+        problem.narrow()?;
         Ok(problem)
     }
 
@@ -304,11 +313,11 @@ impl Problem {
     }
 
     /// All columns, to be changed. Only possible before a pass shares them.
-    fn columns_mut(&mut self) -> &mut Vec<Column> {
+    pub(super) fn columns_mut(&mut self) -> &mut Vec<Column> {
         Arc::get_mut(&mut self.columns).expect("samples do not change while they are read")
     }
 
-    /// What the network takes: images u8 `[h, w, c]`, or features f32 `[features]`.
+    /// What the network takes: images u8 `[h, w, c]`; or normalised f32, of wide images `[h, w, c]` or `[features]`.
     pub fn samples(&self) -> &Store {
         &self.columns[0].store
     }
@@ -326,13 +335,14 @@ impl Problem {
     /// column fits one binding of the adapter and 1 GiB, else a batch.
     pub fn placed(&self, batch: usize, caps: &Caps) -> Samples {
         let most = caps.max_binding.min(caps.max_buffer).min(RESIDENT);
+        let stored = self.samples().dtype();
         let bytes = |store: &Store| (store.elements() * store.dtype().size()) as u64;
         let fits = self.columns.iter().all(|column| bytes(&column.store) <= most);
         if (!fits || self.in_files()) && batch < self.count {
-            return Samples { count: batch, train: batch, eval: batch };
+            return Samples { count: batch, train: batch, eval: batch, stored };
         }
         let eval = self.validation.len().max(self.test.len()).max(self.train.len());
-        Samples { count: self.count, train: self.train.len(), eval }
+        Samples { count: self.count, train: self.train.len(), eval, stored }
     }
 
     /// Whether the programs of a session hold all samples.
@@ -345,66 +355,6 @@ impl Problem {
         self.columns.iter().any(|column| matches!(column.store, Store::Files { .. }))
     }
 
-    /// Replaces `"normalize": "auto"`, the default of a table, by the mean and standard
-    /// deviation of the training samples. For images they are per channel, on values 0…1. For a
-    /// table they are per feature, on the numbers of the file; its features are then normalised.
-    ///
-    /// # Errors
-    /// A picture that has changed since it was opened.
-    fn measure(&mut self, model: &mut Model) -> Result<()> {
-        if !model.is_measured() {
-            return Ok(());
-        }
-        if let Store::Memory(HostTensor { data: Data::F32(features), .. }) = self.samples() {
-            model.input.normalize = Some(self.measure_features(features));
-            self.normalise(model);
-            return Ok(());
-        }
-        let channels = model.input.channels();
-        let mut counts = vec![[0u64; 256]; channels];
-        for positions in self.train.chunks(CHUNK) {
-            let Data::U8(pixels) = self.samples().read(positions)? else { panic!("images are u8") };
-            for (k, &byte) in pixels.iter().enumerate() {
-                counts[k % channels][byte as usize] += 1;
-            }
-        }
-        let moment = |count: &[u64; 256], f: &dyn Fn(f64) -> f64| {
-            let total: u64 = count.iter().sum();
-            let sum: f64 = count.iter().enumerate().map(|(byte, &n)| n as f64 * f(byte as f64 / 255.0)).sum();
-            sum / total.max(1) as f64
-        };
-        let mean: Vec<f64> = counts.iter().map(|c| moment(c, &|x| x)).collect();
-        // A channel that never changes is shifted but not scaled.
-        let deviation = |(c, m): (&[u64; 256], &f64)| moment(c, &|x| (x - m) * (x - m)).sqrt();
-        let std = counts.iter().zip(&mean).map(deviation).map(|s| if s > 1e-12 { s } else { 1.0 }).collect();
-        model.input.normalize = Some(Normalize::Values { mean, std });
-        Ok(())
-    }
-
-    /// Normalises the features of a table with the spec's mean and standard deviation, if it has them.
-    fn normalise(&mut self, model: &Model) {
-        if let Some(Normalize::Values { mean, std }) = &model.input.normalize
-            && let Store::Memory(table) = &mut self.columns_mut()[0].store
-            && let Data::F32(features) = &mut table.data
-        {
-            *features = normalised(features, mean, std);
-        }
-    }
-
-    /// Mean and standard deviation of each feature over the training samples, in f64, in two passes.
-    fn measure_features(&self, features: &[f32]) -> Normalize {
-        let width = self.samples().dims().iter().product::<usize>();
-        let rows = || self.train.iter().map(|&p| &features[p as usize * width..][..width]);
-        let count = self.train.len().max(1) as f64;
-        let mean_of = |f: &dyn Fn(f64) -> f64, c: usize| rows().map(|row| f(f64::from(row[c]))).sum::<f64>() / count;
-        let mean: Vec<f64> = (0..width).map(|c| mean_of(&|x| x, c)).collect();
-        let deviation = |c: usize| mean_of(&|x| (x - mean[c]).powi(2), c).sqrt();
-        // A column that never changes is shifted but not scaled.
-        let least = |c: usize| 1e-12_f64.max(mean[c].abs() * 1e-12);
-        let std = (0..width).map(|c| if deviation(c) > least(c) { deviation(c) } else { 1.0 }).collect();
-        Normalize::Values { mean, std }
-    }
-
     /// The positions of the samples of a split.
     pub fn positions(&self, split: Split) -> &[u32] {
         match split {
@@ -415,7 +365,8 @@ impl Problem {
     }
 
     /// One sample of a split as the network takes it: a picture u8 `[1, h, w, c]` as [`crate::Network::predict`] wants
-    /// it, or a row f32 `[1, features]`, which is normalised already, as [`crate::Network::outputs`] wants it.
+    /// it; or a row f32 `[1, features]` or a picture of 16 bits, which are normalised already, as
+    /// [`crate::Network::outputs`] wants them.
     ///
     /// # Errors
     /// A sample that is not there, or a picture that has changed since it was opened.
@@ -438,14 +389,20 @@ impl Problem {
         Split::ALL.into_iter().find(|&split| !self.positions(split).is_empty()).unwrap_or(Split::Train)
     }
 
-    /// Writes into the spec which names the data has: of its features, and of its classes if they come from the data.
-    fn write_names(&self, model: &mut Model) {
+    /// Writes into the spec which names the data has: of its features and their categories, and of its classes if they
+    /// come from the data.
+    fn write_names(&self, model: &mut Model, categories: &[Vec<String>]) {
         let own = self.classes.iter().enumerate().any(|(class, name)| *name != class.to_string());
         if let Some(data) = model.data.as_mut().filter(|data| own && data.class_names.is_none()) {
             data.class_names = Some(self.classes.clone());
         }
         if let Some(data) = model.data.as_mut().filter(|_| !self.features.is_empty())
             && let Some(reader) = data.reader.with_features(&self.features)
+        {
+            data.reader = reader;
+        }
+        if let Some(data) = &mut model.data
+            && let Some(reader) = data.reader.with_categories(categories)
         {
             data.reader = reader;
         }
@@ -470,20 +427,4 @@ impl Problem {
         }
         Ok(())
     }
-}
-
-/// Samples of a file as a network takes them: features f32 `[n, features]` are normalised if the spec says how.
-pub fn features(table: HostTensor, input: &InputSpec) -> HostTensor {
-    match (&table.data, &input.normalize) {
-        (Data::F32(features), Some(Normalize::Values { mean, std })) => {
-            HostTensor::new(&table.shape, Data::F32(normalised(features, mean, std)))
-        }
-        _ => table,
-    }
-}
-
-/// (x - mean) / std of features `[n, mean.len()]`, in f64.
-fn normalised(features: &[f32], mean: &[f64], std: &[f64]) -> Vec<f32> {
-    let each = features.iter().zip(mean.iter().zip(std).cycle());
-    each.map(|(&x, (mean, std))| ((f64::from(x) - mean) / std) as f32).collect()
 }

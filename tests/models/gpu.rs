@@ -63,7 +63,7 @@ fn steps(
 /// Losses before and after five updates on a batch of noise, from the spec's first weights.
 fn five_steps(session: &mut Session, spec: &(Model, TrainSpec)) -> [f32; 2] {
     let (model, train) = spec;
-    let samples = Samples { count: 1, train: 1, eval: 1 };
+    let samples = Samples { count: 1, train: 1, eval: 1, stored: pumice::tensor::DType::U8 };
     let t = training(model, train, samples, session.device().caps()).unwrap_or_else(|e| panic!("{e}"));
     let start = |fill: Fill, len: usize, name: &str| Data::F32(fill.values(len, train.seed, name));
     let weight = |(name, e): (&String, &pumice::compile::layout::Entry)| {

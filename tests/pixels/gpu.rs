@@ -19,7 +19,7 @@ const COUNT: usize = 7;
 /// A batch of three from the middle of an order, in an update of five samples. Checks the masks, the loss and the ring.
 fn gathered(model: &Model, pixels: usize) {
     let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
-    let feed = Feed::Resident { count: COUNT, order: "order", positions: COUNT };
+    let feed = Feed::Resident { count: COUNT, order: "order", positions: COUNT, stored: pumice::tensor::DType::U8 };
     let options = BuildOptions { training: true, random: true, loss: true, feed };
     let mut graph = training_graph(model, &options, &[], None).expect("it builds");
     let gather = graph.nodes.iter().position(|n| n.op().is_some_and(|o| o.name() == "gather_bytes")).expect("a gather");

@@ -263,7 +263,8 @@ fn batches_are_gathered_and_losses_recorded() {
     let mut model = open(LENET);
     let problem = Problem::open(&mut model, Opening::default()).expect("the bundled digits");
     let samples = problem.placed(16, session.device().caps());
-    let feed = Feed::Resident { count: samples.count, order: "order", positions: samples.train };
+    let feed =
+        Feed::Resident { count: samples.count, order: "order", positions: samples.train, stored: samples.stored };
     let options = BuildOptions { training: true, random: true, loss: true, feed };
     let mut graph = training_graph(&model, &options, &[], None).expect("it builds");
     let gather = graph.nodes.iter().position(|n| n.op().is_some_and(|o| o.name() == "gather")).expect("a gather");

@@ -33,7 +33,8 @@ pub fn keep_data(model: &mut Model, run: &Run) -> Result<()> {
 /// A run without a readable spec, or the first value that differs.
 pub fn check(model: &mut Model, run: &Run, moved: bool) -> Result<()> {
     let saved = run.model()?;
-    if model.is_measured() {
+    // Without the key, tables and pictures of 16 bits are measured.
+    if model.is_measured() || model.input.normalize.is_none() {
         model.input.normalize = saved.input.normalize.clone();
     }
     if let (Some(data), Some(saved)) = (&mut model.data, &saved.data) {
@@ -43,6 +44,12 @@ pub fn check(model: &mut Model, run: &Run, moved: bool) -> Result<()> {
         {
             data.reader = reader;
         }
+        if let (None, Some(categories)) = (data.reader.categories(), saved.reader.categories())
+            && let Some(reader) = data.reader.with_categories(categories)
+        {
+            data.reader = reader;
+        }
+        data.brightness = data.brightness.take().or_else(|| saved.brightness.clone());
     }
     let (mut here, mut there) = (model.to_json(), saved.to_json());
     for spec in [&mut here, &mut there] {
