@@ -315,8 +315,8 @@ fn opening_counts_measures_and_names() {
         "missing": "error", "augment": [] });
     assert_eq!(expanded["data"], data);
 
-    // Other rows, other columns and one class only: what was measured stays.
-    std::fs::write(&file, "b,y,c,a\n6,yes,0,2\n5,yes,0,2\n").unwrap();
+    // Other rows, other columns and classes in another order: what was measured stays.
+    std::fs::write(&file, "b,y,c,a\n6,yes,0,2\n5,no,0,2\n").unwrap();
     let mut model = load(dir.path(), expanded.to_string());
     let problem = Problem::open(&mut model, Opening::default()).unwrap();
     assert_eq!(problem.samples().read(&[0, 1]).unwrap(), Data::F32(vec![0.0, 1.0, 0.0, 0.0]));
