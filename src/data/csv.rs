@@ -1,4 +1,4 @@
-//! Tables in CSV files: a header row with the columns' names, then one row for each sample. [`super::table`] says how
+//! Tables in CSV files: a header row with the columns' names, then one row for each sample. `table.rs` says how
 //! they are read. A folder holds train.csv and perhaps test.csv. A test.csv without the target is for `predict`.
 
 pub use super::csv_keys::{Csv, Missing, Names};

@@ -1,5 +1,5 @@
 //! Folders of pictures with a class each: that of their folder, or the one that a table of labels says.
-//! [`super::class_folders`] says how the folders look.
+//! `class_folders.rs` says how the folders look.
 
 use std::path::{Path, PathBuf};
 

@@ -13,7 +13,7 @@ use std::{
 #[cfg(not(target_arch = "wasm32"))]
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1800);
 
-/// The name of the thread that waits. wgpu panics there when the driver loses the device, and [`Waiter`] catches that.
+/// The name of the thread that waits. wgpu panics there when the driver loses the device, and `Waiter` catches that.
 pub const THREAD: &str = "pumice-wait";
 
 /// A thread that tells when submissions have run.
