@@ -73,3 +73,15 @@ fn a_training_set_of_one_class_is_refused() {
         assert!(error.exit_code() == 2 && error.to_string().contains("one class only"), "{error}");
     }
 }
+
+#[test]
+fn targets_that_are_no_probabilities_are_refused() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::write(dir.path().join("table.csv"), "a,b,t,u\n1,2,0,1\n3,4,1,1\n5,6,0,2.5\n").expect("a table");
+    let file = dir.path().join("net.json");
+    let text = spec(r#"{ "op": "dense", "units": 2 }"#, "binary_cross_entropy", ADAM);
+    fs::write(&file, text.replace("\"class\"", "[\"t\", \"u\"]")).expect("a spec");
+    let mut model = Model::open(&file).unwrap_or_else(|e| panic!("{e}"));
+    let Err(error) = Problem::open(&mut model, Opening::default()) else { panic!("2.5 is no probability") };
+    assert!(error.exit_code() == 2 && error.to_string().contains("sample 3 has the target 2.5"), "{error}");
+}

@@ -15,6 +15,11 @@ pub trait Task: Send + Sync {
     /// The field of the data set that holds what is to be predicted.
     fn field(&self) -> &'static str;
 
+    /// Whether a model that names no task, and whose losses are compared with the field, is of this task.
+    fn suits(&self) -> bool {
+        true
+    }
+
     /// What [`Tally::values`] returns, in this order.
     fn metrics(&self) -> &'static [MetricKind];
 

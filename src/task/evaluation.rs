@@ -65,6 +65,7 @@ impl Evaluation {
     /// | task | names |
     /// | --- | --- |
     /// | classify | loss, accuracy, precision, recall, f1 |
+    /// | multi_label | loss, accuracy, exact, precision, recall, f1 |
     /// | regress | loss, mae, mse, r2 |
     /// | segment | loss, miou, pixel_accuracy |
     pub fn value(&self, name: &str) -> Option<f64> {

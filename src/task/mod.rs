@@ -27,7 +27,7 @@ macro_rules! tasks {
     };
 }
 
-tasks! { classify, regress, segment }
+tasks! { classify, multi_label, regress, segment }
 
 static TASKS: Extensible<Tasks> = Extensible::empty();
 
@@ -49,7 +49,8 @@ pub fn words() -> Vec<(&'static str, &'static str)> {
     tasks().list.iter().map(|task| (task.name, task.doc)).collect()
 }
 
-/// The task of a model: that of the key `task`; without it the one that learns what the losses are compared with.
+/// The task of a model: that of the key `task`; without it the first that learns what the losses are compared with and
+/// suits them.
 ///
 /// # Errors
 /// A word that is no task, or a task that the data or the losses of the spec cannot serve.
@@ -58,7 +59,7 @@ pub fn of(model: &Model) -> Result<Box<dyn Task>> {
     let Some(given) = &model.task else {
         let mut all = tasks().list.iter().map(|task| (task.of)(model));
         let what = || Error::usage(format!("no task learns the field `{field}` of the data"), "register one that does");
-        return all.find(|task| task.field() == field).ok_or_else(what);
+        return all.find(|task| task.field() == field && task.suits()).ok_or_else(what);
     };
     let Some(entry) = tasks().list.iter().find(|task| task.name == given.word) else {
         let words: Vec<&str> = words().iter().map(|(word, _)| *word).collect();

@@ -16,6 +16,7 @@ pub mod problem;
 mod ring;
 pub mod run_folder;
 pub mod tap;
+mod targets;
 pub mod timings;
 pub mod trainer;
 

@@ -1,5 +1,6 @@
 //! A model with its data: what training and evaluation share before an adapter is opened.
 
+use super::targets;
 use crate::compile::Samples;
 use crate::compile::build::{self, BuildOptions, Feed};
 use crate::data::store::Store;
@@ -101,7 +102,8 @@ pub fn count_classes(model: &mut Model, given: Option<&Path>) -> Result<()> {
             data.reader.count_classes(folder.as_deref(), &want(model, data))?
         }
     };
-    if count < 2 {
+    // Of pictures, the opening first says which are broken; a class may be missing only for that.
+    if count < 2 && !data.reader.streams() {
         return Err(model.mistake(&layer.place, ONE_CLASS, "add samples of other classes"));
     }
     if let Some(data) = &mut model.data {
@@ -257,6 +259,7 @@ impl Problem {
         if let Some(set) = splits.test {
             problem.test = problem.add(model, set)?;
         }
+        targets::check(model, &problem.columns)?;
         if !problem.train.is_empty() {
             problem.measure_brightness(model)?;
         }
@@ -277,8 +280,9 @@ impl Problem {
         };
         let mut own = self.train.iter().map(|&position| labels[position as usize]);
         match (own.next(), self.train.len()) {
-            (Some(first), 2..) if own.all(|label| label == first) => {
-                Err(Error::usage(ONE_CLASS, "add samples of other classes"))
+            (Some(first), 1..) if own.all(|label| label == first) => {
+                let left = self.skipped.first().map(|first| format!(" (left out: {first})")).unwrap_or_default();
+                Err(Error::usage(format!("{ONE_CLASS}{left}"), "add samples of other classes"))
             }
             _ => Ok(()),
         }
