@@ -64,7 +64,11 @@ fn a_task_follows_from_data_and_losses() {
     for (layer, sections, word) in [
         (DENSE, format!(r#""loss": "mse", {CSV}"#), "regress"),
         (DENSE, format!(r#""loss": "binary_cross_entropy", {CSV}"#), "classify"),
-        (DENSE, format!(r#""loss": "binary_cross_entropy", {}"#, CSV.replace(r#""y""#, r#"["y", "z"]"#)), "regress"),
+        (
+            DENSE,
+            format!(r#""loss": "binary_cross_entropy", {}"#, CSV.replace(r#""y""#, r#"["y", "z"]"#)),
+            "multi_label",
+        ),
         (CONV, format!(r#""loss": "cross_entropy", {MASKS}"#), "segment"),
         (DENSE, r#""loss": "hinge""#.into(), "classify"),
         (DENSE, r#""name": "no loss""#.into(), "regress"),
@@ -94,7 +98,10 @@ fn a_task_that_cannot_be_served_is_a_mistake_in_the_spec() {
     assert_eq!((m.line, m.column, m.path.as_str()), (2, 9, "task"));
     assert_eq!(m.to_string(), "net.json:2:9: task: unknown task `clasify`; did you mean `classify`?");
     let m = wrong(r#""task": { "op": "paint" }"#).to_string();
-    assert_eq!(m, "net.json:2:17: task.op: unknown task `paint`; use one of `classify`, `regress`, `segment`");
+    assert_eq!(
+        m,
+        "net.json:2:17: task.op: unknown task `paint`; use one of `classify`, `multi_label`, `regress`, `segment`"
+    );
     let m = wrong(&format!(r#""task": "segment", "loss": "hinge", {DIGITS}"#)).to_string();
     let what = "the task `segment` learns the field `mask`, and data of kind `bundled` has `label`";
     assert_eq!(m, format!("net.json:2:9: task: {what}; use `classify`, or change the data or the loss"));

@@ -88,8 +88,8 @@ fn check(model: &Model, given: &TaskWord, field: &str) -> Result<()> {
         _ => return Ok(()),
     };
     let what = format!("the task `{}` learns the field `{field}`, and {found}", given.word);
-    let fitting: Vec<&str> =
-        tasks().list.iter().filter(|task| (task.of)(model).field() == model.target_field()).map(|t| t.name).collect();
+    let fits = |task: &dyn Task| task.field() == model.target_field() && task.suits();
+    let fitting: Vec<&str> = tasks().list.iter().filter(|task| fits(&*(task.of)(model))).map(|t| t.name).collect();
     let hint = match model.data.is_some() && !fitting.is_empty() {
         true => format!("use {}, or change the data or the loss", list(&fitting)),
         false => "leave `task` out, or change the loss".into(),
