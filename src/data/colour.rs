@@ -60,7 +60,8 @@ impl Field for Colour {
 
     fn schema() -> Json {
         let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
-        json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": "^#[0-9a-fA-F]{6}$" }] })
+        let docs: Vec<String> = WORDS.iter().map(|(_, [r, g, b])| format!("#{r:02x}{g:02x}{b:02x}")).collect();
+        json!({ "anyOf": [{ "enum": words, "enumDescriptions": docs }, { "type": "string", "pattern": "^#[0-9a-fA-F]{6}$" }] })
     }
 }
 
