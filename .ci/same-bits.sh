@@ -47,7 +47,7 @@ weights mobilenet_v1 mobilenet_v1 $grey --set input.height=28 --set input.width=
 
 for version in old new; do
     eval "tree=\$$version"
-    (cd "$tree" && PUMICE_BITS="$out/$version.rows" cargo test --locked --test cases -- --test-threads=1 >"$out/log" 2>&1) || {
+    (cd "$tree" && PUMICE_BITS="$out/$version.rows" cargo test --locked --test kernels cases:: -- --test-threads=1 >"$out/log" 2>&1) || {
         cat "$out/log" >&2
         exit 1
     }

@@ -5,7 +5,7 @@ set -eu
 
 programs=
 if [ -n "${CASES:-}" ]; then
-    programs='--test cases'
+    programs='--test kernels cases::'
 else
     # By file: cargo fmt does not see modules that a macro declares.
     find build.rs src tests examples -name '*.rs' -exec rustfmt --check --edition 2024 {} +

@@ -28,7 +28,7 @@ async fn run() -> Result<()> {
     // A bar from top to bottom.
     let bar = (0..28 * 28).map(|i| if (13..15).contains(&(i % 28)) && (4..24).contains(&(i / 28)) { 255 } else { 0 });
     let bar = HostTensor::u8(&[1, 28, 28, 1], bar.collect());
-    println!("a bar is {}", network.predict(&bar).await?[0].text());
+    println!("a bar is {}", network.predict(&bar).await?[0]);
     Ok(())
 }
 

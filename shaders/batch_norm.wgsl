@@ -204,15 +204,23 @@ fn stats(id: Invocation) {
 @group(0) @binding(3) var<storage, read_write> running_mean: array<f32>;
 @group(0) @binding(4) var<storage, read_write> running_variance: array<f32>;
 
-// One invocation updates the running statistics of one channel. As in PyTorch, they take the unbiased variance.
+// `new` if it is finite, else `old`.
+fn finite_or(new_value: f32, old: f32) -> f32 {
+    return select(new_value, old, (bitcast<u32>(new_value) & 0x7f800000u) == 0x7f800000u);
+}
+
+// One invocation updates the running statistics of one channel. As in PyTorch, they take the unbiased variance. What a
+// batch without finite statistics brings is left out.
 @compute @workgroup_size(WG)
 fn update(id: Invocation) {
     let c = flat_index(id);
     if c < C {
         let count = f32(ROWS * step.n);
         let unbiased = batch_variance[c] * (count / max(count - 1.0, 1.0));
-        running_mean[c] = (1.0 - MOMENTUM) * running_mean[c] + MOMENTUM * (batch_mean[c] + batch_mean[C + c]);
-        running_variance[c] = (1.0 - MOMENTUM) * running_variance[c] + MOMENTUM * unbiased;
+        let mean = (1.0 - MOMENTUM) * running_mean[c] + MOMENTUM * (batch_mean[c] + batch_mean[C + c]);
+        let variance = (1.0 - MOMENTUM) * running_variance[c] + MOMENTUM * unbiased;
+        running_mean[c] = finite_or(mean, running_mean[c]);
+        running_variance[c] = finite_or(variance, running_variance[c]);
     }
 }
 

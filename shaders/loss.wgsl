@@ -4,7 +4,8 @@
 //   ratio_spread: dloss[n] = SCALE · inv_n · N · dtotal / Σ weight[n]. Both are 0 where Σ weight is 0
 // - correct: hit[n] = 1 where the first largest of output[n, :] is at
 //   the label. A single output stands for class 1 where it is above 0.
-// - record: total = SCALE · inv_n · Σ loss[n], and ring[slot] = (total, Σ hit[n])
+// - record: total = SCALE · inv_n · Σ loss[n], and ring[slot] = (total, Σ hit[n]). The pair behind the last slot says
+//   whether updates are held back: (from the first total that is not finite on, for a total of this update)
 #import step
 #import reduce
 
@@ -135,14 +136,19 @@ fn correct(id: Invocation) {
     }
 }
 
+override HELD: u32 = 2u; // where the ring says whether updates are held back: behind the slots
+
 @group(0) @binding(5) var<storage, read_write> ring: array<f32>;
 
 // Writes the total, and puts (total, number of hits) into a slot of the ring.
 fn write_record(record: vec2<f32>) {
-    let slot = min(step.slot, arrayLength(&ring) / 2u - 1u);
+    let slot = min(step.slot, HELD / 2u - 1u);
     total[0] = record.x;
     ring[2u * slot] = record.x;
     ring[2u * slot + 1u] = record.y;
+    let bad = (bitcast<u32>(record.x) & 0x7f800000u) == 0x7f800000u;
+    ring[HELD] = select(ring[HELD], 1.0, bad);
+    ring[HELD + 1u] = select(select(0.0, ring[HELD + 1u], step.accumulate == 1u), 1.0, bad);
 }
 
 // One workgroup adds the losses of all samples, which have no classes.

@@ -7,8 +7,10 @@
 //   rmsprop         v = ALPHA v + (1 - ALPHA) g'²; w -= lr g' / (sqrt(v) + EPSILON)
 //   rmsprop_momentum  b = MOMENTUM b + g' / (sqrt(v) + EPSILON); w -= lr b
 //   adagrad         v += g'²; w -= lr g' / (sqrt(v) + EPSILON)
+//   average         m = d m + (1 - d) w, with d = step.average
 //   accumulate      sum = g in the first batch of an update, then sum + g
 //   clip            g *= min(1, MAX_NORM / (|g| + 1e-6)), with |g| over all windows
+// An update is left out where the ring says so. `guard` says it of an update whose gradients are not all finite.
 #import step
 
 override COUNT: u32 = 1u; // vec4s of the window
@@ -28,6 +30,16 @@ override EPSILON: f32 = 1e-8;
 @group(0) @binding(1) var<storage, read_write> w: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> g: array<vec4<f32>>;
 
+override GUARD: u32 = 0u;     // 1: `ring` is the ring; 0: there is none, and g is bound again
+override HELD: u32 = 0u;      // where the ring says that updates are held back
+
+@group(0) @binding(5) var<storage, read> ring: array<f32>;
+
+// Whether the parameters and moments stay as they are.
+fn held() -> bool {
+    return GUARD == 1u && ring[HELD] != 0.0;
+}
+
 // g' of vec4 i.
 fn penalised(i: u32) -> vec4<f32> {
     return g[i] + (WEIGHT_DECAY * w[i] + L1 * sign(w[i]));
@@ -36,7 +48,7 @@ fn penalised(i: u32) -> vec4<f32> {
 @compute @workgroup_size(WG)
 fn sgd(id: Invocation) {
     let i = flat_index(id);
-    if i < COUNT {
+    if i < COUNT && !held() {
         w[i] -= step.lr * penalised(i);
     }
 }
@@ -46,7 +58,7 @@ fn sgd(id: Invocation) {
 @compute @workgroup_size(WG)
 fn sgd_momentum(id: Invocation) {
     let i = flat_index(id);
-    if i < COUNT {
+    if i < COUNT && !held() {
         let gradient = penalised(i);
         let moment = MOMENTUM * b[i] + gradient;
         b[i] = moment;
@@ -60,7 +72,7 @@ fn sgd_momentum(id: Invocation) {
 @compute @workgroup_size(WG)
 fn adam(id: Invocation) {
     let i = flat_index(id);
-    if i < COUNT {
+    if i < COUNT && !held() {
         let gradient = penalised(i);
         let first = BETA1 * m[i] + REST1 * gradient;
         let second = BETA2 * v[i] + REST2 * gradient * gradient;
@@ -70,10 +82,19 @@ fn adam(id: Invocation) {
     }
 }
 
+// m is the average of the parameters, and g the parameters.
+@compute @workgroup_size(WG)
+fn average(id: Invocation) {
+    let i = flat_index(id);
+    if i < COUNT && !held() {
+        m[i] = step.average * m[i] + (1.0 - step.average) * g[i];
+    }
+}
+
 @compute @workgroup_size(WG)
 fn rmsprop(id: Invocation) {
     let i = flat_index(id);
-    if i < COUNT {
+    if i < COUNT && !held() {
         let gradient = penalised(i);
         let second = ALPHA * v[i] + REST * gradient * gradient;
         v[i] = second;
@@ -84,7 +105,7 @@ fn rmsprop(id: Invocation) {
 @compute @workgroup_size(WG)
 fn rmsprop_momentum(id: Invocation) {
     let i = flat_index(id);
-    if i < COUNT {
+    if i < COUNT && !held() {
         let gradient = penalised(i);
         let second = ALPHA * v[i] + REST * gradient * gradient;
         let moment = MOMENTUM * b[i] + gradient / (sqrt(second) + EPSILON);
@@ -97,7 +118,7 @@ fn rmsprop_momentum(id: Invocation) {
 @compute @workgroup_size(WG)
 fn adagrad(id: Invocation) {
     let i = flat_index(id);
-    if i < COUNT {
+    if i < COUNT && !held() {
         let gradient = penalised(i);
         let second = v[i] + gradient * gradient;
         v[i] = second;
@@ -161,8 +182,10 @@ fn clip_factor(id: Invocation) {
         for (var k = 0u; k < WG; k += 1u) {
             total += sums[k];
         }
-        let scale = MAX_NORM / (sqrt(total) + 1e-6);
+        let norm = sqrt(total);
+        let scale = MAX_NORM / (norm + 1e-6);
         factor[0] = select(scale, 1.0, scale > 1.0);
+        factor[1] = norm;
     }
 }
 
@@ -174,5 +197,58 @@ fn clip_scale(id: Invocation) {
     let i = flat_index(id);
     if i < COUNT {
         sum[i] *= factor_in[0];
+    }
+}
+
+fn is_finite(v: vec4<f32>) -> vec4<bool> {
+    return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7f800000u)) != vec4<u32>(0x7f800000u);
+}
+
+// One invocation looks at every eighth vec4 of a span: its part is 1 if one of them is not finite, else 0.
+@compute @workgroup_size(WG)
+fn guard_partial(id: Invocation) {
+    let part = flat_index(id);
+    if part < PARTS {
+        var finite = vec4<bool>(true);
+        let span = part / 8u * SPAN;
+        for (var i = span + part % 8u; i < min(span + SPAN, COUNT); i += 8u) {
+            finite = finite & is_finite(g[i]);
+        }
+        parts[FIRST + part] = select(1.0, 0.0, all(finite));
+    }
+}
+
+@group(0) @binding(2) var<storage, read_write> verdict: array<f32>;
+
+override NORMS: u32 = 0u;   // where the ring keeps the norms of gradients
+
+// One invocation: the ring keeps the norm that `clip_factor` found, for the host.
+@compute @workgroup_size(WG)
+fn clip_record(id: Invocation) {
+    if flat_index(id) == 0u {
+        verdict[NORMS + min(step.slot, HELD / 2u - 1u)] = parts_in[1];
+    }
+}
+
+// One workgroup: this update is held back if one of its losses or gradients is not finite. Of a gradient the host hears
+// by the loss, which becomes infinite.
+@compute @workgroup_size(WG)
+fn guard(id: Invocation) {
+    let lane = id.local;
+    var own = 0.0;
+    for (var part = lane; part < ALL_PARTS; part += WG) {
+        own += parts_in[part];
+    }
+    sums[lane] = own;
+    workgroupBarrier();
+    if lane == 0u {
+        var total = 0.0;
+        for (var k = 0u; k < WG; k += 1u) {
+            total += sums[k];
+        }
+        let bad = total > 0.0;
+        let slot = min(step.slot, HELD / 2u - 1u);
+        verdict[2u * slot] = select(verdict[2u * slot], bitcast<f32>(select(0u, 0x7f800000u, bad)), bad);
+        verdict[HELD] = select(verdict[HELD + 1u], 1.0, bad);
     }
 }

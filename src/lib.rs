@@ -1,5 +1,13 @@
 //! Pumice trains and runs image networks described in a JSON file, on any GPU that WebGPU reaches, or on a software adapter.
 //!
+//! # In `Cargo.toml`
+//!
+//! ```toml
+//! [dependencies]
+//! # The folder of Pumice's sources. Without the command line, which is a default feature.
+//! pumice = { path = "../pumice", default-features = false }
+//! ```
+//!
 //! # From a file to a prediction
 //!
 //! ```no_run
@@ -40,7 +48,7 @@
 //! | [`Model::open`], [`Model::parse`] | the spec: layers, loss, data, optimizer. Every mistake is reported with its place |
 //! | [`Trainer::open`] | reads and normalises the data, compiles everything, allocates everything |
 //! | [`Trainer::step`] | one update, or at the end of an epoch the validation; returns an [`Event`] |
-//! | between steps | [`Trainer::pause`], [`Trainer::set_lr`], [`Trainer::tap`], [`Trainer::evaluate`], [`Trainer::checkpoint`], [`Trainer::restore`] |
+//! | between steps | [`Trainer::pause`], [`Trainer::set_lr`], [`Trainer::tap`] ([`Trainer::tappable`]), [`Trainer::evaluate`], [`Trainer::checkpoint`], [`Trainer::restore`] |
 //! | [`Trainer::train`] | a loop over `step`; with a [`Run`] folder it also writes metrics, weights and checkpoints |
 //! | [`Trainer::into_network`], [`Network::open`] | the trained network, which predicts |
 //!
@@ -52,10 +60,11 @@
 //! | feature | brings |
 //! | --- | --- |
 //! | `cli` (default) | the program `pumice` and its crates. A library does without: `default-features = false` keeps all that is on this page |
+//! | `serve` (default) | the subcommand `pumice serve`; it needs `cli` |
 //!
 //! # The map
 //!
-//! In pipeline order. A module names only modules above it; `tests/layering.rs` checks that. Those without a link are
+//! In pipeline order. A module names only modules above it; `tests/texts/layering.rs` checks that. Those without a link are
 //! the crate's own and have no page.
 //!
 //! - [`tensor`], [`error`], `host`: what everything shares
@@ -69,8 +78,10 @@
 //! - [`task`]: what a kind of problem adds: counting, metrics, decoding. Knows no program
 //! - [`train`]: the trainer, evaluation, prediction, run folders;
 //!   [`train::fit`]: the ways to fit that do not work in steps
+//! - [`show`]: what a trained network sees, as pictures and numbers
+//! - `exchange`: models and weights of other programs
 //! - [`check`]: what measures Pumice itself: verify, trace, the case table, profile, benchmarks
-//! - `report`, `cli`: what a person sees
+//! - `report`, `serve`, `cli`: what a person sees
 
 pub mod check;
 #[cfg(feature = "cli")]
@@ -80,6 +91,8 @@ pub mod cli;
 pub mod compile;
 pub mod data;
 pub mod error;
+#[doc(hidden)]
+pub mod exchange;
 pub mod gpu;
 pub mod graph;
 mod host;
@@ -87,6 +100,10 @@ pub mod model;
 pub mod ops;
 #[cfg(feature = "cli")]
 mod report;
+#[cfg(feature = "serve")]
+#[doc(hidden)]
+pub mod serve;
+pub mod show;
 pub mod spec;
 pub mod task;
 pub mod tensor;

@@ -5,6 +5,7 @@ mod common;
 #[path = "outside/gpu.rs"]
 mod gpu;
 
+use pumice::data::Truth;
 use pumice::data::{Column, Dataset, FEATURES, Reader, Readers, Split, Splits, VALUES, Want, store::Store};
 use pumice::error::{Error, Result};
 use pumice::graph::{Builder, ShapeError, Value};
@@ -85,9 +86,9 @@ struct Hits {
 }
 
 impl Tally for Hits {
-    fn add(&mut self, truth: &HostTensor, output: &[f32]) {
+    fn add(&mut self, truth: &Truth, output: &[f32]) {
         self.samples += 1;
-        self.hits += u64::from((truth.as_f32()[0] - output[0]).abs() <= 0.1);
+        self.hits += u64::from((truth.tensor.as_f32()[0] - output[0]).abs() <= 0.1);
     }
 
     fn samples(&self) -> u64 {
@@ -151,7 +152,10 @@ fn words_from_outside_are_words_like_others() {
     let model = spec(r#"{ "kind": "line", "slope": 3 }"#, r#""near""#).unwrap_or_else(|e| panic!("{e}"));
     let json = model.to_json();
     assert_eq!((&json["task"], &json["loss"]["op"]), (&"near".into(), &"quartic".into()));
-    assert_eq!(json["data"].to_string(), r#"{"kind":"line","validation":0,"slope":3,"count":64,"augment":[]}"#);
+    assert_eq!(
+        json["data"].to_string(),
+        r#"{"kind":"line","validation":0,"slope":3,"count":64,"weighted":false,"augment":[]}"#
+    );
     assert_eq!(pumice::task::of(&model).unwrap_or_else(|e| panic!("{e}")).name(), "near");
     let error = |data: &str, task: &str| match spec(data, task).and_then(|model| pumice::task::of(&model)) {
         Err(e) => e.to_string(),

@@ -21,3 +21,13 @@ fn pcg4d(key: vec4<u32>) -> vec4<u32> {
 fn random4(block: u32, salt: u32) -> vec4<u32> {
     return pcg4d(vec4<u32>(block, salt, step.step, step.seed + step.offset * 747796405u));
 }
+
+// Four random words for sample `i` of the batch. They depend on seed, step (each batch has its own) and salt.
+fn random4_of(i: u32, salt: u32) -> vec4<u32> {
+    return pcg4d(vec4<u32>(i, salt, step.step, step.seed));
+}
+
+// Random words as numbers from 0 to below 1.
+fn unit4(words: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(words >> vec4<u32>(8u)) * 5.9604644775390625e-8;
+}

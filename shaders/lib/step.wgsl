@@ -11,6 +11,7 @@ struct Step {
     correction1: f32,
     correction2: f32,
     accumulate: u32,
+    average: f32,     // the share of the average of the parameters that this update keeps
 }
 @group(0) @binding(0) var<uniform> step: Step;
 

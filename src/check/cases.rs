@@ -55,6 +55,12 @@ fn case(row: Json, file: &str) -> Result<Case> {
     let name = row["name"].as_str().unwrap_or("unnamed row").to_string();
     let loss = row.get("loss").cloned().unwrap_or(json!("mse"));
     let mut spec = json!({ "version": 1, "name": name, "input": row["input"], "layers": row["layers"] });
+    if !row["data"].is_null() {
+        spec["data"] = row["data"].clone();
+    }
+    if !row["augment"].is_null() {
+        spec["data"] = json!({ "kind": "masks", "augment": row["augment"] });
+    }
     if !loss.is_null() {
         spec["loss"] = loss;
     }

@@ -1,12 +1,13 @@
 //! What fuzzing calls: for each kind of file, one function that takes its bytes and reads it as the program would.
 //!
-//! An input may be refused; it may not panic, take long or fill the memory. `tests/fuzz.rs` feeds these functions on
+//! An input may be refused; it may not panic, take long or fill the memory. `tests/texts/fuzz.rs` feeds these functions on
 //! stable Rust, the folder `fuzz/` by libFuzzer.
 
 use crate::compile::build::{BuildOptions, Feed, build};
 use crate::compile::plan;
-use crate::data::{Split, idx_file, mask, picture, tensors};
+use crate::data::{Split, Want, idx_file, mask, palette, picture, tensors};
 use crate::error::{Error, Result};
+use crate::exchange::{onnx_import, pth};
 use crate::graph::Caps;
 use crate::model::{Model, load};
 use crate::spec::Source;
@@ -22,16 +23,29 @@ pub type Target = fn(&[u8], &Path) -> Result<()>;
 pub const BETWEEN: &[u8] = b"\xff\0\xff\0";
 
 /// All of them, by the names of their folders in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("spec", spec),
     ("idx", idx),
     ("cifar10", cifar10),
     ("csv", csv),
     ("picture", picture),
     ("mask", mask),
+    ("voc", voc),
+    ("coco", coco),
+    ("yolo", yolo),
     ("safetensors", safetensors),
     ("run", run),
+    ("pth", pth),
+    ("onnx", onnx),
 ];
+
+/// A network in an ONNX file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn onnx(bytes: &[u8], _: &Path) -> Result<()> {
+    onnx_import::import(Path::new("fuzz.onnx"), bytes, "fuzz").map(|_| ())
+}
 
 /// A spec: read, expanded, written, built and planned.
 ///
@@ -101,12 +115,69 @@ pub fn mask(bytes: &[u8], dir: &Path) -> Result<()> {
     mask::read(&file, false).map(|_| ())
 }
 
+/// A picture's boxes in the form of PASCAL VOC.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn voc(bytes: &[u8], dir: &Path) -> Result<()> {
+    written(dir, "voc/a.xml", bytes)?;
+    labelled(&dir.join("voc"), "a.png", json!({ "kind": "voc" }))
+}
+
+/// The annotations of a data set in the form of COCO, of the picture `a.png`.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn coco(bytes: &[u8], dir: &Path) -> Result<()> {
+    written(dir, "coco/a.json", bytes)?;
+    labelled(&dir.join("coco"), "a.png", json!({ "kind": "coco" }))
+}
+
+/// A picture's boxes in the form of YOLO; behind [`BETWEEN`] the file of the names.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn yolo(bytes: &[u8], dir: &Path) -> Result<()> {
+    let end = bytes.windows(BETWEEN.len()).position(|between| between == BETWEEN).unwrap_or(bytes.len());
+    written(dir, "yolo/labels/a.txt", &bytes[..end])?;
+    written(dir, "yolo/data.yaml", bytes.get(end + BETWEEN.len()..).unwrap_or(b"names: [a, b]"))?;
+    labelled(&dir.join("yolo"), "images/a.png", json!({ "kind": "yolo" }))
+}
+
+/// Opens data of one picture with objects. Whatever was left out of it is what is wrong.
+fn labelled(dir: &Path, picture: &str, data: serde_json::Value) -> Result<()> {
+    let file = dir.join(picture);
+    if !file.is_file() {
+        written(dir, picture, b"")?;
+        palette::picture(&file, &[90; 24 * 16 * 3], [16, 24])?;
+    }
+    let input = json!({ "height": 8, "width": 12, "channels": 3 });
+    let layers = json!([{ "op": "conv2d", "filters": 1, "kernel": 1 }]);
+    let spec = json!({ "version": 1, "input": input, "layers": layers, "data": data });
+    let data = Model::parse(spec.to_string())?.data;
+    let reader = data.ok_or_else(|| Error::usage("no data", "name some"))?.reader;
+    reader.count_classes(Some(dir), &Want::default())?;
+    let want = Want { train: true, size: Some([8, 12, 3]), instances: true, ..Want::default() };
+    match reader.open(Some(dir), &want)?.skipped.into_iter().next() {
+        Some(first) => Err(Error::usage(first, "correct it")),
+        None => Ok(()),
+    }
+}
+
 /// Weights.
 ///
 /// # Errors
 /// What is wrong with them.
 pub fn safetensors(bytes: &[u8], dir: &Path) -> Result<()> {
     tensors::read_with_state(&written(dir, "weights.safetensors", bytes)?).map(|_| ())
+}
+
+/// A file of PyTorch.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn pth(bytes: &[u8], _: &Path) -> Result<()> {
+    pth::read(Path::new("fuzz.pth"), bytes).map(|_| ())
 }
 
 /// A run folder. The bytes are its spec, metrics, weights and newest checkpoint, divided by [`BETWEEN`].

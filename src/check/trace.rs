@@ -4,11 +4,13 @@ use super::targets;
 use crate::compile::build::{self, BuildOptions, Feed};
 use crate::compile::layout::Layout;
 use crate::compile::{lower, prune, update_of, with_gradients};
+use crate::data::BOXES;
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::graph::{Arena, Graph, NodeKind, Segment, Step};
 use crate::model::{Model, TrainSpec};
+use crate::ops::layer::given_rois::ROIS;
 use crate::tensor::{DType, Data, HostTensor};
 use crate::train::parameters;
 use std::path::Path;
@@ -16,7 +18,7 @@ use std::path::Path;
 /// Runs `steps` updates on one batch. Returns `loss`, `act/LAYER`, `grad/PARAM` and `grad/input` from before the first
 /// update, and `param/PARAM`, including statistics, from after the last. Batch norm takes batch statistics, as in
 /// training; random ops take their form for inference. The learning rate is the optimizer's own: a schedule would need
-/// a data set's length.
+/// a data set's length. A model without a loss has no gradients: only `act/LAYER`, in the form for inference.
 ///
 /// # Errors
 /// Tensors that are missing or do not fit the model; too little memory; or what the adapter reports.
@@ -28,13 +30,21 @@ pub async fn trace(
     batch: (&Path, &Tensors),
     steps: u64,
 ) -> Result<Tensors> {
+    if model.loss.is_empty() && model.knn().is_none() {
+        return forward(session, model, weights, batch).await;
+    }
     model.need_loss()?;
     train.optimizer.need_updates()?;
     let options = BuildOptions { training: true, random: false, loss: true, feed: Feed::Host };
     let mut train = train.clone();
     train.accumulate.0 = 1;
-    let field = if batch.1.contains_key("mask") { "mask" } else { "values" };
-    let forward = build::build_for(model, &options, &[field])?;
+    let mut model = model.clone();
+    if let Some(boxes) = batch.1.get(BOXES) {
+        model.objects = boxes.shape.get(1).copied().unwrap_or(1);
+    }
+    model.regions = batch.1.get(ROIS).and_then(|rois| rois.shape.get(1).copied());
+    let model = &model;
+    let forward = build::build_for(model, &options, &fields(batch.1))?;
     let mut graph = with_gradients(forward, &["input"], Some(&update_of(&train)));
     let layers =
         graph.layers.iter().filter_map(|l| l.output.map(|v| (format!("act/{}", l.name), v))).collect::<Vec<_>>();
@@ -84,13 +94,58 @@ pub async fn trace(
     Ok(out)
 }
 
-/// The batch. Bytes of masks become i32. Where all losses take classes or values, classes 0 and 1 become numbers.
+/// The outputs of all layers of a model without a loss, `act/LAYER`, in the form for inference: batch norm takes its
+/// running statistics. The batch is `input` alone.
+///
+/// # Errors
+/// As [`trace`].
+async fn forward(
+    session: &mut Session,
+    model: &Model,
+    weights: (&Path, &Tensors),
+    batch: (&Path, &Tensors),
+) -> Result<Tensors> {
+    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host };
+    let mut graph = build::build(model, &options)?;
+    let layers =
+        graph.layers.iter().filter_map(|l| l.output.map(|v| (format!("act/{}", l.name), v))).collect::<Vec<_>>();
+    graph.keep.extend(layers);
+    let graph = crate::compile::fuse::fuse(prune::prune(graph));
+    let n = samples(&graph, batch.0, batch.1)?;
+    session.clear();
+    let caps = session.device().caps().clone();
+    let mut layout = Layout::default();
+    layout.add(&graph, &caps)?;
+    let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch: n, reuse: true })?;
+    let bound = session.bind(program, &layout).await?;
+    parameters::load(session, &layout, weights.0, weights.1, false)?;
+    for name in bound.program().inputs.keys() {
+        session.write_input(&bound, name, &batch.1[name].data);
+    }
+    session.run(&bound, &[Segment::Forward], &Step::of(n)).await?;
+    let mut out = Tensors::new();
+    for name in bound.program().outputs.keys().filter(|name| name.starts_with("act/")) {
+        out.insert(name.clone(), session.read_output(&bound, name, n).await?);
+    }
+    Ok(out)
+}
+
+/// The fields of the samples that a batch brings.
+fn fields(batch: &Tensors) -> Vec<&str> {
+    let others: Vec<&str> =
+        batch.keys().map(String::as_str).filter(|name| !["input", "target"].contains(name)).collect();
+    if others.is_empty() { vec!["values"] } else { others }
+}
+
+/// The batch. Bytes become i32 where the graph wants that. Where all losses take classes or values, classes 0 and 1 become numbers.
 fn with_numbers(model: &Model, graph: &Graph, file: &Path, batch: &Tensors) -> Result<Tensors> {
     let mut batch = batch.clone();
-    if let Some(mask) = batch.get_mut("mask")
-        && let Data::U8(classes) = &mask.data
-    {
-        *mask = HostTensor::new(&mask.shape, Data::I32(classes.iter().map(|&class| i32::from(class)).collect()));
+    for node in graph.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Input)) {
+        if let (DType::I32, Some(tensor)) = (node.outputs[0].dtype, batch.get_mut(&node.name))
+            && let Data::U8(bytes) = &tensor.data
+        {
+            *tensor = HostTensor::new(&tensor.shape, Data::I32(bytes.iter().map(|&byte| byte.into()).collect()));
+        }
     }
     let either = model.loss.iter().all(|term| term.loss.takes_label());
     let wanted = graph.find("target").map(|i| &graph.nodes[i].outputs[0]);
@@ -129,7 +184,9 @@ fn samples(graph: &Graph, file: &Path, batch: &Tensors) -> Result<usize> {
             check_classes(graph, &node.name, values, file)?;
         }
     }
-    n.ok_or_else(|| Error::file(file, "the batch has no input", "give `input`, and `target` or `mask`"))
+    n.ok_or_else(|| {
+        Error::file(file, "the batch has no input", "give `input`, and `target` or the field that the losses take")
+    })
 }
 
 fn check_classes(graph: &Graph, name: &str, values: &[i32], file: &Path) -> Result<()> {
@@ -137,7 +194,7 @@ fn check_classes(graph: &Graph, name: &str, values: &[i32], file: &Path) -> Resu
     let Some(i) = values.iter().position(|&class| !classes.has(class)) else { return Ok(()) };
     let what = format!("{name}[{i}] is class {}, and the network has {}", values[i], classes.count);
     let hint = match classes.ignore {
-        Some(ignore) => format!("give class indices from 0, and {ignore} for pixels that do not count"),
+        Some(ignore) => format!("give class indices from 0, and {ignore} for what does not count"),
         None => "give class indices from 0".into(),
     };
     Err(Error::file(file, what, hint))

@@ -1,14 +1,14 @@
 //! Verification. First every node, as training runs it, is compared with its f64 reference on the adapter's own inputs.
 //! Then the production program runs: every tensor that both programs have must be the same to the bit.
 
-use super::targets::{self, Classes};
+use super::targets;
 use crate::compile::build::{self, Feed};
 use crate::compile::layout::Layout;
 use crate::compile::program::Program;
 use crate::compile::{lower, training_graph, update_of};
 use crate::error::Result;
 use crate::gpu::{Bound, Session};
-use crate::graph::{Arena, Graph, NodeKind, Op, RefCx, RefTensor, Segment, Step, Value, name_salt, walk};
+use crate::graph::{Arena, Classes, Graph, NodeKind, Op, RefCx, RefTensor, Segment, Step, Value, name_salt, walk};
 use crate::model::{Model, TrainSpec};
 use crate::tensor::{DType, Data, HostTensor, TensorType};
 use crate::train::parameters;
@@ -317,6 +317,8 @@ impl<'a> Check<'a> {
     async fn numeric(&mut self) -> Result<()> {
         let loss = self.graph.loss.expect("a training graph has a loss");
         let step = self.step.clone();
+        let forward = forward_of(&self.graph, loss);
+        let first = walk::walk(&forward, &step, |i| self.source(i));
         for (node, name) in
             self.graph.parameters().filter(|p| p.2).map(|(i, n, _)| (i, n.name.clone())).collect::<Vec<_>>()
         {
@@ -326,7 +328,7 @@ impl<'a> Check<'a> {
             for index in sample(gradient.len(), 6) {
                 let delta = 1e-5 * self.before[&name][index].abs().max(1.0);
                 let at = |shift: f64| {
-                    let outputs = walk::walk(&forward_of(&self.graph, loss), &step, |i| {
+                    let outputs = walk::walk_again(&forward, &step, &first, |i| {
                         let mut t = self.source(i);
                         if i == node {
                             t.data[index] += shift;
@@ -462,13 +464,14 @@ pub(super) fn feeds(graph: &Graph, n: usize, seed: u64) -> Feeds {
     for node in graph.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Input)) {
         let ty = &node.outputs[0];
         let values = normal(ty.len(n), &node.name);
-        let data = match ty.dtype {
-            DType::I32 => {
+        let data = match (targets::named(graph, &node.name, ty, &values), ty.dtype) {
+            (Some(data), _) => data,
+            (None, DType::I32) => {
                 let classes = targets::classes(graph, &node.name).unwrap_or(Classes { count: 1, ignore: None });
-                Data::I32(classes.random(ty, &values))
+                Data::I32(targets::random(classes, ty, &values))
             }
-            DType::U8 => Data::U8(values.iter().map(|v| ((v.abs() * 1e4) as u32 % 256) as u8).collect()),
-            _ => Data::F32(values),
+            (None, DType::U8) => Data::U8(values.iter().map(|v| ((v.abs() * 1e4) as u32 % 256) as u8).collect()),
+            (None, _) => Data::F32(values),
         };
         feeds.insert(node.name.clone(), HostTensor::new(&ty.shape(n), data));
     }

@@ -42,6 +42,11 @@ pub fn count(text: &str) -> std::result::Result<Count, String> {
     }
 }
 
+/// A number from 0 to 1.
+pub fn share(text: &str) -> std::result::Result<f64, String> {
+    text.parse().ok().filter(|x| (0.0..=1.0).contains(x)).ok_or("give a number from 0 to 1".into())
+}
+
 /// The choice of an adapter.
 #[derive(Args)]
 pub struct DeviceArgs {

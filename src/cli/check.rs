@@ -6,7 +6,7 @@ use super::output;
 use crate::compile::build::{self, BuildOptions, Feed};
 use crate::error::{Diagnostic, Result};
 use crate::task;
-use crate::train::problem;
+use crate::train::{problem, suits};
 use serde_json::{Value as Json, json};
 use std::process::ExitCode;
 
@@ -40,6 +40,7 @@ fn check(args: &Args) -> Result<Vec<Diagnostic>> {
     let mut model = args.spec.load()?;
     problem::count_classes(&mut model, None)?;
     task::of(&model)?;
+    suits::suits(&model)?;
     let loss = !model.loss.is_empty();
     build::build(&model, &BuildOptions { training: true, random: true, loss, feed: Feed::Host })?;
     Ok(model.warnings())

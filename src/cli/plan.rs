@@ -89,7 +89,11 @@ fn text(plan: &Plan, caps: &Caps) -> String {
         memory.row([name.to_string(), numbers::bytes(bytes), numbers::grouped(bytes)]);
     }
     let head = format!("batch {}, {} dispatches a step, limits of {}", plan.batch, plan.dispatches, caps.name);
-    format!("{layers}\n{head}\n\n{memory}\n{}\n", verdict(plan))
+    let checkpoint = plan.checkpoint.map_or(String::new(), |checkpoint| {
+        let [file, memory] = [checkpoint.file, checkpoint.memory].map(numbers::bytes);
+        format!("\nA checkpoint is a file of {file}; to write it takes another {memory} of the system's memory.")
+    });
+    format!("{layers}\n{head}\n\n{memory}{checkpoint}\n{}\n", verdict(plan))
 }
 
 fn verdict(plan: &Plan) -> String {

@@ -6,7 +6,7 @@ use crate::report::table::{Align, Table};
 use crate::task::{Evaluation, Metric};
 use crate::train::event::Tried;
 use crate::train::{Epoch, Event, Stepped};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
 
@@ -47,10 +47,11 @@ impl Progress {
                 if let Some(bar) = &self.bar {
                     let counted = counted.filter(|metric| metric.value.is_finite());
                     let counted = counted.map(|metric| metric.kind.unit.text(metric.value));
-                    let shown = [loss.map(|x| format!("loss {x:.4}")), counted];
-                    let shown: String = shown.into_iter().flatten().map(|text| format!(", {text}")).collect();
-                    bar.set_message(format!("epoch {epoch}/{}{shown}, {:.0} samples/s", self.epochs, self.rate));
+                    let rate = (self.rate > 0.0).then(|| format!("{:.0}/s", self.rate));
                     bar.set_position(*step);
+                    let shown = [loss.map(|x| format!("loss {x:.4}")), counted, rate, time_left(bar)];
+                    let shown: String = shown.into_iter().flatten().map(|text| format!(", {text}")).collect();
+                    bar.set_message(format!("epoch {epoch}/{}{shown}", self.epochs));
                 }
             }
             Event::Epoch(epoch) => {
@@ -66,6 +67,13 @@ impl Progress {
                 output::note(why);
                 output::note(&format!("a new device goes on from step {step}"));
             }
+            Event::Exploding(found) => {
+                let text = format!("warning: {found}");
+                match &self.bar {
+                    Some(bar) => bar.println(text),
+                    None => output::note(&text),
+                }
+            }
             Event::End { .. } => {
                 let shown = self.tried.iter().any(|(choice, _)| choice.accuracy.is_some());
                 if shown && !self.json && self.trouble.is_none() {
@@ -80,10 +88,25 @@ impl Progress {
 }
 
 fn bar(step: u64, steps: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}, {eta} left").expect("a sound template");
+    let style = ProgressStyle::with_template("{bar:12} {pos}/{len} {wide_msg}").expect("a sound template");
     let bar = ProgressBar::new(steps).with_style(style).with_position(step);
     bar.reset_eta();
     bar
+}
+
+/// Says on a terminal that the programs are being compiled, until it is cleared.
+pub fn compiling() -> Option<ProgressBar> {
+    stderr().is_terminal().then(|| {
+        let shown = ProgressBar::new_spinner().with_message("compiling the programs for the adapter");
+        shown.tick();
+        shown
+    })
+}
+
+/// The time that is left, once the steps have a pace: after two seconds.
+fn time_left(bar: &ProgressBar) -> Option<String> {
+    let known = bar.elapsed().as_secs_f64() > 2.0 && bar.position() > 0;
+    known.then(|| format!("{} left", HumanDuration(bar.eta())))
 }
 
 /// Shows how many pictures of a folder have been decoded: a bar
@@ -147,9 +170,10 @@ fn choices(tried: &[(Tried, bool)]) -> Table {
 fn epoch_line(epoch: &Epoch, epochs: usize) -> String {
     let shown = |metric: Metric| format!("{} {}", metric.kind.title, metric.kind.unit.text(metric.value));
     let validation = epoch.validation.iter().flat_map(Evaluation::all).filter(|metric| metric.kind.brief);
-    let parts: Vec<String> = std::iter::once(format!("loss {:.4}", epoch.train_loss))
-        .chain(epoch.counted.map(shown))
+    let parts: Vec<String> = std::iter::once(format!("training loss {:.4}", epoch.train_loss))
+        .chain(epoch.counted.map(|metric| format!("training {}", shown(metric))))
         .chain(validation.map(|metric| format!("validation {}", shown(metric))))
+        .chain((epoch.skipped > 0).then(|| format!("{} updates left out", numbers::grouped(epoch.skipped))))
         .chain([format!("{:.1} s", epoch.seconds)])
         .chain(epoch.samples_per_second.map(|rate| format!("{rate:.0} samples/s")))
         .collect();

@@ -1,6 +1,7 @@
 //! Reverse-mode differentiation. Gradients are ordinary nodes, inserted after the forward ones.
 
-use crate::graph::{Builder, Gradient, Graph, NodeKind, Segment, Value};
+use crate::graph::{Builder, Gradient, Graph, NodeKind, Op, Segment, Value};
+use crate::ops::layer::activation::{Activation, ActivationKind, ActivationOp};
 use crate::ops::layer::elementwise::Add;
 use crate::ops::plumbing::mean_loss::Fill;
 use std::collections::{HashMap, HashSet};
@@ -9,6 +10,35 @@ use std::collections::{HashMap, HashSet};
 /// `wanted`: of a node, its first output. What the loss does not depend on gets none; its gradient is zero.
 pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
     let loss = graph.loss.expect("a graph to differentiate has a loss");
+    differentiate(graph, loss, None, wanted, Rule::Exact)
+}
+
+/// What counts as the gradient of relu.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rule {
+    /// The gradient: dx = dy · (y > 0).
+    Exact,
+    /// Guided backpropagation: dx = dy · (y > 0) · (dy > 0), for relu and relu6; every other op keeps its gradient
+    /// (Springenberg et al., "Striving for Simplicity: The All Convolutional Net", 2014).
+    Guided,
+}
+
+impl Rule {
+    /// The gradient `dy` of an op's output, as it goes into the op's own gradient.
+    fn before(self, b: &mut Builder, op: &dyn Op, dy: Value) -> Value {
+        let rectifies = |op: &ActivationOp| [ActivationKind::Relu, ActivationKind::Relu6].contains(&op.activation.kind);
+        match self {
+            Rule::Guided if op.downcast_ref().is_some_and(rectifies) => {
+                b.one(ActivationOp { activation: Activation::new(ActivationKind::Relu) }, &[dy])
+            }
+            _ => dy,
+        }
+    }
+}
+
+/// As [`autodiff`], for the gradients of any value: of Σ `seed` · `of`, where the host feeds an input called `seed` of
+/// the value's type. Without a seed, `of` is a scalar whose gradient is 1.
+pub fn differentiate(graph: Graph, of: Value, seed: Option<&str>, wanted: &[&str], rule: Rule) -> Graph {
     let count = graph.nodes.len();
     let wanted: HashSet<&str> = wanted.iter().copied().collect();
     let targets: Vec<usize> = (0..count)
@@ -23,10 +53,16 @@ pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
     b.segment = Some(Segment::Backward);
     b.scope = "d".into();
     let mut gradients: HashMap<Value, Vec<Value>> = HashMap::new();
-    let seed = b.one(Fill { value: 1.0, spread: false }, &[]);
-    gradients.insert(loss, vec![seed]);
+    let seed = match seed {
+        Some(name) => {
+            let ty = b.ty(of).clone();
+            b.input(name, ty)
+        }
+        None => b.one(Fill { value: 1.0, spread: false }, &[]),
+    };
+    gradients.insert(of, vec![seed]);
 
-    for i in (0..=loss.node).rev() {
+    for i in (0..=of.node).rev() {
         let node = b.graph.nodes[i].clone();
         let Some(op) = node.op().filter(|_| needs[i]) else { continue };
         b.layer = node.layer;
@@ -39,6 +75,8 @@ pub fn autodiff(graph: Graph, wanted: &[&str]) -> Graph {
         if douts.iter().all(Option::is_none) {
             continue;
         }
+        let mut into = |dy: Option<Value>| Some(rule.before(&mut b, op.as_ref(), dy?));
+        let douts: Vec<Option<Value>> = douts.into_iter().map(&mut into).collect();
         let dins = op.gradient(&mut b, &node.inputs, &outputs, &douts);
         assert_eq!(dins.len(), node.inputs.len(), "{} returns a gradient for every input", op.name());
         for (&input, din) in node.inputs.iter().zip(dins) {

@@ -1,10 +1,16 @@
 //! From the typed spec to the forward graph: layers, losses, metrics, and where the batch comes from.
 
-use crate::data::dataset::{FEATURES, LABEL};
+use super::augment;
+use crate::data::dataset::{BOXES, FEATURES, INSTANCES, LABEL};
 use crate::error::{Diagnostic, Error, Result};
-use crate::graph::{Builder, Graph, RING, ShapeError, Value};
+use crate::graph::{Builder, Graph, RING_DIMS, ShapeError, Value};
 use crate::model::{LayerNode, LossNode, Model, Normalize};
+use crate::ops::layer::anchors::Geometry;
+use crate::ops::layer::concat::Concat;
 use crate::ops::layer::elementwise::{Add, Mul};
+use crate::ops::layer::flatten::Reshape;
+use crate::ops::layer::given_rois::ROIS;
+use crate::ops::plumbing::first_object::FirstObject;
 use crate::ops::plumbing::gather::{Gather, GatherRows};
 use crate::ops::plumbing::gather_bytes::GatherBytes;
 use crate::ops::plumbing::{mean_loss::MeanLoss, ratio_loss::RatioLoss, record::Record};
@@ -12,6 +18,7 @@ use crate::ops::{LayerCx, Losses, TargetType};
 use crate::spec::{Place, diagnostic};
 use crate::tensor::{DType, TensorType};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// Where a batch comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,10 +77,14 @@ pub fn build_for(model: &Model, options: &BuildOptions, fields: &[&str]) -> Resu
         labelled: labelled(model, options),
         b: Builder::default(),
         labels: None,
+        moves: None,
+        object: None,
+        learnt: [None; 2],
         resident: None,
         errors: Vec::new(),
     };
     let Some(input) = build.input() else { return Err(Error::Spec(build.errors)) };
+    build.learnt();
     let mut values: HashMap<&str, Value> = HashMap::from([("input", input)]);
     for layer in &model.layers {
         let inputs: Option<Vec<Value>> = layer.from.iter().map(|n| values.get(n.as_str()).copied()).collect();
@@ -88,7 +99,26 @@ pub fn build_for(model: &Model, options: &BuildOptions, fields: &[&str]) -> Resu
     if !build.errors.is_empty() {
         return Err(Error::Spec(build.errors));
     }
+    let judged = model.judged();
+    build.b.graph.decoder = model.loss.iter().filter(|term| term.of == judged).find_map(|term| {
+        let output = values.get(judged)?;
+        term.loss.decoder(&build.b.graph, *output)
+    });
     let last = model.layers.last().map_or("input", |l| l.name.as_str());
+    let mut heads: Vec<Value> = model.heads().into_iter().filter_map(|head| values.get(head).copied()).collect();
+    if let Some(decoder) = build.b.graph.decoder.clone().filter(|_| !options.training) {
+        heads.extend(decoder.parts());
+    } else if heads.iter().any(|&head| build.b.ty(head).dims.len() != 1) {
+        heads.clear();
+    }
+    if heads.len() > 1 {
+        build.b.scope = "heads".into();
+        let flat = |b: &mut Builder, head| b.one(Reshape { dims: vec![b.ty(head).items()] }, &[head]);
+        let flat: Vec<Value> = heads.iter().map(|&head| flat(&mut build.b, head)).collect();
+        let joined = build.b.must(Concat, &flat)[0];
+        build.b.graph.keep.push(("output".into(), joined));
+        return Ok(build.b.graph);
+    }
     build.b.graph.keep.push(("output".into(), values[last]));
     if options.loss && options.feed != Feed::Host && model.judged() != last {
         build.b.graph.keep.push(("scores".into(), values[model.judged()]));
@@ -120,6 +150,12 @@ struct Build<'a> {
     b: Builder,
     /// The labels of the batch, gathered together with its images.
     labels: Option<Value>,
+    /// The numbers by which the batch's pictures are changed.
+    moves: Option<Value>,
+    /// The class and the corners of the one object of a picture.
+    object: Option<[Value; 2]>,
+    /// The objects of the pictures, and regions that the batch brings, for layers that learn from them.
+    learnt: [Option<Value>; 2],
     /// How many samples the resident data set has, and the order.
     resident: Option<(usize, Value)>,
     errors: Vec<Diagnostic>,
@@ -130,7 +166,18 @@ impl Build<'_> {
         self.errors.push(diagnostic(&self.model.source.file, place, message, hint));
     }
 
+    /// The batch, changed at random while training.
     fn input(&mut self) -> Option<Value> {
+        let plain = self.plain_input()?;
+        if !(self.options.training && self.options.random) {
+            return Some(plain);
+        }
+        let Some((picture, numbers)) = augment::picture(&mut self.b, self.model, plain) else { return Some(plain) };
+        self.moves = Some(numbers);
+        Some(picture)
+    }
+
+    fn plain_input(&mut self) -> Option<Value> {
         let dims = self.model.input.dims();
         if crate::graph::oversize(&dims) {
             self.errors.push(Diagnostic {
@@ -195,6 +242,9 @@ impl Build<'_> {
             trainable: node.trainable,
             init: node.init,
             classes: self.model.classes(),
+            input: self.model.input.dims(),
+            boxes: self.learnt[0],
+            rois: self.learnt[1],
         };
         let built = node.layer.build(&mut cx, inputs);
         let built = built.and_then(|y| node.activation.map_or(Ok(y), |a| a.apply(&mut cx, "activation.", y)));
@@ -219,7 +269,14 @@ impl Build<'_> {
         let mut lists = Vec::new();
         for term in &model.loss {
             let output = self.b.ty(values[term.of.as_str()]).clone();
-            let list = term.loss.targets(&output);
+            let mut list = term.loss.targets(&output);
+            for target in &mut list {
+                match target.field {
+                    BOXES => target.ty.dims[0] = model.objects,
+                    INSTANCES => target.ty.dims = model.input.dims()[..2].to_vec(),
+                    _ => {}
+                }
+            }
             if list.is_empty() {
                 let [need, hint] = term.loss.outputs();
                 let what = format!("{} needs an output of shape {need}, found {output}", term.op);
@@ -241,14 +298,22 @@ impl Build<'_> {
         let model = self.model;
         let Some(data) = &model.data else { return true };
         let named = data.class_names.as_ref().map(Vec::len);
-        let Some(classes) = data.classes.map(|count| count.0).or(named) else { return true };
+        let known = || data.reader.known_classes(data.path.as_deref().map(Path::new));
+        let Some(classes) = data.classes.map(|count| count.0).or(named).or_else(known) else { return true };
         let mistakes = self.errors.len();
         for (term, choice) in model.loss.iter().zip(choices) {
-            let scores = self.b.ty(values[term.of.as_str()]).channels();
-            if ["label", "mask"].contains(&choice.field) && scores.max(2) < classes {
+            let output = values[term.of.as_str()];
+            let boxes = Geometry::of(&self.b.graph, output).map(|geometry| geometry.classes);
+            if boxes == Some(0) {
+                continue;
+            }
+            let boxes = boxes.or_else(|| Some(term.loss.decoder(&self.b.graph, output)?.classes()));
+            let scores = boxes.unwrap_or(self.b.ty(output).channels().max(2));
+            if (choice.ty.dtype == DType::I32 || choice.field == BOXES) && scores < classes {
                 let layer = model.layers.iter().find(|layer| layer.name == term.of);
                 let place = layer.map_or(&term.place, |layer| &layer.place).clone();
-                let message = format!("layer `{}` has {scores} outputs, and there are {classes} classes", term.of);
+                let what = if boxes.is_some() { "classes" } else { "outputs" };
+                let message = format!("layer `{}` has {scores} {what}, and there are {classes} classes", term.of);
                 self.error(&place, message, format!("give it {classes}, or \"units\": \"classes\", or change `data`"));
             }
         }
@@ -270,9 +335,20 @@ impl Build<'_> {
         let mut terms = Vec::new();
         // The targets so far, by the name of the host's tensor.
         let mut targets: HashMap<&str, (&str, Value)> = HashMap::new();
+        targets.extend(self.learnt[0].map(|boxes| (BOXES, (BOXES, boxes))));
         for (term, choice) in model.loss.iter().zip(choices) {
             let output = values[term.of.as_str()];
             let (name, field, wanted) = (choice.tensor(), choice.field, choice.ty.clone());
+            if self.model.locates() && ["label", "values"].contains(&field) {
+                let Some(target) = self.object(term, &choice) else { return };
+                let output_type = self.b.ty(output).clone();
+                self.b.scope = format!("loss/{}", term.of);
+                match term.loss.build(&mut self.b, output, target) {
+                    Ok(losses) => terms.push((term.weight, losses)),
+                    Err(e) => return self.misfit(term, &output_type, e),
+                }
+                continue;
+            }
             let target = match targets.get(name) {
                 Some(&(_, t)) if *self.b.ty(t) == wanted => t,
                 Some(&(_, t)) => {
@@ -286,6 +362,16 @@ impl Build<'_> {
                     Some(labels) => labels,
                     None => self.target(&choice),
                 },
+            };
+            let target = match (self.moves, targets.contains_key(name)) {
+                (Some(numbers), false) => match augment::target(&mut self.b, model, &choice, [target, numbers], term) {
+                    Ok(moved) => moved,
+                    Err(e) => {
+                        self.error(&term.place, e.what, e.hint);
+                        return;
+                    }
+                },
+                _ => target,
             };
             targets.insert(name, (field, target));
             self.b.scope = format!("loss/{}", term.of);
@@ -312,6 +398,59 @@ impl Build<'_> {
         self.b.graph.keep.push(("loss".into(), loss));
     }
 
+    /// The class or the corners of the one object of a picture, for a loss that learns it.
+    fn object(&mut self, term: &LossNode, choice: &TargetType) -> Option<Value> {
+        if choice.field == "values" && choice.ty.dims != [4] {
+            let what = format!("loss `{}` learns the corners x1, y1, x2, y2 of an object from {}", term.op, choice.ty);
+            self.error(&term.place, what, "give its layer 4 units".into());
+            return None;
+        }
+        /// They may move the object out of the picture.
+        const LOSE: [&str; 4] = ["rotate", "shift", "scale", "crop"];
+        let changes = self.model.data.iter().flat_map(|data| &data.augment);
+        if let Some(change) = changes.into_iter().find(|node| LOSE.contains(&node.change.word())) {
+            let what = format!("`{}` can move the only object out of the picture", change.change.word());
+            self.error(&change.place, what, "remove it; flip, zoom_out and changes of colours keep the object".into());
+            return None;
+        }
+        if self.object.is_none() {
+            let mut boxes = TargetType::boxes();
+            boxes.ty.dims[0] = self.model.objects;
+            let mut target = self.target(&boxes);
+            if let Some(numbers) = self.moves {
+                match augment::target(&mut self.b, self.model, &boxes, [target, numbers], term) {
+                    Ok(moved) => target = moved,
+                    Err(e) => {
+                        self.error(&term.place, e.what, e.hint);
+                        return None;
+                    }
+                }
+            }
+            self.b.scope = "object".into();
+            let parts = self.b.must(FirstObject, &[target]);
+            self.object = Some([parts[0], parts[1]]);
+        }
+        let [class, corners] = self.object?;
+        Some(if choice.field == "label" { class } else { corners })
+    }
+
+    /// The objects of the pictures, and the regions that the batch brings, for layers that learn from them.
+    fn learnt(&mut self) {
+        let (model, learns) = (self.model, self.model.layers.iter().any(|layer| layer.layer.learns_boxes()));
+        let Some(term) = model.loss.first().filter(|_| learns && self.options.loss) else { return };
+        let mut choice = TargetType::boxes();
+        choice.ty.dims[0] = model.objects;
+        let mut boxes = self.target(&choice);
+        if let Some(numbers) = self.moves {
+            match augment::target(&mut self.b, model, &choice, [boxes, numbers], term) {
+                Ok(moved) => boxes = moved,
+                Err(e) => return self.error(&term.place, e.what, e.hint),
+            }
+        }
+        let rois = model.regions.map(|count| self.b.input(ROIS, TensorType::batch(&[count, 5])));
+        self.learnt = [Some(boxes), rois];
+    }
+
     /// The batch's targets: from the resident data set if there is one, else a tensor of the host.
     fn target(&mut self, choice: &TargetType) -> Value {
         let (name, field, wanted) = (choice.tensor(), choice.field, choice.ty.clone());
@@ -331,9 +470,10 @@ impl Build<'_> {
     fn total(&mut self, terms: &[(f64, Losses)], judged: Option<Vec<Value>>) -> Value {
         let record = |b: &mut Builder, weight, values, judged: Vec<Value>| {
             b.scope = "metrics".into();
-            let ring = b.state("data/ring", TensorType::f32(&[RING, 2]), 0.0, false);
+            let ring = b.state("data/ring", TensorType::f32(&RING_DIMS), 0.0, false);
             b.one(Record { weight }, &[vec![values, ring], judged].concat())
         };
+        let training = self.options.training;
         let b = &mut self.b;
         b.scope = "loss".into();
         if let ([(weight, Losses { each, weights: None })], Some(judged)) = (terms, &judged) {
@@ -344,6 +484,13 @@ impl Build<'_> {
             None => b.one(MeanLoss { weight }, &[losses.each]),
         };
         let means: Vec<Value> = terms.iter().map(&mut mean).collect();
+        if !training && terms.iter().any(|(_, losses)| losses.weights.is_some()) {
+            // Evaluation weighs the means of batches by these.
+            for (i, (&mean, (_, losses))) in means.iter().zip(terms).enumerate() {
+                b.graph.keep.push((format!("loss/{i}"), mean));
+                b.graph.keep.extend(losses.weights.map(|weights| (format!("loss/{i}/weights"), weights)));
+            }
+        }
         let total = means[1..].iter().fold(means[0], |total, &mean| b.one(Add::default(), &[total, mean]));
         judged.map_or(total, |judged| record(b, None, total, judged))
     }

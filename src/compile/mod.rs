@@ -1,5 +1,6 @@
 //! From a model to programs. The passes, one a file: build, autodiff, update, prune, fuse, lower, memory, stage.
 
+pub mod augment;
 pub mod autodiff;
 pub mod build;
 pub mod fuse;
@@ -9,13 +10,15 @@ pub mod memory;
 pub mod plan;
 pub mod program;
 pub mod prune;
+pub mod show;
 pub mod stage;
+pub mod suspects;
 pub mod tap;
 pub mod update;
 
 use crate::error::Result;
 use crate::graph::{Arena, Caps, Graph, Value};
-use crate::model::{Model, TrainSpec};
+use crate::model::{Model, OnNonfinite, TrainSpec};
 use crate::tensor::DType;
 use build::{BuildOptions, Feed};
 use layout::Layout;
@@ -29,7 +32,14 @@ pub fn update_of(train: &TrainSpec) -> Update {
         op: train.optimizer.optimizer.update(Update::source(accumulate), train.l1.0),
         clip_norm: train.clip_norm.map(|c| c.0),
         accumulate,
+        skip: train.on_nonfinite == OnNonfinite::Skip,
+        average: average_of(train),
     }
+}
+
+/// Where the moving average of the parameters is kept, if the section `train` asks for one: behind the optimizer's moments.
+fn average_of(train: &TrainSpec) -> Option<Arena> {
+    train.ema.map(|_| Arena::Optimizer(train.optimizer.optimizer.moments().len()))
 }
 
 /// The graph of one training step, fused: forward, gradients, update.
@@ -122,8 +132,10 @@ pub struct Training {
     pub eval: Program,
     /// The training graph that `step` came from.
     pub graph: Graph,
-    /// Arenas of the optimizer's moments, by their names.
+    /// Arenas of the optimizer's moments, by their names; the moving average of the parameters is one of them.
     pub moments: Vec<(&'static str, Arena)>,
+    /// The arena of the parameters that evaluation takes and that are saved: their moving average, if there is one.
+    pub judged: Arena,
 }
 
 /// How a training run gets its samples.
@@ -186,8 +198,10 @@ impl TrainingGraphs {
 /// Layers whose shapes do not fit, or tensors that the adapter cannot bind.
 pub fn training(model: &Model, train: &TrainSpec, samples: Samples, caps: &Caps) -> Result<Training> {
     let graphs = TrainingGraphs::new(model, train, samples, caps)?;
-    let [step, eval] = graphs.lower(train.batch.0, caps)?;
-    let moments = train.optimizer.optimizer.moments();
-    let moments = moments.into_iter().enumerate().map(|(i, name)| (name, Arena::Optimizer(i))).collect();
-    Ok(Training { layout: graphs.layout, step, eval, graph: graphs.step, moments })
+    let [step, mut eval] = graphs.lower(train.batch.0, caps)?;
+    let moments = train.optimizer.optimizer.moments().into_iter().chain(train.ema.map(|_| "ema"));
+    let moments = moments.enumerate().map(|(i, name)| (name, Arena::Optimizer(i))).collect();
+    let judged = average_of(train).unwrap_or(Arena::Weights);
+    eval.redirect(Arena::Weights, judged);
+    Ok(Training { layout: graphs.layout, step, eval, graph: graphs.step, moments, judged })
 }

@@ -1,7 +1,8 @@
 //! What a run will allocate and dispatch, worked out before it starts.
 
+use super::layout::{Entry, Layout};
 use super::program::Program;
-use super::{Samples, Training, TrainingGraphs, build, inference_graph, layout::Layout, lower};
+use super::{Samples, Training, TrainingGraphs, build, inference_graph, lower};
 use crate::error::{Error, Result};
 use crate::graph::{Arena, Caps, Graph, NodeKind, Step};
 use crate::host;
@@ -48,6 +49,30 @@ impl Bytes {
     }
 }
 
+/// What a checkpoint takes. It is written tensor by tensor.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct CheckpointBytes {
+    /// The tensors of the file.
+    pub file: u64,
+    /// The host's memory while it is written: the largest tensor twice, as bytes and as numbers, and the buffer that it
+    /// is read through.
+    pub memory: u64,
+}
+
+impl CheckpointBytes {
+    /// Of a training whose optimizer keeps so many arenas beside the parameters.
+    fn of(layout: &Layout, moments: usize) -> CheckpointBytes {
+        let bytes = |entry: &Entry| (entry.ty.items() * entry.ty.dtype.size()) as u64;
+        let saved = || layout.entries.values().filter(|entry| entry.saved);
+        let trained = layout.entries.values().filter(|entry| entry.arena == Arena::Weights);
+        let part = saved().flat_map(|entry| &entry.parts).map(|part| part.len as u64 * 4).max().unwrap_or(0);
+        CheckpointBytes {
+            file: saved().map(bytes).sum::<u64>() + moments as u64 * trained.map(bytes).sum::<u64>(),
+            memory: 2 * saved().map(bytes).max().unwrap_or(0) + part.next_power_of_two(),
+        }
+    }
+}
+
 /// The plan of a run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Plan {
@@ -61,6 +86,8 @@ pub struct Plan {
     pub batch: usize,
     /// Memory.
     pub bytes: Bytes,
+    /// What a checkpoint takes beside that; None for a spec without a loss.
+    pub checkpoint: Option<CheckpointBytes>,
     /// Dispatches of one training step. If the spec has no loss, of one forward pass.
     pub dispatches: usize,
     /// Bytes of memory that there are, where known.
@@ -96,6 +123,13 @@ fn bytes_of(layout: &Layout, programs: &[&Program]) -> Bytes {
     bytes
 }
 
+/// What the programs of a batch take.
+struct Measured {
+    bytes: Bytes,
+    dispatches: usize,
+    checkpoint: Option<CheckpointBytes>,
+}
+
 /// The graphs that are planned, which do not depend on the batch.
 enum Planned {
     /// Training and evaluation.
@@ -114,6 +148,12 @@ impl Planned {
         let mut layout = Layout::default();
         layout.add(&graph, caps)?;
         Ok(Planned::Forward(graph, layout))
+    }
+
+    /// The largest batch that fits into so many bytes; 0 if not even 1 fits.
+    fn largest(&self, caps: &Caps, memory: u64) -> usize {
+        let total = |n: usize| self.measure(n, caps).ok().map(|measured| measured.bytes.total());
+        largest(&total, memory, self.most_batch(caps), self.tries())
     }
 
     /// Measurements that the search for the largest batch may make. A network of tens of thousands of nodes takes half a
@@ -137,19 +177,25 @@ impl Planned {
         }
     }
 
-    /// The bytes and the number of dispatches for a batch.
+    /// What a batch takes.
     ///
     /// # Errors
     /// Tensors over the adapter's binding limit.
-    fn measure(&self, batch: usize, caps: &Caps) -> Result<(Bytes, usize)> {
+    fn measure(&self, batch: usize, caps: &Caps) -> Result<Measured> {
         match self {
             Planned::Training(graphs) => {
                 let [step, eval] = graphs.lower(batch, caps)?;
-                Ok((bytes_of(&graphs.layout, &[&step, &eval]), step.dispatches.len()))
+                let moments = step.arenas.iter().filter(|arena| matches!(arena, Arena::Optimizer(_))).count();
+                Ok(Measured {
+                    bytes: bytes_of(&graphs.layout, &[&step, &eval]),
+                    dispatches: step.dispatches.len(),
+                    checkpoint: Some(CheckpointBytes::of(&graphs.layout, moments)),
+                })
             }
             Planned::Forward(graph, layout) => {
                 let program = lower::lower(graph, layout, caps, lower::LowerOptions { batch, reuse: true })?;
-                Ok((bytes_of(layout, &[&program]), program.dispatches.len()))
+                let bytes = bytes_of(layout, &[&program]);
+                Ok(Measured { bytes, dispatches: program.dispatches.len(), checkpoint: None })
             }
         }
     }
@@ -165,15 +211,15 @@ pub fn plan(model: &Model, train: &TrainSpec, caps: &Caps, memory: Option<u64>) 
     let batch = train.batch.0;
     let rows = rows(&graph, batch);
     let planned = Planned::new(model, train, caps)?;
-    let (bytes, dispatches) = planned.measure(batch, caps)?;
-    let total = |n: usize| planned.measure(n, caps).ok().map(|(bytes, _)| bytes.total());
-    let largest_batch = memory.map(|memory| largest(&total, memory, planned.most_batch(caps), planned.tries()));
+    let Measured { bytes, dispatches, checkpoint } = planned.measure(batch, caps)?;
+    let largest_batch = memory.map(|memory| planned.largest(caps, memory));
     Ok(Plan {
         params: rows.iter().map(|r| r.params).sum(),
         flops_forward: rows.iter().map(|r| r.flops).sum(),
         rows,
         batch,
         bytes,
+        checkpoint,
         dispatches,
         memory,
         largest_batch,
@@ -277,6 +323,7 @@ impl Plan {
                 "weights": b.weights, "gradients": b.gradients, "optimizer": b.optimizer,
                 "activations": b.activations, "workspace": b.workspace, "total": b.total(),
             },
+            "checkpoint": self.checkpoint.map(|c| json!({ "file": c.file, "memory": c.memory })),
             "dispatches_per_step": self.dispatches,
             "memory": self.memory,
             "fits": self.fits(),
@@ -290,16 +337,26 @@ impl Plan {
 ///
 /// # Errors
 /// Too little memory.
-pub fn check_memory(t: &Training, caps: &Caps) -> Result<()> {
-    let total = bytes_of(&t.layout, &[&t.step, &t.eval]).total() + t.layout.bytes(Arena::Data);
+pub fn check_memory((model, train): (&Model, &TrainSpec), t: &Training, caps: &Caps) -> Result<()> {
+    let data = t.layout.bytes(Arena::Data);
+    let total = bytes_of(&t.layout, &[&t.step, &t.eval]).total() + data;
     if let Some(free) = host::free_memory().filter(|&free| caps.software && total > free) {
         return Err(Error::gpu(
             &caps.name,
             format!("out of memory: the run takes {total} bytes and the system has {free} free"),
-            "use a smaller batch or network (`pumice plan` says what fits)",
+            advice(model, train, caps, free.saturating_sub(data)),
         ));
     }
     Ok(())
+}
+
+/// What to do where the programs of a training do not fit into the memory: names the largest batch that does.
+pub fn advice(model: &Model, train: &TrainSpec, caps: &Caps, memory: u64) -> String {
+    match Planned::new(model, train, caps).map_or(0, |planned| planned.largest(caps, memory)) {
+        0 => "use a smaller network or another device: `pumice plan` shows that not even a batch of 1 fits".into(),
+        n if n < train.batch.0 => format!("use --batch {n}, the largest that fits, or a smaller network"),
+        _ => "use a smaller batch or network, or end other programs (`pumice plan` says what fits)".into(),
+    }
 }
 
 #[cfg(test)]

@@ -108,6 +108,20 @@ impl Dispatch {
 }
 
 impl Program {
+    /// Reads another arena of the same layout in place of one that it only reads.
+    pub fn redirect(&mut self, from: Arena, to: Arena) {
+        let change = |range: &mut Range| match &mut range.buffer {
+            Buffer::Store(arena, _) if *arena == from => *arena = to,
+            _ => {}
+        };
+        for dispatch in &mut self.dispatches {
+            dispatch.bindings.iter_mut().for_each(|(_, range)| change(range));
+            dispatch.copies.iter_mut().for_each(|copy| change(&mut copy.from));
+        }
+        self.inputs.values_mut().chain(self.outputs.values_mut()).for_each(|port| change(&mut port.range));
+        self.arenas.iter_mut().filter(|arena| **arena == from).for_each(|arena| *arena = to);
+    }
+
     /// Bytes of its textures.
     pub fn texture_bytes(&self) -> u64 {
         self.textures.iter().map(|&rows| (rows * TEXTURE_WIDTH * 16) as u64).sum()

@@ -4,7 +4,9 @@ use crate::graph::{Arena, Builder, Graph, Op, Segment, Value};
 use crate::ops::layer::dense::Dense;
 use crate::ops::layer::elementwise::Copy;
 use crate::ops::optimizer::accumulate::Accumulate;
+use crate::ops::optimizer::average::Average;
 use crate::ops::optimizer::clip::Clip;
+use crate::ops::optimizer::guard::Guard;
 use crate::ops::optimizer::normal_equation;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,6 +20,11 @@ pub struct Update {
     pub clip_norm: Option<f64>,
     /// Whether gradients of several batches are summed.
     pub accumulate: bool,
+    /// Whether an update is left out if one of its losses or gradients is not finite. Otherwise all updates are left
+    /// out from the first loss on that is not finite.
+    pub skip: bool,
+    /// Where the moving average of the parameters is kept.
+    pub average: Option<Arena>,
 }
 
 impl Update {
@@ -63,10 +70,17 @@ pub fn append_update(graph: Graph, update: &Update) -> Graph {
         b.must(Accumulate, &[]);
     }
     b.segment = Some(Segment::Update);
-    if let Some(max_norm) = update.clip_norm {
-        b.must(Clip { max_norm, arena }, &[]);
+    let ring = b.graph.find("data/ring").map(|node| Value { node, out: 0 });
+    if let Some(ring) = ring.filter(|_| update.skip) {
+        b.must(Guard { arena }, &[ring]);
     }
-    b.insert(op.clone(), &[]).expect("an update takes no inputs");
+    if let Some(max_norm) = update.clip_norm {
+        b.must(Clip { max_norm, arena }, ring.as_slice());
+    }
+    b.insert(op.clone(), ring.as_slice()).expect("an update takes the ring or nothing");
+    if let Some(arena) = update.average {
+        b.must(Average { arena }, ring.as_slice());
+    }
     b.graph
 }
 

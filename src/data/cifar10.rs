@@ -29,6 +29,10 @@ impl Reader for Cifar10 {
         want.splits(|split| read(dir, split))
     }
 
+    fn known_classes(&self, _: Option<&Path>) -> Option<usize> {
+        Some(CLASSES)
+    }
+
     fn count_classes(&self, _: Option<&Path>, _: &Want) -> Result<usize> {
         Ok(CLASSES)
     }

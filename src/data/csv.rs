@@ -55,6 +55,15 @@ impl Reader for Csv {
         self.features.as_deref()
     }
 
+    fn input_names(&self) -> Option<Vec<String>> {
+        let words = self.categorical.iter().zip(self.categories.iter().flatten()).collect::<Vec<_>>();
+        let names = |feature: &String| match words.iter().find(|(name, _)| *name == feature) {
+            Some((name, categories)) => categories.iter().map(|category| format!("{name} = {category}")).collect(),
+            None => vec![feature.clone()],
+        };
+        Some(self.features.as_ref()?.iter().flat_map(names).collect())
+    }
+
     fn with_features(&self, names: &[String]) -> Option<Arc<dyn Reader>> {
         Some(Arc::new(Csv { features: Some(names.to_vec()), ..self.clone() }))
     }

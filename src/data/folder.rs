@@ -2,15 +2,17 @@
 //! `class_folders.rs` says how the folders look.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::class_folders::{self, Class, Classes};
 use super::colour::Colour;
-use super::dataset::{Dataset, Splits};
+use super::dataset::{Column, Dataset, IMAGE, Splits};
+use super::look::Look;
 use super::picture;
 use super::reader::{Reader, Want, need};
 use super::registry::Readers;
 use super::split::Split;
-use super::store::{self, FileReader, Look, Store};
+use super::store::{self, FileReader, Store};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::spec::spec_struct;
@@ -161,12 +163,12 @@ fn open(dir: &Path, keys: &Folder, want: &Want) -> Result<Splits> {
     let validation = listed(Split::Validation, want.train && keys.has_part(dir, Split::Validation, false))?;
     let test = listed(Split::Test, want.test)?;
     let all: Vec<&Path> = [&train, &validation, &test].into_iter().flatten().flat_map(Listing::paths).collect();
-    let reader = FileReader::Picture(Look::of(keys.background, &all));
-    let bytes = (all.len() * size.iter().product::<usize>() * reader.dtype().size()) as u64;
+    let look = Look::of(keys.background, &all);
+    let bytes = (all.len() * size.iter().product::<usize>() * look.dtype().size()) as u64;
     let in_memory = want.in_memory(all.len(), size, bytes)?;
     let mut skipped = Vec::new();
     let mut read = |listing: Option<Listing>| {
-        listing.map(|listing| read(listing, &names, size, reader, in_memory, want, &mut skipped)).transpose()
+        listing.map(|listing| read(listing, &names, size, look, in_memory, want, &mut skipped)).transpose()
     };
     let (train, validation, test) = (read(train)?, read(validation)?, read(test)?);
     Ok(Splits { train, validation, test, skipped, ..Splits::default() })
@@ -202,7 +204,7 @@ fn read(
     listing: Listing,
     names: &[String],
     size: [usize; 3],
-    reader: FileReader,
+    look: Look,
     in_memory: bool,
     want: &Want,
     skipped: &mut Vec<String>,
@@ -210,7 +212,7 @@ fn read(
     let Listing { place, mut files, mut labels, mut wrong } = listing;
     let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let (mut pixels, failures) = match in_memory {
-        true => store::decode(&paths, &size, reader, want.progress),
+        true => store::decode(&paths, &size, &look, want.progress),
         false => (Data::U8(Vec::new()), store::check(&paths, want.progress)),
     };
     let broken: Vec<usize> = failures.iter().map(|(index, _)| *index).collect();
@@ -229,11 +231,15 @@ fn read(
         return Err(Error::file(&place, "not one picture in it can be read", hint));
     }
     let [height, width, channels] = size;
-    let samples = match in_memory {
-        true => Store::Memory(HostTensor::new(&[labels.len(), height, width, channels], pixels)),
-        false => Store::Files { files, dims: size.to_vec(), reader, normalize: None },
+    let shape = [labels.len(), height, width, channels];
+    let images = match in_memory {
+        true => Column::new(IMAGE, Store::Memory(HostTensor::new(&shape, pixels))).named(files),
+        false => {
+            let (dims, reader) = (size.to_vec(), Arc::new(look));
+            Column::new(IMAGE, Store::Files { files, dims, reader, normalize: None })
+        }
     };
-    Ok(Dataset::of_images(samples, labels, names.to_vec()))
+    Ok(Dataset::labelled(images, labels, names.to_vec()))
 }
 
 fn shown(names: &[String]) -> String {

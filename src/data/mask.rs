@@ -16,6 +16,12 @@ const MAX_BYTES: u64 = 512 << 20;
 /// The first bytes of every PNG file.
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
+/// The field of masks: classes of pixels, u8 `[h, w]`.
+pub const MASK: &str = "mask";
+
+/// PASCAL VOC's class of pixels between objects. It does not count, unless a loss says another.
+pub const VOID: u8 = 255;
+
 /// A class for each pixel of a picture.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Mask {

@@ -1,20 +1,21 @@
 //! Data sets of pictures with a mask each: a class for every pixel. [`super::mask_files`] says how the folders look.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::colour::Colour;
-use super::dataset::{Column, Dataset, IMAGE, MASK, Splits};
-use super::mask::{self, Mask};
+use super::dataset::{Column, Dataset, IMAGE, Splits};
+use super::look::Look;
+use super::mask::{self, MASK, Mask, VOID};
 use super::mask_files::{self, Pairs};
 use super::reader::{Reader, Want, need};
 use super::registry::Readers;
 use super::split::Split;
-use super::store::{self, FileReader, Look, Store, on_all_cores};
+use super::store::{self, FileReader, Store, on_all_cores};
 use crate::error::{Error, Result};
 use crate::spec::spec_struct;
-use crate::tensor::{Data, HostTensor};
+use crate::tensor::{DType, Data, HostTensor};
 
 pub(super) fn register(readers: &mut Readers) {
     let doc =
@@ -48,7 +49,7 @@ impl Reader for Masks {
     }
 
     fn count_classes(&self, path: Option<&Path>, want: &Want) -> Result<usize> {
-        count_classes(need(path, "masks", "folder")?, self, want.ignore)
+        count_classes(need(path, "masks", "folder")?, self, void(want))
     }
 
     fn background(&self) -> Colour {
@@ -58,6 +59,11 @@ impl Reader for Masks {
     fn streams(&self) -> bool {
         true
     }
+}
+
+/// The class of pixels that do not count.
+fn void(want: &Want) -> u8 {
+    want.ignore.and_then(|class| class.try_into().ok()).unwrap_or(VOID)
 }
 
 /// The classes of the training set: of the names that there are; 2 where everything above 0 is one class; else the
@@ -102,7 +108,7 @@ fn open(dir: &Path, keys: &Masks, want: &Want) -> Result<Splits> {
         }
         (Some(classes), _) => classes,
         (None, Some(names)) => names.len(),
-        (None, None) => count_classes(dir, keys, want.ignore)?,
+        (None, None) => count_classes(dir, keys, void(want))?,
     };
     let names = names.unwrap_or_else(|| (0..classes).map(|class| class.to_string()).collect());
     let list = |wanted: bool, split: Split| {
@@ -114,7 +120,7 @@ fn open(dir: &Path, keys: &Masks, want: &Want) -> Result<Splits> {
     let [height, width, channels] = size;
     let pictures: Vec<&Path> = parts.iter().flatten().flat_map(|p| &p.pictures).map(PathBuf::as_path).collect();
     let look = Look::of(keys.background, &pictures);
-    let wide = FileReader::Picture(look).dtype().size();
+    let wide = look.dtype().size();
     let bytes = count as u64 * (height * width * (channels * wide + 1)) as u64;
     let in_memory = want.in_memory(count, size, bytes)?;
     let opener = Opener { want, keys, names, classes, size, look, in_memory };
@@ -125,6 +131,29 @@ fn open(dir: &Path, keys: &Masks, want: &Want) -> Result<Splits> {
     let (train, validation, test) =
         (open(Split::Train, train)?, open(Split::Validation, validation)?, open(Split::Test, test)?);
     Ok(Splits { train, validation, test, skipped, ..Splits::default() })
+}
+
+/// How files of masks are read: converted to height and width.
+#[derive(Debug)]
+struct MaskFiles {
+    /// Whether everything above 0 is class 1.
+    binary: bool,
+}
+
+impl FileReader for MaskFiles {
+    fn dtype(&self) -> DType {
+        DType::U8
+    }
+
+    fn read(&self, file: &Path, dims: &[usize]) -> Result<Data> {
+        let &[h, w] = dims else { panic!("masks are of height and width, not {dims:?}") };
+        Ok(Data::U8(mask::read(file, self.binary)?.resize(h, w).classes))
+    }
+
+    fn original(&self, file: &Path) -> Result<HostTensor> {
+        let Mask { height, width, classes } = mask::read(file, self.binary)?;
+        Ok(HostTensor::new(&[height, width], Data::U8(classes)))
+    }
 }
 
 /// What all parts of a data set have in common.
@@ -147,14 +176,12 @@ impl Opener<'_> {
         }
         let [height, width, channels] = self.size;
         let (picture_dims, mask_dims) = (vec![height, width, channels], vec![height, width]);
-        let reader = FileReader::Mask { binary: self.keys.binary };
         let count = if self.in_memory { pairs.pictures.len() } else { 0 };
         let mut masks = vec![0; count * height * width];
-        let look = FileReader::Picture(self.look);
         let mut failures = self.read_masks(split, &pairs.masks, &mut masks)?;
         let paths: Vec<&Path> = pairs.pictures.iter().map(PathBuf::as_path).collect();
         let (mut pixels, broken_pictures) = match self.in_memory {
-            true => store::decode(&paths, &picture_dims, look, self.want.progress),
+            true => store::decode(&paths, &picture_dims, &self.look, self.want.progress),
             false => (Data::U8(Vec::new()), store::check(&paths, self.want.progress)),
         };
         failures.extend(broken_pictures);
@@ -177,13 +204,16 @@ impl Opener<'_> {
             let first = failures.swap_remove(0).1;
             return Err(first);
         }
-        let store = |data, files, dims: Vec<usize>, reader| match self.in_memory {
+        let store = |data, files, dims: Vec<usize>, reader: Arc<dyn FileReader>| match self.in_memory {
             true => Store::Memory(HostTensor::new(&[&[count], &dims[..]].concat(), data)),
             false => Store::Files { files, dims, reader, normalize: None },
         };
-        let pictures = store(pixels, pairs.pictures, picture_dims, look);
-        let truth = store(Data::U8(masks), pairs.masks.clone(), mask_dims, reader);
-        let columns = vec![Column::new(IMAGE, pictures), Column::from_files(MASK, truth, pairs.masks, reader)];
+        let files = if self.in_memory { pairs.pictures.clone() } else { Vec::new() };
+        let pictures = store(pixels, pairs.pictures, picture_dims, Arc::new(self.look));
+        let reader = Arc::new(MaskFiles { binary: self.keys.binary });
+        let truth = store(Data::U8(masks), pairs.masks.clone(), mask_dims, reader.clone());
+        let columns =
+            vec![Column::new(IMAGE, pictures).named(files), Column::from_files(MASK, truth, pairs.masks, reader)];
         Ok(Dataset { columns, classes: self.names.clone(), features: Vec::new() })
     }
 
@@ -194,15 +224,16 @@ impl Opener<'_> {
     /// A class that the model does not have; training masks in which there is nothing to learn.
     fn read_masks(&self, split: Split, files: &[PathBuf], place: &mut [u8]) -> Result<Vec<(usize, Error)>> {
         let [height, width, _] = self.size;
+        let void = void(self.want);
         let (most, ignored) = (AtomicU8::new(0), AtomicBool::new(false));
         let beyond: Mutex<Vec<Error>> = Mutex::default();
         let read = |file: &Path| -> Result<Mask> {
             let mask = mask::read(file, self.keys.binary)?;
-            if let Err(e) = mask::check(file, &mask, self.classes, Some(self.want.ignore)) {
+            if let Err(e) = mask::check(file, &mask, self.classes, Some(void)) {
                 beyond.lock().expect("nobody panics with it").push(e);
             }
             for &class in &mask.classes {
-                if class == self.want.ignore {
+                if class == void {
                     ignored.store(true, Ordering::Relaxed);
                 } else {
                     most.fetch_max(class, Ordering::Relaxed);
@@ -226,8 +257,7 @@ impl Opener<'_> {
         }
         // The other parts may rightly hold nothing else.
         if split == Split::Train && most.into_inner() == 0 && ignored.into_inner() {
-            let what =
-                format!("all training masks hold nothing but class 0 and {}, which does not count", self.want.ignore);
+            let what = format!("all training masks hold nothing but class 0 and {void}, which does not count");
             let folder = files[0].parent().unwrap_or(Path::new(""));
             return Err(Error::file(folder, what, "set `data.binary` to true if everything above 0 is class 1"));
         }

@@ -4,33 +4,47 @@
 //! - [`mod@reader`]: what a kind of data says of itself, and what it is asked for
 //! - [`dataset`]: columns, splits
 
+pub mod annotated;
 mod class_folders;
+pub mod clusters;
+mod coco_file;
 pub mod colour;
 mod container;
 mod csv_keys;
 pub mod dataset;
+pub mod draw;
 pub mod file;
+pub mod fit;
 pub mod idx_file;
 mod jpeg;
 mod jpeg_scan;
+mod look;
 pub mod mask;
 pub mod mask_files;
 pub mod mnist;
+mod object_columns;
+pub mod objects;
 pub mod order;
 pub mod palette;
+mod part_names;
 pub mod picture;
+mod polygon;
 pub mod reader;
 pub mod registry;
+pub mod rle;
 mod room;
+mod shape;
 pub mod split;
 pub mod store;
+pub mod survey;
 mod table;
 mod table_columns;
 pub mod tensors;
 mod text;
+mod yolo_yaml;
 
 use crate::spec::Extensible;
-pub use dataset::{Column, Dataset, FEATURES, IMAGE, LABEL, MASK, Splits, VALUES};
+pub use dataset::{BOXES, Column, Dataset, FEATURES, IMAGE, INSTANCES, LABEL, Splits, Truth, VALUES};
 pub use reader::{Reader, Want};
 pub use registry::Readers;
 pub use split::Split;
@@ -45,7 +59,7 @@ macro_rules! readers {
     };
 }
 
-readers! { idx, cifar10, folder, csv, masks, bundled }
+readers! { idx, cifar10, folder, csv, masks, voc, yolo, coco, shapes, bundled }
 
 static READERS: Extensible<Readers> = Extensible::empty();
 

@@ -1,12 +1,14 @@
 //! Orders of the samples by seed: the shuffle of each epoch, and the validation split. They use integer arithmetic
 //! only, so the same seed gives the same order on every platform.
 
+use std::collections::BTreeMap;
+
 /// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
-struct SplitMix64(u64);
+pub(super) struct SplitMix64(u64);
 
 impl SplitMix64 {
     /// The stream of random numbers of `(seed, stream)`; each pair has its own.
-    fn new(seed: u64, stream: u64) -> SplitMix64 {
+    pub(super) fn new(seed: u64, stream: u64) -> SplitMix64 {
         let key = SplitMix64(seed).next();
         SplitMix64(SplitMix64(key ^ stream).next())
     }
@@ -20,7 +22,7 @@ impl SplitMix64 {
     }
 
     /// A number below `bound`; all are equally likely (Lemire, "Fast random integer generation in an interval", 2019).
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         let reject_below = bound.wrapping_neg() % bound;
         loop {
             let wide = u128::from(self.next()) * u128::from(bound);
@@ -48,6 +50,23 @@ pub fn split(len: usize, share: f64, seed: u64) -> (Vec<u32>, Vec<u32>) {
     train.sort_unstable();
     validation.sort_unstable();
     (train, validation)
+}
+
+/// The order of one epoch in which each class is equally likely to come next, and in it each of its samples: so many
+/// draws as there are samples, with replacement. That is sampling by inverse class frequency. `classes` has the class of
+/// each sample. Each `(seed, epoch)` has an order of its own.
+pub fn weighted(classes: &[i32], seed: u64, epoch: u64) -> Vec<u32> {
+    let mut members: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
+    for (i, &class) in classes.iter().enumerate() {
+        members.entry(class).or_default().push(i as u32);
+    }
+    let members: Vec<Vec<u32>> = members.into_values().collect();
+    let mut random = SplitMix64::new(seed, epoch);
+    let mut draw = || {
+        let own = &members[random.below(members.len() as u64) as usize];
+        own[random.below(own.len() as u64) as usize]
+    };
+    (0..classes.len()).map(|_| draw()).collect()
 }
 
 fn shuffled(len: usize, mut random: SplitMix64) -> Vec<u32> {
@@ -83,8 +102,22 @@ mod tests {
     }
 
     #[test]
+    fn weighted_orders_draw_every_class_alike_and_repeat_by_seed() {
+        let classes: Vec<i32> = (0..9000).map(|i| if i % 90 == 0 { 7 } else { i % 2 }).collect();
+        let order = weighted(&classes, 3, 5);
+        assert_eq!((order.len(), &order), (9000, &weighted(&classes, 3, 5)));
+        assert_ne!(order, weighted(&classes, 3, 6));
+        for class in [0, 1, 7] {
+            // 3000 are expected, with a standard deviation of 45.
+            let count = order.iter().filter(|&&i| classes[i as usize] == class).count();
+            assert!((2800..3200).contains(&count), "{count} of class {class}");
+        }
+        assert!(weighted(&[], 1, 1).is_empty());
+    }
+
+    #[test]
     fn all_orders_of_three_are_equally_likely() {
-        let mut counts = std::collections::BTreeMap::new();
+        let mut counts = BTreeMap::new();
         for epoch in 0..6000 {
             *counts.entry(permutation(3, 1, epoch)).or_insert(0) += 1;
         }

@@ -32,7 +32,19 @@ const fn voc() -> Palette {
 /// Writes a mask as a PNG file of 8 bits whose indices are the classes. A kill at any moment leaves the old file or
 /// the new one.
 pub fn write(path: &Path, mask: &Mask, palette: &Palette) -> Result<()> {
-    encode(path, mask, &mask.classes, Some(palette))
+    encode(path, [mask.height, mask.width], &mask.classes, Some(palette))
+}
+
+/// Writes a picture as a PNG file. `rgb` has red, green and blue of each pixel.
+///
+/// # Errors
+/// A file that cannot be written.
+///
+/// # Panics
+/// If it has another number of pixels than height x width.
+pub fn picture(path: &Path, rgb: &[u8], size: [usize; 2]) -> Result<()> {
+    assert_eq!(rgb.len(), 3 * size[0] * size[1], "three bytes a pixel");
+    encode(path, size, rgb, None)
 }
 
 /// Writes a picture with its mask laid over it, as a PNG file. `rgb` has red, green and blue of each pixel, in the
@@ -41,7 +53,7 @@ pub fn write(path: &Path, mask: &Mask, palette: &Palette) -> Result<()> {
 /// # Panics
 /// If picture and mask differ in size.
 pub fn overlay(path: &Path, rgb: &[u8], mask: &Mask, palette: &Palette, share: f32) -> Result<()> {
-    encode(path, mask, &mixed(rgb, mask, palette, share), None)
+    encode(path, [mask.height, mask.width], &mixed(rgb, mask, palette, share), None)
 }
 
 /// The pixels of an overlay.
@@ -58,11 +70,11 @@ fn mixed(rgb: &[u8], mask: &Mask, palette: &Palette, share: f32) -> Vec<u8> {
     pixels
 }
 
-/// Writes a PNG file of the mask's size: indices if there is a palette, else RGB.
-fn encode(path: &Path, mask: &Mask, pixels: &[u8], palette: Option<&Palette>) -> Result<()> {
+/// Writes a PNG file: indices if there is a palette, else RGB.
+fn encode(path: &Path, [height, width]: [usize; 2], pixels: &[u8], palette: Option<&Palette>) -> Result<()> {
     let encode = || -> std::result::Result<Vec<u8>, EncodingError> {
         let mut bytes = Vec::new();
-        let mut encoder = Encoder::new(&mut bytes, mask.width as u32, mask.height as u32);
+        let mut encoder = Encoder::new(&mut bytes, width as u32, height as u32);
         encoder.set_depth(BitDepth::Eight);
         encoder.set_color(if palette.is_some() { ColorType::Indexed } else { ColorType::Rgb });
         if let Some(palette) = palette {

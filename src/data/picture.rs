@@ -11,10 +11,11 @@ use std::path::Path;
 
 use image::error::UnsupportedErrorKind;
 use image::imageops::FilterType;
-use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits};
 
 use super::colour::Colour;
+use super::fit::Fit;
+use super::shape::Shape;
 use super::{container, file, room};
 use crate::error::{Error, Result};
 use crate::tensor::{Data, HostTensor};
@@ -65,6 +66,17 @@ pub(super) fn as_floats(samples: Data) -> Data {
 /// # Errors
 /// As [`read`].
 pub fn sample(path: &Path, size: [usize; 3], background: Colour) -> Result<HostTensor> {
+    fitted(path, size, background, Fit::Stretch)
+}
+
+/// What lies beside a picture in a letterbox, of 255: the grey that YOLO's letterboxes have.
+const BESIDE: u8 = 114;
+
+/// The same, where a picture may keep its shape.
+///
+/// # Errors
+/// As [`read`].
+pub fn fitted(path: &Path, size: [usize; 3], background: Colour, fit: Fit) -> Result<HostTensor> {
     let [height, width, channels] = size;
     if ![1, 3].contains(&channels) {
         let what = format!("a picture has 1 or 3 channels, the network's input has {channels}");
@@ -72,16 +84,33 @@ pub fn sample(path: &Path, size: [usize; 3], background: Colour) -> Result<HostT
     }
     let Decoded { picture, _share } = decode(path)?;
     let flat = flat(path, picture, channels, background)?;
-    let (w, h) = (width as u32, height as u32);
+    let place = fit.place([flat.height() as usize, flat.width() as usize], [height, width]);
+    let (w, h) = (place[3] as u32, place[2] as u32);
     // A triangle filter widens with the scale, so it averages where
     // it shrinks. It never overshoots, as sharper filters do.
     let same = (flat.width(), flat.height()) == (w, h);
     let flat = if same { flat } else { flat.resize_exact(w, h, FilterType::Triangle) };
     let data = match flat.as_flat_samples_u16() {
-        Some(wide) => Data::F32(wide.samples.iter().map(|&x| f32::from(x) / 65535.0).collect()),
-        None => Data::U8(flat.into_bytes()),
+        Some(wide) => {
+            let samples = wide.samples.iter().map(|&x| f32::from(x) / 65535.0).collect();
+            Data::F32(placed(samples, place, size, f32::from(BESIDE) / 255.0))
+        }
+        None => Data::U8(placed(flat.into_bytes(), place, size, BESIDE)),
     };
     Ok(HostTensor::new(&[1, height, width, channels], data))
+}
+
+/// Samples at a place (top, left, height, width) of a larger picture.
+fn placed<T: Copy>(samples: Vec<T>, [top, left, h, w]: [usize; 4], size: [usize; 3], beside: T) -> Vec<T> {
+    let [height, width, channels] = size;
+    if [h, w] == [height, width] {
+        return samples;
+    }
+    let mut all = vec![beside; height * width * channels];
+    for (y, row) in samples.chunks_exact(w * channels).take(h).enumerate() {
+        all[((top + y) * width + left) * channels..][..w * channels].copy_from_slice(row);
+    }
+    all
 }
 
 /// Whether a picture has more than 8 bits a sample. It is read as far as that is told. A file that is no picture has
@@ -103,18 +132,18 @@ pub(super) fn is_wide(path: &Path) -> bool {
 
 /// Height and width of a picture that is turned upright.
 pub fn size(path: &Path) -> Result<(usize, usize)> {
+    let [height, width] = shape(path)?.size;
+    Ok((height, width))
+}
+
+/// Height and width of a picture, as its file stores it and turned upright.
+pub(super) fn shape(path: &Path) -> Result<Shape> {
     let bytes = bytes(path)?;
     guarded(path, || {
         let mut decoder = decoder(path, &bytes)?;
         let (w, h) = decoder.dimensions();
-        let turned = match decoder.orientation().map_err(|e| wrong(path, e))? {
-            Orientation::Rotate90 | Orientation::Rotate270 => true,
-            Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => true,
-            Orientation::NoTransforms | Orientation::Rotate180 => false,
-            Orientation::FlipHorizontal | Orientation::FlipVertical => false,
-        };
-        let (w, h) = (w as usize, h as usize);
-        Ok(if turned { (w, h) } else { (h, w) })
+        let orientation = decoder.orientation().map_err(|e| wrong(path, e))?;
+        Ok(Shape::new([h as usize, w as usize], orientation))
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::colour::Colour;
 use super::dataset::{Dataset, IMAGE, LABEL, Splits};
+use super::fit::Fit;
 use super::picture;
 use super::split::Split;
 use super::store::Progress;
@@ -46,9 +47,20 @@ pub trait Reader: Word {
     /// Files that are missing or cannot be read.
     fn count_classes(&self, path: Option<&Path>, want: &Want) -> Result<usize>;
 
+    /// The number of classes where no file can change it. `path` is the spec's.
+    fn known_classes(&self, path: Option<&Path>) -> Option<usize> {
+        let _ = path;
+        None
+    }
+
     /// What transparent pixels of pictures show.
     fn background(&self) -> Colour {
         Colour::WHITE
+    }
+
+    /// How pictures of any size become the network's input.
+    fn fit(&self) -> Fit {
+        Fit::Stretch
     }
 
     /// Whether this data is not divided into parts, and can be judged as a whole where the user names it for that.
@@ -75,6 +87,12 @@ pub trait Reader: Word {
     /// The names of the features that the keys choose, if they choose some.
     fn features(&self) -> Option<&[String]> {
         None
+    }
+
+    /// The names of the numbers of an input: those of the features, and of a feature that is a word one for each of its
+    /// categories, as `town = Bonn`. None where the keys do not name them.
+    fn input_names(&self) -> Option<Vec<String>> {
+        self.features().map(<[String]>::to_vec)
     }
 
     /// The same reader that takes these features and no others. None if such data has no features with names.
@@ -123,6 +141,19 @@ pub fn read_picture(file: &Path, size: [usize; 3], background: Colour) -> Result
     picture::sample(file, size, background)
 }
 
+/// The same for a model of pictures that lie in its input as `fit` says.
+///
+/// # Errors
+/// As [`read_picture`]; a model that takes no pictures.
+pub fn read_fitted(file: &Path, size: Option<[usize; 3]>, background: Colour, fit: Fit) -> Result<HostTensor> {
+    let hint = "give `input` the keys height, width and channels";
+    let size = size.ok_or_else(|| Error::file(file, "the model takes no pictures", hint))?;
+    if file.is_dir() {
+        return Err(Error::file(file, "a folder, not a picture", "name the pictures in it"));
+    }
+    picture::fitted(file, size, background, fit)
+}
+
 /// What [`Reader::open`] is to read. A split that is wanted must be there.
 #[derive(Clone, Debug)]
 pub struct Want {
@@ -136,8 +167,10 @@ pub struct Want {
     pub classes: Option<usize>,
     /// Class names in the order of the labels. Without them the files decide.
     pub names: Option<Vec<String>>,
-    /// The class of pixels that do not count.
-    pub ignore: u8,
+    /// Read the pixels of objects, too, where the files say them: the column [`INSTANCES`](super::dataset::INSTANCES).
+    pub instances: bool,
+    /// The class that the losses do not count, where they have a key for it and the task says so.
+    pub ignore: Option<i32>,
     /// Height, width and channels that pictures are converted to.
     pub size: Option<[usize; 3]>,
     /// Data that is not divided into parts is the test set: the user has named it to be judged.
@@ -151,7 +184,7 @@ pub struct Want {
 }
 
 impl Default for Want {
-    /// The classes of samples, and of pixels all but 255. No split is wanted.
+    /// The classes of samples. No split is wanted.
     fn default() -> Want {
         Want {
             train: false,
@@ -159,7 +192,8 @@ impl Default for Want {
             target: LABEL,
             classes: None,
             names: None,
-            ignore: 255,
+            instances: false,
+            ignore: None,
             size: None,
             whole: false,
             strict: false,

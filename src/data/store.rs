@@ -1,11 +1,10 @@
 //! Where samples are: in memory, or in picture files from which they are decoded when they are read.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use super::colour::Colour;
-use super::mask::{self, Mask};
 use super::picture;
 use crate::error::{Error, Result};
 use crate::host;
@@ -15,7 +14,7 @@ use crate::tensor::{DType, Data, HostTensor};
 pub type Progress = fn(done: usize, all: usize);
 
 /// Samples of one type and shape, in some order.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Store {
     /// u8, i32, f32 or f64 `[count, dims…]`. f64 are numbers of a table that are not normalised yet.
     Memory(HostTensor),
@@ -26,83 +25,28 @@ pub enum Store {
         /// The dimensions that each file is converted to.
         dims: Vec<usize>,
         /// What the files are.
-        reader: FileReader,
+        reader: Arc<dyn FileReader>,
         /// Mean and deviation of each channel, once samples of f32 are normalised as they are read.
         normalize: Option<(Vec<f64>, Vec<f64>)>,
     },
 }
 
-/// How pictures are read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Look {
-    /// What transparent pixels show.
-    pub background: Colour,
-    /// Whether samples are f32 of 0…1, which keep 16 bits, instead of bytes.
-    pub wide: bool,
-}
-
 /// What files hold, and how one becomes a sample.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FileReader {
-    /// Pictures, converted to height, width and channels.
-    Picture(Look),
-    /// Masks, converted to height and width.
-    Mask {
-        /// Whether everything above 0 is class 1.
-        binary: bool,
-    },
-}
+pub trait FileReader: Debug + Send + Sync {
+    /// The type of the samples: u8 or f32.
+    fn dtype(&self) -> DType;
 
-impl Look {
-    /// How the pictures of a data set are read: as f32 if one of them has more than 8 bits a sample.
-    pub(super) fn of(background: Colour, files: &[&Path]) -> Look {
-        let wide = AtomicBool::new(false);
-        host::on_all_cores(files.iter(), |file| {
-            if !wide.load(Ordering::Relaxed) && picture::is_wide(file) {
-                wide.store(true, Ordering::Relaxed);
-            }
-        });
-        Look { background, wide: wide.into_inner() }
-    }
-}
-
-impl FileReader {
-    /// Bytes on a white background.
-    pub(super) const BYTES: FileReader = FileReader::Picture(Look { background: Colour::WHITE, wide: false });
-
-    /// The type of the samples.
-    pub fn dtype(self) -> DType {
-        match self {
-            FileReader::Picture(Look { wide: true, .. }) => DType::F32,
-            _ => DType::U8,
-        }
-    }
-
-    /// A file as u8 or f32 of `dims`.
-    fn read(self, file: &Path, dims: &[usize]) -> Result<Data> {
-        match (self, dims) {
-            (FileReader::Picture(Look { background, wide }), &[h, w, c]) => {
-                let found = picture::sample(file, [h, w, c], background)?.data;
-                Ok(if wide { picture::as_floats(found) } else { picture::as_bytes(found) })
-            }
-            (FileReader::Mask { binary }, &[h, w]) => Ok(Data::U8(mask::read(file, binary)?.resize(h, w).classes)),
-            (reader, dims) => panic!("{reader:?} is not of dimensions {dims:?}"),
-        }
-    }
+    /// A file as elements of [`FileReader::dtype`], converted to `dims`.
+    ///
+    /// # Errors
+    /// A file that cannot be read. The error names it.
+    fn read(&self, file: &Path, dims: &[usize]) -> Result<Data>;
 
     /// A file in its own size.
     ///
     /// # Errors
-    /// A file that cannot be read.
-    pub fn original(self, file: &Path) -> Result<HostTensor> {
-        match self {
-            FileReader::Mask { binary } => {
-                let Mask { height, width, classes } = mask::read(file, binary)?;
-                Ok(HostTensor::new(&[height, width], Data::U8(classes)))
-            }
-            FileReader::Picture(_) => panic!("pictures are not judged in their own size"),
-        }
-    }
+    /// A file that cannot be read. The error names it.
+    fn original(&self, file: &Path) -> Result<HostTensor>;
 }
 
 impl Store {
@@ -158,7 +102,7 @@ impl Store {
             }),
             Store::Files { files, dims, reader, normalize } => {
                 let wanted: Vec<&Path> = positions.iter().map(|&p| files[p as usize].as_path()).collect();
-                let (data, failures) = decode(&wanted, dims, *reader, None);
+                let (data, failures) = decode(&wanted, dims, &**reader, None);
                 match (failures.into_iter().next(), normalize) {
                     (Some((_, error)), _) => Err(error),
                     (None, Some((mean, std))) => Ok(Data::F32(normalised(&data, mean, std))),
@@ -224,7 +168,7 @@ pub fn normalised(samples: &Data, mean: &[f64], std: &[f64]) -> Vec<f32> {
 pub(super) fn decode(
     files: &[&Path],
     dims: &[usize],
-    reader: FileReader,
+    reader: &dyn FileReader,
     progress: Option<Progress>,
 ) -> (Data, Vec<(usize, Error)>) {
     let items: usize = dims.iter().product();

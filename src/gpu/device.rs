@@ -3,6 +3,7 @@
 use super::wait::{self, Waiting};
 use crate::error::{Error, Result};
 use crate::graph::{Caps, Family};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// The name of the adapter that was opened last, for reports of faults.
@@ -169,6 +170,8 @@ pub struct Device {
     waiter: Arc<wait::Waiter>,
     caps: Caps,
     trouble: Arc<Mutex<Trouble>>,
+    /// Bytes that a session may hold. Only tests set it: what an adapter has, WebGPU does not say.
+    most: Arc<AtomicU64>,
 }
 
 /// What the driver has reported.
@@ -262,6 +265,7 @@ impl Device {
             waiter: Arc::new(wait::Waiter::new()),
             caps,
             trouble,
+            most: Arc::new(AtomicU64::new(u64::MAX)),
         })
     }
 
@@ -309,6 +313,18 @@ impl Device {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn lose_after(&self, waits: u64) {
         self.waiter.lose_after(waits);
+    }
+
+    /// From now on, a session is refused what it asks for beyond so many bytes, as by a driver without more memory. For
+    /// tests.
+    #[doc(hidden)]
+    pub fn refuse_over(&self, bytes: u64) {
+        self.most.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether a session is refused so many bytes.
+    pub(super) fn refuses(&self, bytes: u64) -> bool {
+        bytes > self.most.load(Ordering::Relaxed)
     }
 
     /// A wait for a submission. Its time begins now, even if nobody looks.

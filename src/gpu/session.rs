@@ -8,7 +8,7 @@ use super::pipeline::{Pipeline, compiled};
 use super::shader;
 use crate::compile::layout::Layout;
 use crate::compile::program::{Buffer, Copy, Dispatch, PipelineKey, Program, Range};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Arena, Grid, Segment, Step, TEXTURE_WIDTH};
 use crate::host::Instant;
 use crate::tensor::Data;
@@ -59,6 +59,8 @@ pub struct Session {
     created: usize,
     allocated: u64,
     data_bytes: u64,
+    /// What was allocated for programs and the model when the driver refused more.
+    refused: Option<u64>,
     compile_time: Duration,
     /// Bytes that were written and wait for a submission in buffers of the driver's.
     waiting: AtomicU64,
@@ -87,6 +89,7 @@ impl Session {
             created: 1,
             allocated: size,
             data_bytes: 0,
+            refused: None,
             compile_time: Duration::ZERO,
             waiting: AtomicU64::new(0),
         }
@@ -113,6 +116,11 @@ impl Session {
         self.data_bytes
     }
 
+    /// [`Session::allocated`] at the moment when the driver had no more memory; None if that has not happened.
+    pub fn refused(&self) -> Option<u64> {
+        self.refused
+    }
+
     /// How many pipelines were compiled so far, and how long that took.
     pub fn compiled(&self) -> (usize, Duration) {
         (self.pipelines.len(), self.compile_time)
@@ -124,8 +132,10 @@ impl Session {
         let buffer = self.device.device.create_buffer(&desc);
         let popped = scope.pop();
         if let Some(e) = popped.await {
-            let hint = "use a smaller batch or network (`pumice plan` says what fits), or another device";
-            return Err(self.device.error(format!("out of memory for {label} ({size} bytes): {e}"), hint));
+            return Err(self.out_of_memory(format!("{label} ({size} bytes): {e}")));
+        }
+        if self.device.refuses(self.allocated + self.data_bytes + size) {
+            return Err(self.out_of_memory(format!("{label} ({size} bytes)")));
         }
         self.device.check()?;
         self.created += 1;
@@ -147,19 +157,24 @@ impl Session {
         });
         let popped = scope.pop();
         if let Some(e) = popped.await {
-            let hint = "use a smaller batch or network (`pumice plan` says what fits), or another device";
-            return Err(self.device.error(format!("out of memory for {label} ({rows} rows): {e}"), hint));
+            return Err(self.out_of_memory(format!("{label} ({rows} rows): {e}")));
         }
         self.device.check()?;
         self.created += 1;
         Ok(texture)
     }
 
+    fn out_of_memory(&mut self, what: String) -> Error {
+        self.refused = Some(self.allocated);
+        let hint = "use a smaller batch or network (`pumice plan` says what fits), or another device";
+        self.device.error(format!("out of memory for {what}"), hint)
+    }
+
     /// Drops all persistent tensors, so that the device can take another model. Compiled pipelines stay.
     pub fn clear(&mut self) {
         self.layout = Layout::default();
         self.store.clear();
-        self.data_bytes = 0;
+        (self.data_bytes, self.refused) = (0, None);
         self.allocated = Step::BYTES as u64;
     }
 

@@ -1,6 +1,7 @@
 //! The graph: nodes whose shapes are inferred when they are inserted, so that an invalid graph cannot exist.
 //! Forward ops, gradients, losses, metrics and optimizer updates are all nodes of one [`Graph`].
 
+mod decode;
 mod init;
 mod kernel;
 mod nodes;
@@ -10,6 +11,7 @@ mod text;
 mod value;
 pub mod walk;
 
+pub use decode::{Candidate, Decode, SoftMask};
 pub use init::{Fill, Init, name_salt, pytorch_default};
 pub(crate) use kernel::SharedWork;
 pub use kernel::{
@@ -17,5 +19,5 @@ pub use kernel::{
 };
 pub use nodes::{Builder, Gradient, Graph, LayerInfo, Node, NodeKind, Op, oversize};
 pub use reference::{RefCx, RefTensor, ShapeError};
-pub use step::{RING, Step};
-pub use value::{Segment, Value};
+pub use step::{HELD, NORMS, RING, RING_DIMS, Step};
+pub use value::{Classes, Segment, Value};

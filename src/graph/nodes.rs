@@ -4,7 +4,7 @@
 //! One trait serves forward ops, gradients, losses, metrics and optimizer updates alike. Shapes are inferred when a
 //! node is inserted, so an invalid graph cannot exist.
 
-use super::{Fill, KernelCx, RefCx, Segment, ShapeError, Value};
+use super::{Classes, Decode, Fill, KernelCx, RefCx, Segment, ShapeError, Value};
 use crate::tensor::TensorType;
 use std::any::Any;
 use std::collections::HashMap;
@@ -33,12 +33,17 @@ pub trait Op: Any + Debug + Send + Sync {
         vec![None; inputs.len()]
     }
 
-    /// Pushes the dispatches that compute all outputs. Empty for an alias.
-    fn kernels(&self, cx: &mut KernelCx);
+    /// Pushes the dispatches that compute all outputs. A view ([`Op::alias`]) has none.
+    fn kernels(&self, _: &mut KernelCx) {
+        assert!(self.alias().is_some(), "the op {} computes nothing", self.name());
+    }
 
     /// Elements `indices` of output `output`, in f64. If the op assigns,
-    /// the new values of [`Op::assigns`] count as further outputs.
-    fn reference(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Vec<f64>;
+    /// the new values of [`Op::assigns`] count as further outputs. By default those of a view.
+    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
+        let source = self.alias().unwrap_or_else(|| panic!("the op {} has no reference", self.name()));
+        indices.iter().map(|&i| cx.inputs[source].data[i]).collect()
+    }
 
     /// For sums of products: the same sums over magnitudes, `Σ|terms|`. The rounding error
     /// of a sum is judged by them (Higham, Accuracy and Stability of Numerical Algorithms,
@@ -54,6 +59,13 @@ pub trait Op: Any + Debug + Send + Sync {
         0
     }
 
+    /// The classes that an input of class indices may hold, where they do not follow from the width of the scores beside
+    /// it.
+    fn classes(&self, input: usize, inputs: &[&TensorType]) -> Option<Classes> {
+        let _ = (input, inputs);
+        None
+    }
+
     /// If the only output is a view of an input, with the same elements in the same order: that input.
     fn alias(&self) -> Option<usize> {
         None
@@ -62,6 +74,12 @@ pub trait Op: Any + Debug + Send + Sync {
     /// Positions of the inputs that the op overwrites in place. They must be persistent tensors.
     fn assigns(&self) -> &'static [usize] {
         &[]
+    }
+
+    /// Whether those who read the outputs take them for constants, though they depend on what is trained: choices, and numbers
+    /// that a formula detaches. Finite differences keep them at their first values.
+    fn held(&self) -> bool {
+        false
     }
 
     /// Fusion: the op that computes `next(self(inputs))` at once. `next` is the only reader of this op's first output,
@@ -178,6 +196,8 @@ pub struct Graph {
     pub gradients: Vec<Gradient>,
     /// Values that the host wants to read after a step, by name. They are not overwritten within the step.
     pub keep: Vec<(String, Value)>,
+    /// How the judged output is read as objects, if it is a detector's.
+    pub decoder: Option<Arc<dyn Decode>>,
 }
 
 impl Graph {

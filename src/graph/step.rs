@@ -2,6 +2,15 @@
 
 /// Slots of the ring of losses and metrics.
 pub const RING: usize = 64;
+/// Numbers of the ring, in pairs: loss and hits for each slot. The pair behind the last slot says whether updates are
+/// held back, as 1 or 0: since some loss was not finite; because one of this update is not. Behind it, two a pair, are
+/// the norms of the slots' gradients.
+pub const RING_DIMS: [usize; 2] = [RING + 1 + RING / 2, 2];
+/// Where the ring says that updates are held back.
+pub const HELD: usize = 2 * RING;
+/// Where the norm of the first slot's gradients lies in the ring. It is written where gradients are clipped, in the slot of
+/// an update's last batch.
+pub const NORMS: usize = HELD + 2;
 
 /// Per-step values, as `shaders/lib/step.wgsl` declares them.
 #[derive(Clone, PartialEq, Debug)]
@@ -26,6 +35,8 @@ pub struct Step {
     pub correction2: f32,
     /// 0 for the first batch of an update, 1 where gradients are added to those of earlier batches.
     pub accumulate: u32,
+    /// The share of the average of the parameters that this update keeps.
+    pub average: f32,
 }
 
 impl Step {
@@ -42,6 +53,7 @@ impl Step {
             correction1: 1.0,
             correction2: 1.0,
             accumulate: 0,
+            average: 0.0,
         }
     }
 
@@ -54,6 +66,6 @@ impl Step {
         let [inv_n, lr, correction1, correction2] = floats;
         let head = [self.n, self.step, self.seed, self.slot, self.offset];
         let [n, step, seed, slot, offset] = head;
-        [n, step, seed, slot, offset, inv_n, lr, correction1, correction2, self.accumulate, 0, 0]
+        [n, step, seed, slot, offset, inv_n, lr, correction1, correction2, self.accumulate, self.average.to_bits(), 0]
     }
 }

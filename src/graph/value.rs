@@ -19,3 +19,19 @@ pub enum Segment {
     /// Clipping and the optimizer, once a step.
     Update,
 }
+
+/// The classes that a tensor of class indices may hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Classes {
+    /// Classes are below this number.
+    pub count: usize,
+    /// A further number, which stands for what does not count.
+    pub ignore: Option<i32>,
+}
+
+impl Classes {
+    /// Whether an index may be this number.
+    pub fn has(self, number: i32) -> bool {
+        self.ignore == Some(number) || usize::try_from(number).is_ok_and(|class| class < self.count)
+    }
+}

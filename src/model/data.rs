@@ -1,5 +1,6 @@
 //! The section `data`: where samples come from. Its key `kind` decides which other keys it has.
 
+use super::augment::AugmentNode;
 use super::op_object::{Variant, one_of, only};
 use crate::data::reader::Reader;
 use crate::data::readers;
@@ -24,8 +25,12 @@ pub struct DataSpec {
     pub class_names: Option<Vec<String>>,
     /// Whether samples are decoded batch by batch.
     pub stream: Option<bool>,
+    /// Whether the classes are drawn equally often.
+    pub weighted: bool,
     /// How bright the training pictures are.
     pub brightness: Option<Brightness>,
+    /// Random changes of training pictures.
+    pub augment: Vec<AugmentNode>,
 }
 
 spec_struct! {
@@ -42,10 +47,14 @@ spec_struct! {
         /// Of pictures in a folder: whether they are decoded batch by batch while the adapter works, instead of once into memory; by default where they
         /// would take more than half of the memory that is free.
         stream: Option<bool>,
+        /// Whether training draws each class equally often: samples with replacement, by inverse class frequency. An epoch still has as many
+        /// samples as the training set.
+        weighted: bool = false,
         /// How bright the training pictures are. Training writes it into the spec of a run, so that `predict` can tell when others are not.
         brightness: Option<Brightness>,
-        /// Random changes of training images. None is supported yet.
-        augment: Vec<Augment> = Vec::new(),
+        /// Random changes of training pictures, each time others; their masks and boxes move along. They happen in the order flip, rotate, shift, scale, crop, zoom_out,
+        /// brightness, contrast, saturation, hue, cutout.
+        augment: Vec<AugmentNode> = Vec::new(),
     }
 }
 
@@ -79,15 +88,27 @@ impl Field for DataSpec {
         let common: Vec<&str> = keys.iter().map(|key| key.name).collect();
         let all: Vec<&str> = common.iter().copied().chain(["kind"]).collect();
         let reader = (entry.read)(node, &all, report);
-        let DataKeys { path, validation, classes, class_names, stream, brightness, augment: _ } =
+        let DataKeys { path, validation, classes, class_names, stream, weighted, brightness, augment } =
             SpecStruct::read(&only(node, &common), &[], report)?;
         let reader = Arc::from(reader?);
-        Some(DataSpec { kind: entry.name, reader, path, validation, classes, class_names, stream, brightness })
+        Some(DataSpec {
+            kind: entry.name,
+            reader,
+            path,
+            validation,
+            classes,
+            class_names,
+            stream,
+            weighted,
+            brightness,
+            augment,
+        })
     }
 
     fn write(&self) -> Json {
-        let DataSpec { path, validation, classes, class_names, stream, brightness, .. } = self.clone();
-        let common = DataKeys { path, validation, classes, class_names, stream, brightness, augment: Vec::new() };
+        let DataSpec { path, validation, classes, class_names, stream, weighted, brightness, augment, .. } =
+            self.clone();
+        let common = DataKeys { path, validation, classes, class_names, stream, weighted, brightness, augment };
         let mut common = SpecStruct::write(&common);
         let mut object = Map::from_iter([("kind".to_string(), json!(self.kind))]);
         object.extend(DataKeys::keys()[..BEFORE].iter().filter_map(|key| common.shift_remove_entry(key.name)));
@@ -101,29 +122,5 @@ impl Field for DataSpec {
         let around = |own| keys[..BEFORE].iter().cloned().chain(own).chain(keys[BEFORE..].iter().cloned()).collect();
         let variants = readers().list.iter().map(|e| (e.name, e.doc.to_string(), around((e.keys)())));
         one_of("kind", variants.collect::<Vec<Variant>>())
-    }
-}
-
-/// A random change of training images. None exists yet, so a list of them is empty.
-#[derive(Clone, Debug, PartialEq)]
-enum Augment {}
-
-impl Field for Augment {
-    fn read(node: &Node, report: &mut Diagnostics) -> Option<Augment> {
-        let word = node.get("op").or(node.get("kind")).unwrap_or(node);
-        let name = match &word.kind {
-            Content::String(s) => format!("augment {s:?}"),
-            _ => "augment".into(),
-        };
-        report.error(node, format!("{name} is not supported yet"), "leave the list empty");
-        None
-    }
-
-    fn write(&self) -> Json {
-        match *self {}
-    }
-
-    fn schema() -> Json {
-        Json::Bool(false)
     }
 }

@@ -5,7 +5,7 @@ use super::expand::{self, Blocks, Expanded, Substitution};
 use super::loss::{LossKeys, LossNode};
 use super::op_object::{entry_of, only};
 use super::task::TaskWord;
-use super::{InputSpec, Model, SECTIONS, TrainSpec, knn, normal_equation, set};
+use super::{DataSpec, InputSpec, Model, OBJECTS, SECTIONS, TrainSpec, augment, knn, normal_equation, set};
 use crate::error::Result;
 use crate::ops::registry;
 use crate::spec::{self, Content, Diagnostics, Node, Source, SpecStruct, check_keys, read_key};
@@ -62,14 +62,27 @@ fn read(root: &Node, source: Arc<Source>, report: &mut Diagnostics) -> Option<Mo
     let input: Option<InputSpec> = read_key(root, "input", None, report);
     let expanded = expand::layers(root, &blocks, vars, input.as_ref(), report);
     let loss = read_losses(root.get("loss"), &expanded, report);
-    let data = read_key(root, "data", None, report);
+    let data: Option<Option<DataSpec>> = read_key(root, "data", None, report);
     let train: Option<Option<TrainSpec>> = read_key(root, "train", None, report);
     let (schema, input, data, train) = (schema?, input?, data?, train?);
     let (layers, loss) = (expanded.finish()?, loss?);
     knn::check(root, &layers, &loss, train.as_ref(), report);
     normal_equation::check(root, &layers, &loss, train.as_ref(), report);
+    augment::check(data.as_ref().map_or(&[], |data| &data.augment), &input, &layers, train.as_ref(), report);
     // A task that could not be read was reported.
-    Some(Model { source, schema, name: name?, task: task.flatten(), input, layers, loss, data, train })
+    Some(Model {
+        source,
+        schema,
+        name: name?,
+        task: task.flatten(),
+        input,
+        layers,
+        loss,
+        data,
+        train,
+        objects: OBJECTS,
+        regions: None,
+    })
 }
 
 fn read_version(root: &Node, report: &mut Diagnostics) {

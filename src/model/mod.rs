@@ -4,6 +4,7 @@
 //! [`load`] reads a file. `expand/` has what `repeat`, `residual`,
 //! `parallel` and `use` stand for, one file for each word.
 
+mod augment;
 mod data;
 mod expand;
 mod input;
@@ -21,12 +22,13 @@ mod task;
 mod train;
 mod warnings;
 
-use crate::data::dataset::{FEATURES, IMAGE, LABEL, VALUES};
+use crate::data::dataset::{BOXES, FEATURES, IMAGE, INSTANCES, LABEL, VALUES};
 use crate::error::{Error, Result};
 use crate::ops::layer::activation::ActivationKind;
 use crate::ops::layer::knn::KnnKeys;
 use crate::spec::{self, Field, Place, Source};
 use crate::tensor::{DType, TensorType};
+pub use augment::AugmentNode;
 pub use data::{Brightness, DataSpec};
 pub use input::{InputShape, InputSpec, Normalize};
 pub use layer::LayerNode;
@@ -40,7 +42,7 @@ pub use schema::schema;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 pub use task::TaskWord;
-pub use train::{EarlyStopping, OptimizerSpec, TrainSpec, ValidationMetric};
+pub use train::{EarlyStopping, OnNonfinite, OptimizerSpec, TrainSpec, ValidationMetric};
 
 /// Everything that one spec file says.
 #[derive(Clone, Debug)]
@@ -63,7 +65,14 @@ pub struct Model {
     pub data: Option<DataSpec>,
     /// How to train.
     pub train: Option<TrainSpec>,
+    /// Most objects of one picture: the rows of the target `boxes`. Whoever reads data or a batch of it writes it here.
+    pub objects: usize,
+    /// Regions of one picture, where the batch brings those that layers `sample_rois` would choose.
+    pub regions: Option<usize>,
 }
+
+/// [`Model::objects`] before any data is read: COCO's most, which is enough to plan with.
+const OBJECTS: usize = 100;
 
 /// The sections of a spec, in the order of writing.
 const SECTIONS: [&str; 11] =
@@ -112,13 +121,6 @@ impl Model {
         self.data.as_ref().and_then(|data| data.classes).map(|count| count.0)
     }
 
-    /// The class of pixels that do not count, of a model that learns masks.
-    pub fn ignored(&self) -> u8 {
-        /// PASCAL VOC's class of pixels between objects.
-        const VOID: u8 = 255;
-        self.loss.iter().find_map(|term| term.loss.ignore()).and_then(|class| class.try_into().ok()).unwrap_or(VOID)
-    }
-
     /// Whether the losses are compared with one class a sample. They are for `knn`, and where a loss takes only classes.
     /// Where a loss takes either, they are if the data prefers it so.
     pub fn classifies(&self) -> bool {
@@ -126,6 +128,28 @@ impl Model {
         let preferred = first.is_none_or(|field| *field == LABEL);
         let class = |term: &LossNode| term.loss.needs_label() || (term.loss.takes_label() && preferred);
         self.knn().is_some() || self.loss.iter().any(class)
+    }
+
+    /// Whether the model says what and where the one object of a picture is: a loss learns its class, another its corners.
+    pub fn locates(&self) -> bool {
+        self.target_field() == BOXES && self.loss.iter().any(|term| term.loss.needs_label())
+    }
+
+    /// Whether a loss learns which pixels belong to which object.
+    pub fn learns_instances(&self) -> bool {
+        self.loss.iter().any(|term| term.loss.takes(&TensorType::batch(&[1, 1, 2]), INSTANCES))
+    }
+
+    /// The layers whose outputs together are the model's answer, in this order, if they are several: those of the losses of
+    /// a model that [locates](Model::locates) an object.
+    pub fn heads(&self) -> Vec<&str> {
+        let mut heads = Vec::new();
+        for term in self.loss.iter().filter(|_| self.locates()) {
+            if !heads.contains(&term.of.as_str()) {
+                heads.push(&term.of);
+            }
+        }
+        heads
     }
 
     /// The layer whose scores say how good the model is: the last

@@ -3,7 +3,9 @@
 use super::op_object::{entry_of, with_op, word_or_object};
 use super::schedule::{ConstantSchedule, Schedule};
 use crate::ops::{Optimizer, registry};
-use crate::spec::{Count, Diagnostics, Field, Node, NonNegative, Positive, SpecStruct, spec_struct};
+use crate::spec::{
+    Count, Diagnostics, Field, Fraction, Node, NonNegative, Place, Positive, SpecStruct, spec_struct, spec_words,
+};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ spec_struct! {
         pub optimizer: OptimizerSpec = OptimizerSpec::sgd(),
         /// How the learning rate changes over the run.
         pub schedule: Schedule = Schedule::Constant(ConstantSchedule { warmup_steps: 0 }),
-        /// Scales all gradients down where their joint norm is above this.
+        /// Scales all gradients down where their joint norm is above this. `metrics.jsonl` then has the norm, `grad_norm`.
         pub clip_norm: Option<Positive>,
         /// L1 penalty: this times the sign of each parameter is added to its gradient, after clipping.
         pub l1: NonNegative = NonNegative(0.0),
@@ -28,8 +30,23 @@ spec_struct! {
         pub accumulate: Count = Count(1),
         /// Stops when a metric no longer improves.
         pub early_stopping: Option<EarlyStopping>,
+        /// Keeps an exponential moving average of the parameters, of which each update keeps this share (less in the first updates). Evaluation,
+        /// early stopping and the weights of the run take the average.
+        pub ema: Option<Fraction>,
+        /// What happens at a step whose loss is not finite.
+        pub on_nonfinite: OnNonfinite = OnNonfinite::Stop,
         /// Checkpoints kept; older ones are deleted.
         pub keep: Count = Count(2),
+    }
+}
+
+spec_words! {
+    /// What happens at a step whose loss is not finite.
+    pub enum OnNonfinite {
+        /// The run stops, and says in which layer it began.
+        Stop = "stop",
+        /// That update is left out, also where only a gradient is not finite, and the run goes on.
+        Skip = "skip",
     }
 }
 
@@ -84,6 +101,8 @@ pub struct OptimizerSpec {
     pub op: &'static str,
     /// The rule with its numbers.
     pub optimizer: Arc<dyn Optimizer>,
+    /// Where the learning rate stands; where it is left out, the optimizer.
+    pub lr: Place,
 }
 
 impl OptimizerSpec {
@@ -105,7 +124,8 @@ impl Field for OptimizerSpec {
     fn read(node: &Node, report: &mut Diagnostics) -> Option<OptimizerSpec> {
         let (entry, object) = entry_of(node, "optimizer", &registry().optimizers, report)?;
         let optimizer = (entry.read)(&object, &["op"], report)?;
-        Some(OptimizerSpec { op: entry.name, optimizer: Arc::from(optimizer) })
+        let lr = object.get("lr").unwrap_or(&object).place();
+        Some(OptimizerSpec { op: entry.name, optimizer: Arc::from(optimizer), lr })
     }
 
     fn write(&self) -> Json {

@@ -13,7 +13,8 @@ impl Model {
         self.twice().into_iter().chain(self.rate()).collect()
     }
 
-    fn warning(&self, place: &Place, message: String, hint: String) -> Diagnostic {
+    /// A warning at a place of the spec.
+    pub fn warning(&self, place: &Place, message: String, hint: String) -> Diagnostic {
         let Place { line, column, path } = place.clone();
         Diagnostic { file: self.source.file.clone(), line, column, path, message, hint }
     }
@@ -47,7 +48,6 @@ impl Model {
             _ if lr > most => format!("a learning rate of {lr} is far more than {} usually bears", optimizer.op),
             _ => return None,
         };
-        let place = Place { line: 0, column: 0, path: "train.optimizer.lr".into() };
-        Some(self.warning(&place, message, format!("try {}", most / 100.0)))
+        Some(self.warning(&optimizer.lr, message, format!("try {}", most / 100.0)))
     }
 }

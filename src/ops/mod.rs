@@ -5,9 +5,11 @@
 //! - [`loss`]: what a spec writes in `loss`
 //! - [`optimizer`]: what a spec writes in `train.optimizer`, accumulation and clipping of gradients
 //! - [`plumbing`]: ops that no spec names: batches, the bias, the mean of a loss, what training records
+//! - [`augment`]: random changes of a batch's pictures, and of the targets that move along
 //! - [`matmul`]: the three matrix products of a convolution or a dense layer, and the rule that picks their kernels
 //! - [`mod@registry`]: the traits of words, and the registry; [`window`], [`tile`]: what several families share
 
+pub mod choose;
 pub mod flow;
 pub mod matmul;
 mod random;
@@ -30,6 +32,7 @@ macro_rules! ops {
     };
 }
 
+pub mod augment;
 pub mod layer;
 pub mod loss;
 pub mod optimizer;
@@ -48,5 +51,5 @@ pub fn extend(register: fn(&mut Registry)) {
 
 /// The registry. It is made once.
 pub fn registry() -> &'static Registry {
-    REGISTRY.get(&[layer::register, loss::register, optimizer::register, plumbing::register])
+    REGISTRY.get(&[layer::register, loss::register, optimizer::register, plumbing::register, augment::register])
 }

@@ -18,6 +18,17 @@ fn pcg4d(key: [u32; 4]) -> [u32; 4] {
     v
 }
 
+/// Four random words for sample `i` of the batch, `random4_of` of `shaders/lib/random.wgsl`. Where the batch begins in the
+/// epoch's order is no part of the key, since a batch that is sent begins nowhere.
+pub fn words(step: &Step, salt: u32, i: usize) -> [u32; 4] {
+    pcg4d([i as u32, salt, step.step, step.seed])
+}
+
+/// A random word as a number from 0 to below 1, with 24 bits: so it is the same in f32 and f64.
+pub fn unit(word: u32) -> f64 {
+    f64::from(word >> 8) / 16_777_216.0
+}
+
 /// The random word of element `i` of the batch, for the node with this salt in this step.
 pub fn word(step: &Step, salt: u32, i: usize) -> u32 {
     let key = step.seed.wrapping_add(step.offset.wrapping_mul(747_796_405));

@@ -1,11 +1,12 @@
 //! What a layer, a loss and an optimizer of the spec are, and the registry of all words and ops.
 
 use super::flow::Flow;
-use crate::graph::{Builder, Fill, Init, Op, ShapeError, Value};
+use crate::graph::{Builder, Decode, Fill, Graph, Init, Op, ShapeError, Value};
 use crate::spec::{Diagnostics, Entry, Node, SpecStruct, Word};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
 use std::any::Any;
+use std::sync::Arc;
 
 /// How many inputs a layer takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,6 +15,8 @@ pub enum Arity {
     One,
     /// Two or more, listed in `from`.
     Many,
+    /// One or more.
+    Any,
 }
 
 /// What a layer sees while it is built.
@@ -32,6 +35,12 @@ pub struct LayerCx<'a> {
     pub init: Option<Init>,
     /// The number of classes, where known.
     pub classes: Option<usize>,
+    /// Dimensions of the network's input, without N.
+    pub input: Vec<usize>,
+    /// The objects of the batch's pictures, `[N, G, 5]`, where the graph learns from them.
+    pub boxes: Option<Value>,
+    /// Regions with labels, `[N, R, 5]`, that the batch brings in the place of those that a layer would choose.
+    pub rois: Option<Value>,
 }
 
 impl LayerCx<'_> {
@@ -54,6 +63,22 @@ impl LayerCx<'_> {
         let offset = if self.init.is_some() { Fill::Constant(0.0) } else { default };
         let w = self.parameter("weight", dims, weight);
         Ok((w, bias.then(|| self.parameter("bias", &dims[..1], offset))))
+    }
+
+    /// What a part of the layer sees whose parameters are called `NAME/part.weight` and so on.
+    pub fn part(&mut self, part: &str) -> LayerCx<'_> {
+        LayerCx {
+            b: &mut *self.b,
+            name: format!("{}/{part}", self.name),
+            input: self.input.clone(),
+            training: self.training,
+            random: self.random,
+            trainable: self.trainable,
+            init: self.init,
+            classes: self.classes,
+            boxes: self.boxes,
+            rois: self.rois,
+        }
     }
 
     /// The state `NAME.suffix` of the model: a tensor that is kept but not trained.
@@ -87,6 +112,14 @@ pub trait Layer: Any + Word + CloneLayer {
     fn arity(&self) -> Arity {
         Arity::One
     }
+    /// Whether its size follows from the number of classes.
+    fn counts_classes(&self) -> bool {
+        false
+    }
+    /// Whether it looks at the objects of the batch's pictures while the network learns.
+    fn learns_boxes(&self) -> bool {
+        false
+    }
     /// What is known of the layer's output, from what is known of its inputs. The layer has number `index`. None means
     /// nothing; then a `residual` around the layer needs a `shortcut`.
     fn flow(&self, from: &[Flow], index: usize) -> Option<Flow> {
@@ -113,8 +146,7 @@ impl dyn Layer {
 /// Targets that a loss can compare an output with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TargetType {
-    /// The field of a sample that they are: "label", the index of its class; "values"; or another, such as
-    /// "mask".
+    /// The field of a sample that they are: "label", the index of its class; "values"; or another.
     pub field: &'static str,
     /// The type of a batch of them.
     pub ty: TensorType,
@@ -126,6 +158,18 @@ impl TargetType {
     /// One class index a sample: i32 `[N]`.
     pub fn label() -> TargetType {
         TargetType { field: "label", ty: TensorType::batch(&[]).with(DType::I32), stored: DType::I32 }
+    }
+
+    /// The objects of a sample, f32 `[N, objects, 5]`: class from 0 without a background, or -1 for none; x1, y1, x2, y2 from
+    /// 0 to 1. How many rows there are is not known here, and 1 until the graph is built.
+    pub fn boxes() -> TargetType {
+        TargetType { field: "boxes", ty: TensorType::batch(&[1, 5]), stored: DType::F32 }
+    }
+
+    /// The object of each pixel of a sample, i32 `[N, H, W]`: k for row k - 1 of [`TargetType::boxes`], 0 for none. How many rows and columns there
+    /// are is not known here, and 1 until the graph is built.
+    pub fn instances() -> TargetType {
+        TargetType { field: "instances", ty: TensorType::batch(&[1, 1]).with(DType::I32), stored: DType::I32 }
     }
 
     /// Numbers of the output's own type.
@@ -163,8 +207,19 @@ pub trait Loss: Word {
     fn applies(&self) -> Option<&'static str> {
         None
     }
-    /// The class of pixels that do not count, if its target can be a mask.
+    /// Where it is to weigh classes so that all count the same: the loss with their weights, from the number of targets of
+    /// each class in the training set.
+    fn balanced(&self, counts: &[u64]) -> Option<Arc<dyn Loss>> {
+        let _ = counts;
+        None
+    }
+    /// The class in its target that does not count, if it has a key for that.
     fn ignore(&self) -> Option<i32> {
+        None
+    }
+    /// How an output that is trained with this loss is read as objects, if it is a detector's.
+    fn decoder(&self, graph: &Graph, output: Value) -> Option<Arc<dyn Decode>> {
+        let _ = (graph, output);
         None
     }
     /// All keys with their values.
@@ -198,7 +253,7 @@ pub trait Optimizer: Word {
     fn moments(&self) -> Vec<&'static str>;
     /// The op that updates all windows. It takes gradients from `gradients` and adds `l1` · sign(parameter). None if
     /// the parameters are solved for at once, and not updated step by step.
-    fn update(&self, gradients: crate::graph::Arena, l1: f64) -> Option<std::sync::Arc<dyn Op>>;
+    fn update(&self, gradients: crate::graph::Arena, l1: f64) -> Option<Arc<dyn Op>>;
     /// The learning rate before the schedule.
     fn lr(&self) -> f64;
     /// The step's corrections ([`crate::graph::Step::correction1`] and `correction2`) at update `t`, from 1.

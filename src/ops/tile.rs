@@ -46,7 +46,7 @@ pub fn parts(len: usize, outputs: usize, caps: &Caps) -> usize {
 /// adapter, a batch of `n` makes several workgroups for each core.
 pub fn grouped(grid: Grid, n: usize, caps: &Caps) -> Grid {
     let items = grid.per_sample * n as u64 + grid.fixed;
-    grid.group(if caps.family == Family::Software && items < 4096 { 8 } else { 64 })
+    grid.group(if caps.family == Family::Software && items < 4096 { caps.subgroup.clamp(8, 16) } else { 64 })
 }
 
 #[cfg(test)]

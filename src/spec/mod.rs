@@ -17,7 +17,7 @@ pub use diagnostics::{Diagnostics, check_keys, diagnostic, list, nearest, sugges
 pub use field::Field;
 pub use key::{KeyDef, SpecStruct, doc, object_schema, read_key, words_schema, write_keys};
 pub use node::{Content, Key, Node, Place};
-pub use number::{Count, Fraction, NonNegative, Pair, Positive, number};
+pub use number::{Count, Fraction, NonNegative, Pair, Positive, Probability, number};
 pub use parse::{MAX_DEPTH, parse, parse_with};
 pub use source::Source;
 pub use word::{Entry, Extensible, Word};

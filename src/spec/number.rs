@@ -172,6 +172,11 @@ ranged!(
     Fraction, "a number from 0 to below 1", |x| x >= 0.0 && (x as f32) < 1.0,
     { "type": "number", "minimum": 0, "exclusiveMaximum": 1 }
 );
+ranged!(
+    /// A number from 0 to 1.
+    Probability, "a number from 0 to 1", |x| (0.0..=1.0).contains(&x),
+    { "type": "number", "minimum": 0, "maximum": 1 }
+);
 
 /// Rows and columns, each from 1 to 16,777,216: one number for both, or `[h, w]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

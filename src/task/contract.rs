@@ -3,9 +3,13 @@
 use super::evaluation::Tally;
 use super::metric::MetricKind;
 use super::prediction::Prediction;
+use crate::data::{Truth, Want};
 use crate::error::Result;
+use crate::graph::Decode;
 use crate::model::{LossNode, Model};
 use crate::tensor::TensorType;
+use serde_json::Value as Json;
+use std::sync::Arc;
 
 /// A kind of problem: one file in this folder, and one word in the list of [`super`].
 pub trait Task: Send + Sync {
@@ -37,12 +41,28 @@ pub trait Task: Send + Sync {
         Ok(None)
     }
 
+    /// Says what the reader of the data must know beside what every task asks for.
+    fn want(&self, want: &mut Want) {
+        let _ = want;
+    }
+
+    /// Is told how an output is read as objects, before anything is tallied or decoded.
+    fn attach(&mut self, decoder: Arc<dyn Decode>) {
+        let _ = decoder;
+    }
+
     /// An empty tally for outputs of `dims` a sample. The data set has `classes`, or none.
     fn tally(&self, dims: &[usize], classes: &[String]) -> Box<dyn Tally>;
 
-    /// Whether [`Prediction::draw`] writes files. They have the names of the pictures.
+    /// Whether [`Prediction::draw`] writes files even where nobody asks for them. They have the names of the pictures.
     fn draws(&self) -> bool {
         false
+    }
+
+    /// The truth of one sample, as `eval --predictions` writes it; `None` where it does not fit into a line.
+    fn truth(&self, truth: &Truth) -> Option<Json> {
+        let _ = truth;
+        None
     }
 
     /// What an output of one sample, of `dims` and flattened, stands for.
@@ -50,10 +70,17 @@ pub trait Task: Send + Sync {
 }
 
 /// What of a prediction is wanted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Wanted {
     /// Of classes, so many, the likeliest first.
     pub top: usize,
-    /// Of a mask, the height and width; by default those of the output.
+    /// Height and width of the picture, for masks and boxes; by default those of the network's.
     pub size: Option<[usize; 2]>,
+    /// Of objects, those with at least this score.
+    pub score: f64,
+}
+
+impl Wanted {
+    /// The score from which on objects are shown, where nobody says another.
+    pub const SCORE: f64 = 0.3;
 }

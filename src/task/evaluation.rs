@@ -1,13 +1,14 @@
 //! What is counted over a set of samples, and what comes out.
 
 use super::metric::{LOSS, Metric, MetricKind};
-use crate::tensor::HostTensor;
+use crate::data::Truth;
 use serde_json::{Map, Value as Json, json};
+use std::fmt::{self, Display, Formatter};
 
 /// What is counted while samples are evaluated, in f64.
 pub trait Tally: Send {
     /// Adds one sample: the truth in its field, and the output.
-    fn add(&mut self, truth: &HostTensor, output: &[f32]);
+    fn add(&mut self, truth: &Truth, output: &[f32]);
 
     /// Number of samples so far.
     fn samples(&self) -> u64;
@@ -26,16 +27,20 @@ pub trait Tally: Send {
 pub enum Detail {
     /// Counts by true and predicted class, `[true][predicted]`. The key in JSON is `confusion`.
     Confusion(Vec<Vec<u64>>),
-    /// One value for each class that occurs.
-    PerClass {
+    /// Metrics of each class, or of each of other things.
+    Each {
+        /// The key in JSON.
+        key: &'static str,
+        /// What there is one of in each row.
+        of: &'static str,
         /// What the values are.
-        kind: MetricKind,
-        /// Class name and value.
-        values: Vec<(String, f64)>,
+        kinds: Vec<MetricKind>,
+        /// The name of a row, and a value for each kind. In JSON the values of several kinds are an object.
+        rows: Vec<(String, Vec<f64>)>,
     },
 }
 
-/// How good a model is on some samples.
+/// How good a model is on some samples. It prints as one line for people: the loss and the metrics.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Evaluation {
     /// Number of samples.
@@ -64,9 +69,9 @@ impl Evaluation {
     ///
     /// | task | names |
     /// | --- | --- |
-    /// | classify | loss, accuracy, precision, recall, f1 |
+    /// | classify | loss, accuracy, precision, recall, f1, balanced_accuracy, roc_auc, ece |
     /// | multi_label | loss, accuracy, exact, precision, recall, f1 |
-    /// | regress | loss, mae, mse, r2 |
+    /// | regress | loss, mae, mse, rmse, r2 |
     /// | segment | loss, miou, pixel_accuracy |
     pub fn value(&self, name: &str) -> Option<f64> {
         self.all().find(|metric| metric.kind.name == name).map(|metric| metric.value)
@@ -78,11 +83,25 @@ impl Evaluation {
         object.extend(self.all().map(|metric| (metric.kind.name.to_string(), json!(metric.value))));
         object.extend(self.details.iter().map(|detail| match detail {
             Detail::Confusion(counts) => ("confusion".to_string(), json!(counts)),
-            Detail::PerClass { kind, values } => {
-                let each = values.iter().map(|(class, value)| (class.clone(), json!(value)));
-                (kind.name.to_string(), Json::Object(each.collect()))
+            Detail::Each { key, kinds, rows, .. } => {
+                let values = |values: &[f64]| match (&kinds[..], values) {
+                    ([kind], [value]) => kind.unit.json(*value),
+                    _ => {
+                        let named = kinds.iter().zip(values);
+                        Json::Object(named.map(|(kind, &x)| (kind.name.to_string(), kind.unit.json(x))).collect())
+                    }
+                };
+                let each = rows.iter().map(|(name, row)| (name.clone(), values(row)));
+                (key.to_string(), Json::Object(each.collect()))
             }
         }));
         Json::Object(object)
+    }
+}
+
+impl Display for Evaluation {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        let one = |metric: Metric| format!("{} {}", metric.kind.title, metric.kind.unit.text(metric.value));
+        f.write_str(&self.all().map(one).collect::<Vec<String>>().join(", "))
     }
 }

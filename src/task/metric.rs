@@ -1,5 +1,7 @@
 //! Named numbers that say how good a model is.
 
+use serde_json::{Value as Json, json};
+
 /// What a metric is called and how it is read.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct MetricKind {
@@ -22,6 +24,8 @@ pub enum Unit {
     Share,
     /// A plain number.
     Number,
+    /// How many.
+    Count,
 }
 
 /// Which way a metric improves.
@@ -34,11 +38,20 @@ pub enum Better {
 }
 
 impl Unit {
+    /// A value in JSON. One that is not finite is null.
+    pub fn json(self, value: f64) -> Json {
+        match self {
+            Unit::Count => json!(value as u64),
+            _ => json!(value),
+        }
+    }
+
     /// A value in words.
     pub fn text(self, value: f64) -> String {
         match self {
             Unit::Share => format!("{:.2} %", 100.0 * value),
             Unit::Number => format!("{value:.4}"),
+            Unit::Count => format!("{value:.0}"),
         }
     }
 }

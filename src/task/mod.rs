@@ -6,16 +6,18 @@ mod contract;
 mod evaluation;
 mod metric;
 mod prediction;
+mod ranking;
 pub mod registry;
 
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::model::{Model, TaskWord};
 use crate::spec::{Extensible, list, suggest};
 use crate::tensor::TensorType;
 pub use contract::{Task, Wanted};
 pub use evaluation::{Detail, Evaluation, Tally};
 pub use metric::{Better, LOSS, Metric, MetricKind, Unit};
-pub use prediction::Prediction;
+pub use prediction::{Answer, Prediction};
 pub use registry::Tasks;
 
 /// Declares the files of tasks, and registers their words in this order.
@@ -27,7 +29,7 @@ macro_rules! tasks {
     };
 }
 
-tasks! { classify, multi_label, regress, segment }
+tasks! { classify, multi_label, regress, segment, detect, locate }
 
 static TASKS: Extensible<Tasks> = Extensible::empty();
 
@@ -72,6 +74,18 @@ pub fn of(model: &Model) -> Result<Box<dyn Task>> {
     };
     let task = (entry.of)(model);
     check(model, given, task.field())?;
+    Ok(task)
+}
+
+/// The task of a model that was built into `graph`.
+///
+/// # Errors
+/// As [`of`].
+pub fn of_graph(model: &Model, graph: &Graph) -> Result<Box<dyn Task>> {
+    let mut task = of(model)?;
+    if let Some(decoder) = &graph.decoder {
+        task.attach(decoder.clone());
+    }
     Ok(task)
 }
 

@@ -6,9 +6,11 @@ use super::evaluation::Tally;
 use super::metric::{MetricKind, Unit};
 use super::prediction::Prediction;
 use super::registry::Tasks;
+use crate::data::Truth;
 use crate::model::Model;
 use crate::ops::layer::activation::ActivationKind;
-use crate::tensor::{Data, HostTensor};
+use crate::tensor::Data;
+use serde_json::{Value as Json, json};
 
 const METRICS: [MetricKind; 5] = [
     MetricKind::higher("accuracy", "accuracy", Unit::Share).brief(),
@@ -69,6 +71,12 @@ impl Task for MultiLabel {
         Box::new(Labels { threshold: self.threshold(), ..Labels::new(dims.iter().product()) })
     }
 
+    /// The values.
+    fn truth(&self, truth: &Truth) -> Option<Json> {
+        let Data::F32(values) = &truth.tensor.data else { return None };
+        Some(json!(values))
+    }
+
     fn decode(&self, output: &[f32], _: &[usize], _: &Wanted) -> Prediction {
         let name = |i: usize| self.names.get(i).cloned().unwrap_or_else(|| i.to_string());
         let probability = |x: f32| if self.probabilities { x } else { (1.0 / (1.0 + (-f64::from(x)).exp())) as f32 };
@@ -110,8 +118,8 @@ impl Labels {
 
 impl Tally for Labels {
     /// Adds a sample: its labels f32 `[labels]`, each 0 or 1 (in between, what is above 0.5 counts as 1), and the output.
-    fn add(&mut self, truth: &HostTensor, output: &[f32]) {
-        let Data::F32(truth) = &truth.data else { panic!("values are f32") };
+    fn add(&mut self, truth: &Truth, output: &[f32]) {
+        let Data::F32(truth) = &truth.tensor.data else { panic!("values are f32") };
         assert_eq!([truth.len(), output.len()], [self.columns.len(); 2], "labels of a sample");
         self.samples += 1;
         let mut exact = true;
@@ -144,6 +152,7 @@ impl Tally for Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::HostTensor;
 
     /// By hand: truth 10, 11, 00, 01 and predicted 10, 01, 01, 01.
     #[test]
@@ -156,7 +165,7 @@ mod tests {
             ([0.0, 1.0], [-1.0, 4.0]),
         ];
         for (truth, output) in samples {
-            labels.add(&HostTensor::new(&[2], Data::F32(truth.to_vec())), &output);
+            labels.add(&HostTensor::new(&[2], Data::F32(truth.to_vec())).into(), &output);
         }
         let wanted = [
             (3.0 / 4.0 + 3.0 / 4.0) / 2.0,

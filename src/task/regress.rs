@@ -6,13 +6,16 @@ use super::evaluation::Tally;
 use super::metric::{MetricKind, Unit};
 use super::prediction::Prediction;
 use super::registry::Tasks;
+use crate::data::Truth;
 use crate::model::Model;
-use crate::tensor::{Data, HostTensor};
+use crate::tensor::Data;
+use serde_json::{Value as Json, json};
 
-/// Mean absolute and squared error, and the coefficient of determination.
-const METRICS: [MetricKind; 3] = [
+/// Mean absolute and squared error, its root, and the coefficient of determination.
+const METRICS: [MetricKind; 4] = [
     MetricKind::lower("mae", "MAE", Unit::Number).brief(),
     MetricKind::lower("mse", "MSE", Unit::Number),
+    MetricKind::lower("rmse", "RMSE", Unit::Number),
     MetricKind::higher("r2", "R²", Unit::Number).brief(),
 ];
 
@@ -48,6 +51,12 @@ impl Task for Regress {
 
     fn tally(&self, dims: &[usize], _: &[String]) -> Box<dyn Tally> {
         Box::new(Regression::new(dims.iter().product()))
+    }
+
+    /// The values.
+    fn truth(&self, truth: &Truth) -> Option<Json> {
+        let Data::F32(values) = &truth.tensor.data else { return None };
+        Some(json!(values))
     }
 
     fn decode(&self, output: &[f32], _: &[usize], _: &Wanted) -> Prediction {
@@ -103,6 +112,14 @@ impl Regression {
         self.columns.iter().map(|c| c.residual).sum::<f64>() / self.values()
     }
 
+    /// The root of the mean squared error of each output, averaged over the outputs, as scikit-learn's
+    /// `root_mean_squared_error`; 0 without samples.
+    pub fn rmse(&self) -> f64 {
+        let samples = self.samples.max(1) as f64;
+        let roots = self.columns.iter().map(|c| (c.residual / samples).sqrt());
+        roots.sum::<f64>() / self.columns.len().max(1) as f64
+    }
+
     /// The coefficient of determination, 1 − residual / spread, averaged over the outputs. An output whose targets are
     /// all equal counts as 1 if it is predicted without error, else as 0. NaN with fewer than two samples.
     pub fn r2(&self) -> f64 {
@@ -125,8 +142,8 @@ impl Regression {
 
 impl Tally for Regression {
     /// Adds a sample: its values f32 `[outputs]`, and the output.
-    fn add(&mut self, truth: &HostTensor, output: &[f32]) {
-        let Data::F32(values) = &truth.data else { panic!("values are f32") };
+    fn add(&mut self, truth: &Truth, output: &[f32]) {
+        let Data::F32(values) = &truth.tensor.data else { panic!("values are f32") };
         self.count(values, output);
     }
 
@@ -135,7 +152,7 @@ impl Tally for Regression {
     }
 
     fn values(&self) -> Vec<f64> {
-        vec![self.mae(), self.mse(), self.r2()]
+        vec![self.mae(), self.mse(), self.rmse(), self.r2()]
     }
 }
 
@@ -156,12 +173,14 @@ mod tests {
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
         near(one.mae(), 0.5);
         near(one.mse(), 0.375);
+        near(one.rmse(), 0.6123724356957945);
         near(one.r2(), 1.0 - 1.5 / 29.1875);
         let json = Evaluation::new(&METRICS, &one, 0.1).to_json();
         let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["samples", "loss", "mae", "mse", "r2"]);
+        assert_eq!(keys, ["samples", "loss", "mae", "mse", "rmse", "r2"]);
 
         let two = of(&[([0.5, 1.0], [0.0, 2.0]), ([-1.0, 1.0], [-1.0, 2.0]), ([7.0, -6.0], [8.0, -5.0])]);
+        near(two.rmse(), 0.8227486121839513);
         near(two.r2(), ((1.0 - 1.25 * 3.0 / 108.5) + (1.0 - 9.0 / 98.0)) / 2.0);
     }
 

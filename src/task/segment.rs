@@ -5,20 +5,27 @@ use super::classify::{argmax, told_apart};
 use super::contract::{Task, Wanted};
 use super::evaluation::{Detail, Tally};
 use super::metric::{MetricKind, Unit};
-use super::prediction::Prediction;
+use super::prediction::{Answer, Prediction};
 use super::registry::Tasks;
-use crate::data::MASK;
-use crate::data::mask::Mask;
-use crate::error::Result;
+use crate::data::mask::{MASK, Mask, VOID};
+use crate::data::{Truth, Want, palette, picture};
+use crate::error::{Error, Result};
 use crate::model::{LossNode, Model};
 use crate::ops::layer::activation::ActivationKind;
-use crate::tensor::{Data, HostTensor, TensorType};
+use crate::tensor::{Data, TensorType};
+use serde_json::{Map, Value as Json, json};
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Mean of the IoU of all classes that occur, the background included; and the share of right pixels.
 const METRICS: [MetricKind; 2] = [
     MetricKind::higher("miou", "mean IoU", Unit::Share).brief(),
     MetricKind::higher("pixel_accuracy", "pixel accuracy", Unit::Share).brief(),
 ];
+
+/// The share of a class's colour in an overlay.
+const SHARE: f32 = 0.5;
 
 /// The IoU of one class.
 const IOU: MetricKind = MetricKind::higher("iou", "IoU", Unit::Share);
@@ -42,7 +49,8 @@ impl Segment {
     pub fn of(model: &Model) -> Segment {
         let names = model.data.as_ref().and_then(|data| data.class_names.clone()).unwrap_or_default();
         let threshold = if model.last_activation() == Some(ActivationKind::Sigmoid) { 0.5 } else { 0.0 };
-        Segment { names, threshold, ignore: model.ignored() }
+        let ignore = model.loss.iter().find_map(|term| term.loss.ignore()).and_then(|class| class.try_into().ok());
+        Segment { names, threshold, ignore: ignore.unwrap_or(VOID) }
     }
 }
 
@@ -73,6 +81,10 @@ impl Task for Segment {
         Ok(Some(told_apart(output.channels())))
     }
 
+    fn want(&self, want: &mut Want) {
+        want.ignore = Some(self.ignore.into());
+    }
+
     fn tally(&self, dims: &[usize], classes: &[String]) -> Box<dyn Tally> {
         let &[height, width, channels] = dims else { panic!("scores of pixels are [h, w, classes], not {dims:?}") };
         let pixels = Pixels::new([height, width, channels], classes.to_vec());
@@ -91,7 +103,60 @@ impl Task for Segment {
         };
         let size = wanted.size.unwrap_or([height, width]);
         let mask = decide(output, [height, width, channels], size, self.threshold);
-        Prediction::Mask { mask, names: self.names.clone() }
+        Prediction::Other(Arc::new(Segmented { mask, names: self.names.clone() }))
+    }
+}
+
+/// The classes of a picture's pixels, as the model sees them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Segmented {
+    /// The classes.
+    pub mask: Mask,
+    /// Their names; empty where the spec has none.
+    pub names: Vec<String>,
+}
+
+impl Segmented {
+    /// Each class that occurs, and its share of the pixels.
+    pub fn shares(&self) -> Vec<(String, f64)> {
+        let mut counts = [0u64; 256];
+        self.mask.classes.iter().for_each(|&class| counts[usize::from(class)] += 1);
+        let name = |class: usize| self.names.get(class).cloned().unwrap_or_else(|| class.to_string());
+        let found = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        found.map(|(class, &count)| (name(class), count as f64 / self.mask.classes.len() as f64)).collect()
+    }
+}
+
+impl Answer for Segmented {
+    fn to_json(&self) -> Map<String, Json> {
+        let shares = self.shares().into_iter().map(|(class, share)| (class, json!(share)));
+        Map::from_iter([("share".to_string(), Json::Object(shares.collect()))])
+    }
+
+    fn text(&self) -> String {
+        let one = |(class, share): &(String, f64)| format!("{class} {}", Unit::Share.text(*share));
+        self.shares().iter().map(one).collect::<Vec<String>>().join(", ")
+    }
+
+    fn table(&self) -> (Vec<String>, Vec<Vec<Json>>) {
+        let rows = self.shares().into_iter().map(|(class, share)| vec![json!(class), json!(share)]);
+        (vec!["class".into(), "share".into()], rows.collect())
+    }
+
+    /// DIR/STEM_mask.png, whose pixels are the classes, and DIR/STEM_overlay.png, where they lie over the picture.
+    fn draw(&self, picture: &Path, dir: &Path) -> Result<Map<String, Json>> {
+        std::fs::create_dir_all(dir).map_err(|e| Error::write(dir, e))?;
+        let stem = picture.file_stem().unwrap_or_default().to_string_lossy();
+        let rgb = picture::read(picture, self.mask.height, self.mask.width, 3)?;
+        let path = dir.join(format!("{stem}_mask.png"));
+        palette::write(&path, &self.mask, &palette::VOC)?;
+        let overlay = dir.join(format!("{stem}_overlay.png"));
+        palette::overlay(&overlay, rgb.data.bytes(), &self.mask, &palette::VOC, SHARE)?;
+        Ok(Map::from_iter([("mask".to_string(), json!(path.display().to_string()))]))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
 
@@ -110,7 +175,7 @@ struct Pixels {
 impl Pixels {
     fn new(dims: [usize; 3], names: Vec<String>) -> Pixels {
         let classes = dims[2].max(2);
-        Pixels { dims, threshold: 0.0, ignore: 255, names, samples: 0, counts: vec![vec![0; classes]; classes] }
+        Pixels { dims, threshold: 0.0, ignore: VOID, names, samples: 0, counts: vec![vec![0; classes]; classes] }
     }
 
     /// Right pixels of a class, pixels of it, and pixels that are said to be of it.
@@ -130,8 +195,8 @@ impl Pixels {
 impl Tally for Pixels {
     /// Adds a picture: its mask u8 `[h, w]` in its own size, and the scores. Pixels of the class that is ignored, or of
     /// one that the model does not have, do not count.
-    fn add(&mut self, truth: &HostTensor, output: &[f32]) {
-        let (Data::U8(truth), &[height, width]) = (&truth.data, &truth.shape[..]) else {
+    fn add(&mut self, truth: &Truth, output: &[f32]) {
+        let (Data::U8(truth), &[height, width]) = (&truth.tensor.data, &truth.tensor.shape[..]) else {
             panic!("masks are u8 [h, w]")
         };
         let predicted = decide(output, self.dims, [height, width], self.threshold);
@@ -157,8 +222,8 @@ impl Tally for Pixels {
 
     fn details(&self) -> Vec<Detail> {
         let name = |class: usize| self.names.get(class).cloned().unwrap_or_else(|| class.to_string());
-        let values = self.iou().into_iter().map(|(class, iou)| (name(class), iou)).collect();
-        vec![Detail::PerClass { kind: IOU, values }]
+        let rows = self.iou().into_iter().map(|(class, iou)| (name(class), vec![iou])).collect();
+        vec![Detail::Each { key: "iou", of: "class", kinds: vec![IOU], rows }]
     }
 }
 
@@ -214,9 +279,10 @@ fn stretched(scores: &[f32], [h, w, c]: [usize; 3], size: [usize; 2], class: imp
 mod tests {
     use super::*;
     use crate::task::evaluation::Evaluation;
+    use crate::tensor::HostTensor;
 
-    fn mask(height: usize, width: usize, classes: &[u8]) -> HostTensor {
-        HostTensor::new(&[height, width], Data::U8(classes.to_vec()))
+    fn mask(height: usize, width: usize, classes: &[u8]) -> Truth {
+        HostTensor::new(&[height, width], Data::U8(classes.to_vec())).into()
     }
 
     /// Scores that say these classes.

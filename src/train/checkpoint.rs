@@ -45,6 +45,10 @@ pub struct Progress {
     pub correct: f64,
     /// Samples whose loss was read back.
     pub seen: usize,
+    /// Updates of this epoch that were left out, because a number was not finite.
+    pub skipped: u64,
+    /// The largest norm of gradients of this epoch that was read back, where gradients are clipped.
+    pub grad_norm: Option<f64>,
     /// The best validation score; more is better.
     pub best: Option<f64>,
     /// Epochs since the best.
@@ -63,6 +67,12 @@ impl Progress {
             "step": self.step, "epoch": self.epoch, "batches": self.batches, "loss_sum": self.loss_sum,
             "correct": self.correct, "seen": self.seen, "best": self.best, "stale": self.stale, "stopped_early": self.stopped_early,
         });
+        if self.skipped > 0 {
+            state["skipped"] = json!(self.skipped);
+        }
+        if let Some(norm) = self.grad_norm {
+            state["grad_norm"] = json!(norm);
+        }
         if let Some(lr) = self.lr {
             state["lr"] = json!(lr);
         }
@@ -80,6 +90,8 @@ impl Progress {
             loss_sum: json["loss_sum"].as_f64()?,
             correct: json["correct"].as_f64()?,
             seen: json["seen"].as_u64()? as usize,
+            skipped: json["skipped"].as_u64().unwrap_or(0),
+            grad_norm: json["grad_norm"].as_f64(),
             best: json["best"].as_f64(),
             stale: json["stale"].as_u64()?,
             stopped_early: json["stopped_early"].as_bool()?,
@@ -264,7 +276,8 @@ impl Run {
         Ok(file)
     }
 
-    /// Writes the weights that `eval` and `predict` use, as a session holds them, tensor by tensor.
+    /// Writes the weights that `eval` and `predict` use, as a session holds them, tensor by tensor: the moving average of
+    /// parameters that have one.
     ///
     /// # Errors
     /// As [`Run::save`].
@@ -277,7 +290,8 @@ impl Run {
         self.hold()?;
         let mut writer = Writer::begin(&self.weights_path(), entries.collect(), None)?;
         while let Some(name) = writer.next().cloned() {
-            let tensor = session.read_tensor(&name, None).await?;
+            let trained = training.layout.entries[&name].arena == Arena::Weights;
+            let tensor = session.read_tensor(&name, trained.then_some(training.judged)).await?;
             parameters::check_finite(&name, &tensor.data)?;
             writer.put(&tensor.data)?;
         }
@@ -312,6 +326,13 @@ impl Run {
             fs::remove_file(old).map_err(|e| Error::write(old, e))?;
         }
         Ok(())
+    }
+
+    /// What the data set of the run is known by, as far as its newest checkpoint says. The checkpoint is not examined.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        let (_, newest) = self.checkpoints().ok()?.pop()?;
+        let reader = Reader::open(&newest).ok()?;
+        Progress::from_json(reader.state()?)?.data
     }
 
     /// The newest checkpoint that is sound; `None` when the run was stopped before its first.

@@ -1,23 +1,89 @@
 //! A whole training: a loop over [`Trainer::step`], and what it writes into a run folder.
 
+use super::evaluate::{Watch, evaluate_each};
 use super::event::{Control, Epoch, Event};
+use super::network::Network;
 use super::parameters;
+use super::problem::Problem;
 use super::run_folder::Run;
+use super::tap::Tapped;
 use super::trainer::Trainer;
 use crate::data::Split;
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::graph::Arena;
-use crate::task::Evaluation;
+use crate::task::{Evaluation, Prediction, Wanted};
+use crate::tensor::HostTensor;
 use std::path::Path;
 
 impl Trainer {
+    /// The names that [`super::Tap::layers`] takes, in the order of the spec.
+    pub fn tappable(&self) -> impl Iterator<Item = &str> {
+        self.model().layers.iter().map(|layer| layer.name.as_str())
+    }
+
+    /// What all taps see now, with the parameters as they are, whatever updates they were added for. So a viewer looks at
+    /// a rate of its own, also while training rests.
+    ///
+    /// # Errors
+    /// What the adapter reports.
+    pub async fn look(&mut self) -> Result<Vec<Tapped>> {
+        let Trainer { taps, session, progress, .. } = self;
+        let mut all = Vec::with_capacity(taps.len());
+        for tap in taps.iter() {
+            all.push(tap.see(session, progress.step).await?);
+        }
+        Ok(all)
+    }
+
+    /// All taps look at this input from now on, in place of that of their samples: a picture or a row as
+    /// [`super::Problem::sample`] has it, such as u8 `[1, 28, 28, 1]`. The gradients they see stay those for the sample's
+    /// own target.
+    ///
+    /// # Errors
+    /// An input of another shape.
+    pub fn show(&mut self, input: &HostTensor) -> Result<()> {
+        let dims = self.model.input.dims();
+        if input.shape.first() != Some(&1) || input.shape[1..] != dims[..] {
+            let what = format!("an input of the shape {:?} does not fit the network", input.shape);
+            return Err(Error::usage(what, format!("give one sample of the shape {dims:?}")));
+        }
+        let Trainer { taps, model, .. } = self;
+        taps.iter_mut().for_each(|tap| tap.show(&model.input, input));
+        Ok(())
+    }
+
+    /// What one output of the judged layer stands for, such as the tensor `act/LAYER` of a tap at [`Model::judged`].
+    ///
+    /// [`Model::judged`]: crate::Model::judged
+    pub fn decode(&self, output: &HostTensor) -> Prediction {
+        let wanted = Wanted { top: usize::MAX, size: None, score: Wanted::SCORE };
+        self.task.decode(output.as_f32(), output.shape.get(1..).unwrap_or_default(), &wanted)
+    }
+
+    /// As [`Trainer::evaluate`]; the watcher is told of every sample, in the order of the split.
+    ///
+    /// # Errors
+    /// A split without samples, what the adapter reports, or the watcher's own error.
+    pub async fn evaluate_each(&mut self, split: Split, watch: Watch<'_>) -> Result<Evaluation> {
+        let positions = self.problem.positions(split).to_vec();
+        if positions.is_empty() {
+            let what = format!("the data set has no {} samples", split.word());
+            return Err(Error::usage(what, "evaluate another split, or hold samples back with data.validation"));
+        }
+        let Trainer { session, eval, task, problem, .. } = self;
+        let found = evaluate_each(session, eval, &**task, problem, &positions, watch).await?;
+        self.ring.begin();
+        Ok(found)
+    }
+
     /// Starts from the weights of a file instead. With `partial`, returns what was not taken.
     ///
     /// # Errors
     /// Weights of another model.
     pub fn load_weights(&mut self, file: &Path, tensors: &Tensors, partial: bool) -> Result<Vec<String>> {
         let left = parameters::load(&self.session, &self.training.layout, file, tensors, partial)?;
+        parameters::mirror(&self.session, &self.training.layout, tensors, self.training.judged);
         self.loaded = true;
         Ok(left)
     }
@@ -51,6 +117,47 @@ impl Trainer {
         }
     }
 
+    /// Runs updates, across epochs, without validation or checkpoints,
+    /// and waits for the last one. Benchmarks measure this.
+    pub(crate) async fn rehearse(&mut self, updates: usize) -> Result<()> {
+        for _ in 0..updates {
+            if self.epoch_is_over() {
+                self.progress.batches = 0;
+            }
+            if self.progress.batches == 0 {
+                self.begin_epoch();
+            }
+            self.update(self.train.optimizer.optimizer.lr()).await?;
+            self.collect(false).await?;
+        }
+        self.losses.clear();
+        self.session.finish().await
+    }
+
+    /// The network with the parameters as they are now, ready to predict. It takes over the trainer's session.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub async fn into_network(mut self) -> Result<Network> {
+        self.collect(true).await?;
+        parameters::copy(&mut self.session, &self.training.layout, self.training.judged, Arena::Weights).await?;
+        let Trainer { session, model, training, train, .. } = self;
+        Network::bind(session, model, None, train.batch.get(), training.layout).await
+    }
+
+    /// The data. It frees the adapter's memory.
+    pub fn into_problem(self) -> Problem {
+        self.problem
+    }
+
+    /// Parameters and running statistics as they are now, by name.
+    ///
+    /// # Errors
+    /// What the adapter reports.
+    pub async fn weights(&mut self) -> Result<Tensors> {
+        parameters::read(&mut self.session, &self.training.layout).await
+    }
+
     /// Goes on from the last checkpoint of a run folder on a new device, after the driver has lost the old one.
     async fn restart(&mut self, run: &Run) -> Result<()> {
         let device = self.session.device().reopen().await?;
@@ -74,7 +181,11 @@ impl Trainer {
             if let Some(reason) = self.over(steps) {
                 break reason;
             }
-            let event = self.step().await?.expect("the run is not over");
+            let stepped = self.step().await;
+            if let Some(found) = self.explosion.take() {
+                watch(&Event::Exploding(found));
+            }
+            let event = stepped?.expect("the run is not over");
             if let (Event::Epoch(epoch), Some(run)) = (&event, run) {
                 self.record(run, epoch).await?;
                 watch(&Event::Checkpoint { step: self.progress.step });
@@ -88,7 +199,7 @@ impl Trainer {
             self.save(run).await?;
             watch(&Event::Checkpoint { step: self.progress.step });
         }
-        watch(&Event::End { step: self.progress.step, reason });
+        watch(&Event::End { step: self.progress.step, reason, losses: std::mem::take(&mut self.losses) });
         Ok(reason)
     }
 
@@ -158,10 +269,23 @@ impl Trainer {
     /// # Errors
     /// What the adapter or the disk reports.
     pub async fn final_evaluation(&mut self, run: &Run) -> Result<(Split, Evaluation)> {
+        self.final_evaluation_each(run, &mut |_| Ok(())).await
+    }
+
+    /// As [`Trainer::final_evaluation`]. The watcher is told of every sample.
+    ///
+    /// # Errors
+    /// What the adapter, the disk or the watcher reports.
+    pub async fn final_evaluation_each(&mut self, run: &Run, watch: Watch<'_>) -> Result<(Split, Evaluation)> {
         let weights = run.read_weights()?;
         let file = run.weights_path();
         parameters::load(&self.session, &self.training.layout, &file, &weights, false)?;
+        parameters::mirror(&self.session, &self.training.layout, &weights, self.training.judged);
         let split = self.problem.judged_split();
-        Ok((split, self.evaluate(split).await?))
+        let positions = self.problem.positions(split).to_vec();
+        let (session, eval) = (&mut self.session, &self.eval);
+        let found = evaluate_each(session, eval, &*self.task, &self.problem, &positions, watch).await?;
+        self.ring.begin();
+        Ok((split, found))
     }
 }

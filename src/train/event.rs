@@ -1,5 +1,6 @@
 //! What a trainer tells its watcher, and what the watcher may answer.
 
+use super::exploding::Exploding;
 use super::tap::Tapped;
 use crate::ops::layer::knn::Distance;
 use crate::task::{Evaluation, LOSS, Metric, MetricKind};
@@ -52,6 +53,8 @@ pub enum Event {
         /// What the driver said.
         why: String,
     },
+    /// The loss grows without end, though it is still a number. Only [`super::Trainer::train`] says so, once.
+    Exploding(Exploding),
     /// Training ended. Only [`super::Trainer::train`] says so.
     End {
         /// Updates in all.
@@ -59,6 +62,8 @@ pub enum Event {
         /// `finished`, `stopped` (the watcher asked for it), `steps`
         /// (the number of `--steps` was reached) or `early_stopping`.
         reason: &'static str,
+        /// The losses that no event before has brought: those of the last steps, where training ended within an epoch.
+        losses: Vec<StepLoss>,
     },
 }
 
@@ -111,6 +116,8 @@ pub struct StepLoss {
     pub step: u64,
     /// Its loss.
     pub loss: f64,
+    /// The norm of its gradients over all parameters, before they were clipped. Known where `train.clip_norm` is set.
+    pub grad_norm: Option<f64>,
 }
 
 /// What an epoch has brought.
@@ -124,6 +131,12 @@ pub struct Epoch {
     pub losses: Vec<StepLoss>,
     /// Mean loss over the epoch's samples, as they were trained on.
     pub train_loss: f64,
+    /// Updates that were left out, because a number was not finite (`train.on_nonfinite`). Their samples are not in the
+    /// mean loss.
+    pub skipped: u64,
+    /// The largest norm of an update's gradients before they were clipped, of those that are finite. Known where
+    /// `train.clip_norm` is set.
+    pub grad_norm: Option<f64>,
     /// What its steps counted beside the loss.
     pub counted: Option<Metric>,
     /// What the task judges by.
@@ -153,13 +166,26 @@ impl Epoch {
             put("val", Metric { kind, value: value.unwrap_or(f64::NAN) });
         }
         line["samples"] = json!(self.samples);
+        if self.skipped > 0 {
+            line["skipped"] = json!(self.skipped);
+        }
+        if let Some(norm) = self.grad_norm {
+            line["grad_norm"] = json!(norm);
+        }
         line["seconds"] = json!(self.seconds);
         line
     }
 }
 
 fn losses(list: &[StepLoss]) -> Json {
-    list.iter().map(|l| json!({ "step": l.step, "loss": l.loss })).collect()
+    let entry = |l: &StepLoss| {
+        let mut entry = json!({ "step": l.step, "loss": l.loss });
+        if let Some(norm) = l.grad_norm {
+            entry["grad_norm"] = json!(norm);
+        }
+        entry
+    };
+    list.iter().map(entry).collect()
 }
 
 impl Stepped {
@@ -204,7 +230,12 @@ impl Event {
             }
             Event::Checkpoint { step } => json!({ "event": "checkpoint", "step": step }),
             Event::Restart { step, why } => json!({ "event": "restart", "step": step, "why": why }),
-            Event::End { step, reason } => json!({ "event": "end", "step": step, "reason": reason }),
+            Event::Exploding(found) => {
+                json!({ "event": "exploding", "step": found.step, "loss": found.loss, "least": found.least })
+            }
+            Event::End { step, reason, losses: last } => {
+                json!({ "event": "end", "step": step, "reason": reason, "losses": losses(last) })
+            }
         }
     }
 }

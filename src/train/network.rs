@@ -1,9 +1,10 @@
 //! A trained network, ready to predict.
 
+use super::evaluate::Watch;
 use super::problem::{self, Problem};
 use super::run_folder::Run;
 use super::{evaluate, measure, parameters};
-use crate::compile::build::Feed;
+use crate::compile::build::{self, BuildOptions, Feed};
 use crate::compile::layout::Layout;
 use crate::compile::{inference_graph, lower};
 use crate::data::colour::Colour;
@@ -11,11 +12,14 @@ use crate::data::tensors::Tensors;
 use crate::data::{FEATURES, picture};
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Device, Session};
-use crate::graph::{Segment, Step};
+use crate::graph::{NodeKind, Segment, Step};
 use crate::model::{InputShape, InputSpec, Model, Normalize};
 use crate::task::{self, Evaluation, Prediction, Task, Wanted};
-use crate::tensor::{DType, Data, HostTensor};
+use crate::tensor::{DType, Data, HostTensor, TensorType};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A trained network, bound to a session of its own.
 pub struct Network {
@@ -23,7 +27,18 @@ pub struct Network {
     bound: Bound,
     layout: Layout,
     model: Model,
-    task: Box<dyn Task>,
+    task: Arc<dyn Task>,
+    /// Parameters and statistics of layers that prediction does not compute, such as those of an auxiliary head.
+    pruned: BTreeMap<String, TensorType>,
+}
+
+/// The parameters and statistics of a whole model that are not in the layout of its network.
+fn pruned(model: &Model, layout: &Layout) -> Result<BTreeMap<String, TensorType>> {
+    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host };
+    let whole = build::build(model, &options)?;
+    let saved = |kind: &NodeKind| matches!(kind, NodeKind::Parameter { .. } | NodeKind::State { saved: true, .. });
+    let other = whole.nodes.iter().filter(|node| saved(&node.kind) && !layout.entries.contains_key(&node.name));
+    Ok(other.map(|node| (node.name.clone(), node.outputs[0].clone())).collect())
 }
 
 /// Samples as a model's input takes them. Bytes of images stay bytes, or
@@ -76,8 +91,9 @@ impl Network {
         batch: usize,
         weights: (&Path, &Tensors),
     ) -> Result<Network> {
-        let network = Network::bind(session, model.clone(), problem, batch, Layout::default()).await?;
-        parameters::load(&network.session, &network.layout, weights.0, weights.1, false)?;
+        let mut network = Network::bind(session, model.clone(), problem, batch, Layout::default()).await?;
+        network.pruned = pruned(model, &network.layout)?;
+        network.replace_weights(weights.0, weights.1)?;
         if let Some(p) = problem {
             p.upload(&network.session, model)?;
         }
@@ -102,15 +118,45 @@ impl Network {
         });
         let graph = inference_graph(&model, feed, problem.is_some())?;
         layout.add(&graph, &caps)?;
+        let task = task::of_graph(&model, &graph)?.into();
         let program = lower::lower(&graph, &layout, &caps, lower::LowerOptions { batch, reuse: true })?;
         let bound = session.bind(program, &layout).await?;
-        let task = task::of(&model)?;
-        Ok(Network { session, bound, layout, model, task })
+        Ok(Network { session, bound, layout, model, task, pruned: BTreeMap::new() })
     }
 
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// What it has learnt.
+    pub fn task(&self) -> &dyn Task {
+        &*self.task
+    }
+
+    /// The same, for whoever decodes outputs elsewhere while the network computes others.
+    pub fn shared_task(&self) -> Arc<dyn Task> {
+        self.task.clone()
+    }
+
+    /// Takes other weights of the same model, from now on. They may hold the tensors of layers that prediction does not
+    /// compute. After an error the network is as it was.
+    ///
+    /// # Errors
+    /// Weights of another model, or values that are not finite.
+    pub fn replace_weights(&mut self, file: &Path, weights: &Tensors) -> Result<()> {
+        let fits = |(name, tensor): &(&String, &HostTensor)| {
+            let other = self.pruned.get(*name);
+            other.is_some_and(|ty| ty.dims == tensor.shape && ty.dtype == tensor.data.dtype())
+        };
+        let own = match weights.iter().any(|tensor| fits(&tensor)) {
+            false => Cow::Borrowed(weights),
+            true => {
+                let rest = weights.iter().filter(|tensor| !fits(tensor));
+                Cow::Owned(rest.map(|(name, tensor)| (name.clone(), tensor.clone())).collect())
+            }
+        };
+        parameters::load(&self.session, &self.layout, file, &own, false).map(drop)
     }
 
     /// The layout of the model's persistent tensors.
@@ -139,7 +185,9 @@ impl Network {
         for part in samples.chunks(self.batch()) {
             let found = self.outputs(&part).await?;
             let (dims, each) = (&found.shape[1..], found.as_f32().len() / found.shape[0]);
-            let decode = |output: &[f32]| self.task.decode(output, dims, &Wanted { top: usize::MAX, size: None });
+            let decode = |output: &[f32]| {
+                self.task.decode(output, dims, &Wanted { top: usize::MAX, size: None, score: Wanted::SCORE })
+            };
             all.extend(found.as_f32().chunks_exact(each).map(decode));
         }
         Ok(all)
@@ -159,12 +207,13 @@ impl Network {
         Ok(self.predict(&picture).await?.remove(0))
     }
 
-    /// Evaluates positions of the problem that the network was bound with.
+    /// Evaluates positions of the problem that the network was bound with. The watcher is told of every sample.
     ///
     /// # Errors
-    /// What the adapter reports.
-    pub async fn evaluate(&mut self, problem: &Problem, positions: &[u32]) -> Result<Evaluation> {
-        evaluate::evaluate(&mut self.session, &self.bound, &*self.task, problem, positions).await
+    /// What the adapter or the watcher reports.
+    pub async fn evaluate(&mut self, problem: &Problem, positions: &[u32], watch: Watch<'_>) -> Result<Evaluation> {
+        let (session, bound) = (&mut self.session, &self.bound);
+        evaluate::evaluate_each(session, bound, &*self.task, problem, positions, watch).await
     }
 
     /// The last layer's outputs for u8 images `[n, h, w, c]` or f32

@@ -21,6 +21,32 @@ pub fn saved(layout: &Layout) -> impl Iterator<Item = (&String, &Entry)> {
     layout.entries.iter().filter(|(_, e)| e.saved)
 }
 
+/// Copies every trainable parameter, or what belongs to it, from one arena of the layout to another. Nothing is done where
+/// they are the same.
+///
+/// # Errors
+/// What the adapter reports.
+pub async fn copy(session: &mut Session, layout: &Layout, from: Arena, to: Arena) -> Result<()> {
+    if from == to {
+        return Ok(());
+    }
+    for (name, tensor) in read_moment(session, layout, from).await? {
+        session.write_tensor(&name, Some(to), &tensor.data);
+    }
+    Ok(())
+}
+
+/// Writes the trainable parameters among some tensors into another arena of the layout as well. Nothing is done for
+/// [`Arena::Weights`].
+pub fn mirror(session: &Session, layout: &Layout, tensors: &Tensors, arena: Arena) {
+    let trained = layout.entries.iter().filter(|(_, e)| e.arena == Arena::Weights && e.arena != arena);
+    for (name, entry) in trained {
+        if let Some(tensor) = tensors.get(name).filter(|tensor| tensor.shape == entry.ty.dims) {
+            session.write_tensor(name, Some(arena), &tensor.data);
+        }
+    }
+}
+
 /// Reads parameters and statistics back.
 ///
 /// # Errors

@@ -1,18 +1,18 @@
 //! A model with its data: what training and evaluation share before an adapter is opened.
 
+use super::suits::{check_values, outputs, suits};
 use super::targets;
 use crate::compile::Samples;
-use crate::compile::build::{self, BuildOptions, Feed};
 use crate::data::store::Store;
-use crate::data::{Column, Dataset, FEATURES, IMAGE, LABEL, Progress, Split, Splits, VALUES, Want, order};
-use crate::error::{Error, Result};
+use crate::data::{BOXES, Column, Dataset, FEATURES, IMAGE, LABEL, Progress, Split, Splits, Want, order};
+use crate::error::{Diagnostic, Error, Result};
 use crate::gpu::Session;
 use crate::graph::Caps;
 use crate::host::free_memory;
-use crate::model::{DataSpec, LossNode, Model};
-use crate::spec::{Count, list};
+use crate::model::{DataSpec, Model};
+use crate::spec::Count;
 use crate::task::{self, Task};
-use crate::tensor::{Data, HostTensor, TensorType};
+use crate::tensor::{Data, HostTensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +37,8 @@ pub struct Problem {
     pub test: Vec<u32>,
     /// For each file that was left out: what is wrong with it.
     pub skipped: Vec<String>,
+    /// What the data and the spec say of each other, and hardly anybody means.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Which data is opened, and how.
@@ -74,14 +76,16 @@ pub fn judges_whole(model: &Model, dir: &Path) -> bool {
 }
 
 /// What a model wants of its data. No split is wanted yet.
-fn want(model: &Model, data: &DataSpec) -> Want {
-    Want {
+fn want(model: &Model, data: &DataSpec, task: &dyn Task) -> Want {
+    let mut want = Want {
         target: model.target_field(),
         names: data.class_names.clone(),
-        ignore: model.ignored(),
         size: model.input.dims().try_into().ok(),
+        instances: model.learns_instances(),
         ..Want::default()
-    }
+    };
+    task.want(&mut want);
+    want
 }
 
 /// If a layer says `"classes"` and `data.classes` does not: counts them in the training set, and writes the number into
@@ -90,20 +94,21 @@ fn want(model: &Model, data: &DataSpec) -> Want {
 /// # Errors
 /// A data section that is missing or cannot be read.
 pub fn count_classes(model: &mut Model, given: Option<&Path>) -> Result<()> {
-    let wanted = model.layers.iter().find(|l| l.layer.write().get("units").is_some_and(|u| u == "classes"));
+    let wanted = model.layers.iter().find(|l| l.layer.counts_classes());
     let Some(layer) = wanted.filter(|_| model.classes().is_none()) else { return Ok(()) };
-    let hint = "say `data.classes`, or give `units` a number";
-    let missing = || model.mistake(&layer.place, "`\"units\": \"classes\"` needs a section `data`", hint);
+    let key = if layer.layer.write().contains_key("units") { "units" } else { "classes" };
+    let hint = format!("say `data.classes`, or give `{key}` a number");
+    let missing = || model.mistake(&layer.place, format!("`\"{key}\": \"classes\"` needs a section `data`"), &hint);
     let data = model.data.as_ref().ok_or_else(missing)?;
     let count = match &data.class_names {
         Some(names) => names.len(),
         None => {
             let folder = folder(data, &model.source.file, given);
-            data.reader.count_classes(folder.as_deref(), &want(model, data))?
+            data.reader.count_classes(folder.as_deref(), &want(model, data, &*task::of(model)?))?
         }
     };
     // Of pictures, the opening first says which are broken; a class may be missing only for that.
-    if count < 2 && !data.reader.streams() {
+    if count < 2 && !data.reader.streams() && model.target_field() != BOXES {
         return Err(model.mistake(&layer.place, ONE_CLASS, "add samples of other classes"));
     }
     if let Some(data) = &mut model.data {
@@ -115,75 +120,6 @@ pub fn count_classes(model: &mut Model, given: Option<&Path>) -> Result<()> {
 /// What is wrong with labels that are all the same.
 const ONE_CLASS: &str = "the training set has one class only: there is nothing to tell apart";
 
-/// How many classes the scores can tell apart; labels must be below that. If several losses judge, the smallest number.
-/// A single score of a loss that takes values or classes stands for two classes.
-fn outputs(model: &Model, task: &dyn Task) -> Result<Option<usize>> {
-    let options = BuildOptions { training: false, random: false, loss: false, feed: Feed::Host };
-    let graph = build::build(model, &options)?;
-    let output = |name: &str| graph.layers.iter().find(|l| l.name == name).and_then(|l| l.output);
-    let mut least = model.knn().and_then(|(layer, _)| output(&layer.name)).map(|value| graph.ty(value).channels());
-    for loss in &model.loss {
-        let Some(ty) = output(&loss.of).map(|value| graph.ty(value)) else { continue };
-        if let Some(count) = task.classes(model, loss, ty)? {
-            least = Some(least.map_or(count, |n| n.min(count)));
-            continue;
-        }
-        if ty.dims.len() != 1 {
-            check_target(model, loss, ty, "end with a dense layer, or add a flatten layer")?;
-            continue;
-        }
-        let binary = !loss.loss.needs_label() && model.target_field() == LABEL;
-        if binary && ty.channels() != 1 {
-            let what = format!("loss `{}` of {} scores cannot judge classes", loss.op, ty.channels());
-            let hint = "end with one unit, where classes 0 and 1 are told apart, or use cross_entropy";
-            return Err(model.mistake(&loss.place, what, hint));
-        }
-        check_target(model, loss, ty, "use a loss that is compared with what the data has")?;
-        let count = if binary { 2 } else { ty.channels() };
-        least = Some(least.map_or(count, |n| n.min(count)));
-    }
-    Ok(least)
-}
-
-/// Fails for a loss that would compare its output with targets which the samples have not.
-fn check_target(model: &Model, loss: &LossNode, output: &TensorType, hint: &str) -> Result<()> {
-    let fields: Vec<&str> = loss.loss.targets(output).iter().map(|target| target.field).collect();
-    if fields.is_empty() || fields.contains(&model.target_field()) {
-        return Ok(());
-    }
-    let (op, of) = (loss.op, &loss.of);
-    let what = format!("loss `{op}` of layer `{of}` {output} needs a target {}, and the data set has none", fields[0]);
-    Err(model.mistake(&loss.place, what, hint))
-}
-
-/// Fails if the samples have not a value for each of the model's outputs.
-fn check_values(set: &Dataset, outputs: Option<usize>) -> Result<()> {
-    let width = set.column(VALUES).map(|values| values.dims().iter().product::<usize>());
-    match (width, outputs) {
-        (Some(width), Some(outputs)) if width != outputs => {
-            let what = format!("the data set has {width} values a sample, the model {outputs} outputs");
-            Err(Error::usage(what, "give the last layer a unit for each value"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Fails for a loss that needs values where the data set has only classes, and for a layer knn where it has none.
-fn check_losses(model: &Model, data: &DataSpec) -> Result<()> {
-    let targets = data.reader.targets();
-    if let Some((layer, _)) = model.knn().filter(|_| !targets.contains(&LABEL)) {
-        let what =
-            format!("layer `{}` stores a class for each sample, and the data set has {}", layer.name, list(targets));
-        return Err(model.mistake(&layer.place, what, "use data with a class for each sample"));
-    }
-    if *targets != [LABEL] {
-        return Ok(());
-    }
-    let Some(loss) = model.loss.iter().find(|loss| !loss.loss.takes_label()) else { return Ok(()) };
-    let what = format!("loss `{}` needs values as targets, and the data set has classes", loss.op);
-    Err(model.mistake(&loss.place, what, "use cross_entropy or hinge"))
-}
-
 /// Reads the splits that are wanted.
 fn read(model: &Model, opening: &Opening) -> Result<Splits> {
     let data = model.data.as_ref().expect("whoever reads has seen the section");
@@ -192,7 +128,8 @@ fn read(model: &Model, opening: &Opening) -> Result<Splits> {
         let what = "data.stream is true, and only pictures in a folder are decoded batch by batch";
         return Err(Error::file(&model.source.file, what, "remove it: this data set is read once into memory"));
     }
-    let outputs = outputs(model, &*task::of(model)?)?;
+    let task = task::of(model)?;
+    let outputs = outputs(model, &*task)?;
     let test = match opening.only {
         Some(split) => split == Split::Test,
         None => reader.has(folder.as_deref(), Split::Test),
@@ -209,7 +146,7 @@ fn read(model: &Model, opening: &Opening) -> Result<Splits> {
             Some(false) => None,
             None => free_memory().map(|bytes| bytes / 2),
         },
-        ..want(model, data)
+        ..want(model, data, &*task)
     };
     let splits = reader.open(folder.as_deref(), &want)?;
     for set in [&splits.train, &splits.validation, &splits.test].into_iter().flatten() {
@@ -230,7 +167,7 @@ impl Problem {
         let hint = "add a section `data`, such as { \"kind\": \"bundled\" }";
         let data = model.data.as_ref().ok_or_else(|| Error::usage("the spec has no section `data`", hint))?;
         task::of(model)?;
-        check_losses(model, data)?;
+        suits(model)?;
         let validation = data.validation.0;
         count_classes(model, opening.folder)?;
         let splits = read(model, &opening)?;
@@ -243,6 +180,7 @@ impl Problem {
             validation: Vec::new(),
             test: Vec::new(),
             skipped: splits.skipped,
+            warnings: Vec::new(),
         };
         if let Some(set) = splits.train {
             let all = problem.add(model, set)?;
@@ -259,25 +197,48 @@ impl Problem {
         if let Some(set) = splits.test {
             problem.test = problem.add(model, set)?;
         }
+        if let Some(boxes) = problem.columns.iter().find(|column| column.field == BOXES) {
+            model.objects = boxes.store.dims()[0];
+        }
         targets::check(model, &problem.columns)?;
         if !problem.train.is_empty() {
             problem.measure_brightness(model)?;
         }
         problem.normalise(model);
+        let task = task::of(model)?;
+        if let Some(classes) = outputs(model, &*task)? {
+            targets::weigh(model, problem.column(task.field()), &problem.train, classes)?;
+        }
         if !problem.train.is_empty() {
             problem.measure(model)?;
             problem.write_names(model, &splits.categories);
         }
         problem.narrow()?;
+        problem.warnings.extend(problem.spare_outputs(model)?);
         Ok(problem)
+    }
+
+    /// A warning if the model tells more classes apart than the data has: nothing teaches the others.
+    fn spare_outputs(&self, model: &Model) -> Result<Option<Diagnostic>> {
+        let (found, labelled) = (self.classes.len(), self.columns.iter().any(|column| column.field == LABEL));
+        let wanted = model.classes().or(model.data.as_ref().and_then(|data| data.class_names.as_ref()).map(Vec::len));
+        let Some(outputs) = outputs(model, &*task::of(model)?)?.filter(|&outputs| labelled && outputs > found) else {
+            return Ok(None);
+        };
+        // Who says how many classes there are may know of some that are not in the data yet.
+        let Some(term) = model.loss.first().filter(|_| wanted.is_none_or(|classes| classes < outputs)) else {
+            return Ok(None);
+        };
+        let layer = model.layers.iter().find(|layer| layer.name == term.of);
+        let message = format!("layer `{}` has {outputs} outputs, and the data has {found} classes", term.of);
+        let hint =
+            format!("give it {found}, or \"units\": \"classes\"; or say `data.classes`, if the others are to come");
+        Ok(Some(model.warning(layer.map_or(&term.place, |layer| &layer.place), message, hint)))
     }
 
     /// Fails if the training samples have labels, and all the same one.
     fn check_labels(&self) -> Result<()> {
-        let column = self.columns.iter().find(|column| column.field == LABEL);
-        let Some(Store::Memory(HostTensor { data: Data::I32(labels), .. })) = column.map(|column| &column.store) else {
-            return Ok(());
-        };
+        let Some(labels) = self.labels() else { return Ok(()) };
         let mut own = self.train.iter().map(|&position| labels[position as usize]);
         match (own.next(), self.train.len()) {
             (Some(first), 1..) if own.all(|label| label == first) => {
@@ -326,6 +287,27 @@ impl Problem {
         &self.columns[0].store
     }
 
+    /// The positions of the training samples in the order of an epoch.
+    pub(super) fn order(&self, model: &Model, seed: u64, epoch: u64) -> Vec<u32> {
+        let labels = self.labels().filter(|_| model.data.as_ref().is_some_and(|data| data.weighted));
+        let order = match labels {
+            Some(labels) => {
+                let own: Vec<i32> = self.train.iter().map(|&position| labels[position as usize]).collect();
+                order::weighted(&own, seed, epoch)
+            }
+            None => order::permutation(self.train.len(), seed, epoch),
+        };
+        order.into_iter().map(|i| self.train[i as usize]).collect()
+    }
+
+    /// The classes of all samples, if each has one.
+    fn labels(&self) -> Option<&[i32]> {
+        match self.columns.iter().find(|column| column.field == LABEL).map(|column| &column.store) {
+            Some(Store::Memory(HostTensor { data: Data::I32(labels), .. })) => Some(labels),
+            _ => None,
+        }
+    }
+
     /// A column by its name.
     ///
     /// # Panics
@@ -333,6 +315,11 @@ impl Problem {
     pub fn column(&self, field: &str) -> &Column {
         let found = self.columns.iter().find(|column| column.field == field);
         found.unwrap_or_else(|| panic!("the data set has no column {field}"))
+    }
+
+    /// The column that a program's input takes its targets from: the one of its name, else that of the task.
+    pub(super) fn target(&self, input: &str, task: &dyn Task) -> &Column {
+        self.columns.iter().find(|column| column.field == input).unwrap_or_else(|| self.column(task.field()))
     }
 
     /// How many samples the programs hold: the whole data set if each
@@ -375,7 +362,9 @@ impl Problem {
     /// # Errors
     /// A sample that is not there, or a picture that has changed since it was opened.
     pub fn sample(&self, split: Split, index: usize) -> Result<HostTensor> {
-        self.samples().one(self.position(split, index)?)
+        let one = self.samples().one(self.position(split, index)?)?;
+        let dims: Vec<usize> = std::iter::once(1).chain(one.shape).collect();
+        Ok(HostTensor::new(&dims, one.data))
     }
 
     /// The position of a sample of a split.

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Pending, Session};
-use crate::graph::RING;
+use crate::graph::{NORMS, RING};
 use crate::host::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub(super) struct Submitted {
     pub step: u64,
     /// Whether it is the last batch of the update.
     pub last: bool,
+    /// Its place in the epoch.
+    pub index: usize,
     /// Its samples.
     pub n: usize,
     /// The samples of all batches of the update.
@@ -35,6 +37,8 @@ pub(super) struct Counted {
     pub loss: f64,
     /// What it counted beside the loss.
     pub hits: f64,
+    /// The norm of its update's gradients, if it is the update's last batch and gradients are clipped.
+    pub norm: f64,
 }
 
 /// The ring, and what of it is known.
@@ -143,6 +147,7 @@ impl Ring {
                 batch,
                 loss: f64::from(ring[2 * slot]),
                 hits: f64::from(ring[2 * slot + 1]),
+                norm: f64::from(ring[NORMS + slot]),
             };
             found.extend(batches.iter().map(counted));
         }

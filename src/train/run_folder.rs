@@ -47,6 +47,9 @@ fn locked(dir: &Path) -> Error {
 }
 
 impl Run {
+    /// The spec of a folder that `pumice import` wrote. It can be evaluated and predict as a run does.
+    pub const IMPORTED: &str = "model.json";
+
     /// Makes the folder, and those above it, and writes the expanded spec of a model into it. If the folder holds
     /// anything, that is a usage error: no run is ever overwritten.
     ///
@@ -160,7 +163,7 @@ impl Run {
             let what = if dir.exists() { "not a folder" } else { "no such folder" };
             return Err(Error::file(dir, what, "give the folder that `pumice train` wrote"));
         }
-        if !dir.join(SPEC).is_file() {
+        if ![SPEC, Run::IMPORTED].iter().any(|name| dir.join(name).is_file()) {
             return Err(Error::file(
                 dir,
                 format!("not a run folder: it has no {SPEC}"),
@@ -177,6 +180,10 @@ impl Run {
 
     /// The path of the spec, for error messages.
     pub fn spec_path(&self) -> PathBuf {
+        let imported = self.dir.join(Run::IMPORTED);
+        if !self.dir.join(SPEC).is_file() && imported.is_file() {
+            return imported;
+        }
         self.dir.join(SPEC)
     }
 
@@ -191,7 +198,7 @@ impl Run {
     /// A folder that cannot be written.
     pub fn write_spec(&self, model: &Model) -> Result<()> {
         self.hold()?;
-        let (path, text) = (self.spec_path(), model.to_text());
+        let (path, text) = (self.dir.join(SPEC), model.to_text());
         if fs::read_to_string(&path).is_ok_and(|there| there == text) {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 use super::network::input_data;
 use super::problem::Problem;
+use super::targets::as_type;
 use crate::compile::Training;
 use crate::compile::lower::{self, LowerOptions};
 use crate::compile::tap::{self, Place};
@@ -9,10 +10,10 @@ use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Session};
 use crate::graph::{Arena, Segment, Step};
-use crate::model::Model;
+use crate::model::{InputSpec, Model};
 use crate::spec::suggest;
 use crate::task::Task;
-use crate::tensor::{DType, Data, HostTensor};
+use crate::tensor::{Data, HostTensor};
 use serde_json::{Value as Json, json};
 
 /// Bins of a histogram, unless the tap says another number.
@@ -171,7 +172,7 @@ impl Tapping {
                     let sample = problem.samples().one(position)?;
                     input_data(&model.input, port.ty.dtype, &sample)
                 }
-                _ => as_type(problem.column(task.field()).store.read(&[position])?, port.ty.dtype),
+                _ => as_type(problem.target(name, task).store.read(&[position])?, port.ty.dtype),
             };
             inputs.push((name.clone(), data));
         }
@@ -184,6 +185,19 @@ impl Tapping {
         if !step.is_multiple_of(self.every) {
             return Ok(None);
         }
+        self.see(session, step).await.map(Some)
+    }
+
+    /// Takes another input than that of its sample.
+    pub(super) fn show(&mut self, spec: &InputSpec, input: &HostTensor) {
+        let dtype = self.bound.program().inputs["input"].ty.dtype;
+        for (_, data) in self.inputs.iter_mut().filter(|(name, _)| name == "input") {
+            *data = input_data(spec, dtype, input);
+        }
+    }
+
+    /// Looks now.
+    pub(super) async fn see(&self, session: &mut Session, step: u64) -> Result<Tapped> {
         for (name, data) in &self.inputs {
             session.write_input(&self.bound, name, data);
         }
@@ -200,7 +214,7 @@ impl Tapping {
             };
             all.push((name.clone(), found));
         }
-        Ok(Some(Tapped { step, found: all }))
+        Ok(Tapped { step, found: all })
     }
 
     async fn statistics(&self, session: &mut Session, name: &str) -> Result<Statistics> {
@@ -210,14 +224,5 @@ impl Tapping {
         let Data::U32(counts) = &counts.data else { panic!("counts are u32") };
         let counts: Vec<u64> = counts.iter().map(|&n| u64::from(n)).collect();
         Ok(Statistics { norm, min, max, zeros: counts[0], non_finite: counts[1], histogram: counts[2..].to_vec() })
-    }
-}
-
-/// A target of the data set as a program of the host takes it.
-fn as_type(data: Data, dtype: DType) -> Data {
-    match (data, dtype) {
-        (Data::U8(classes), DType::I32) => Data::I32(classes.into_iter().map(i32::from).collect()),
-        (Data::I32(classes), DType::F32) => Data::F32(classes.into_iter().map(|class| class as f32).collect()),
-        (data, _) => data,
     }
 }

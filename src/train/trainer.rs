@@ -2,23 +2,25 @@
 
 use super::checkpoint::{Checkpoint, Progress};
 use super::event::{Epoch, Event, StepLoss, Stepped};
+use super::exploding::Explosion;
 use super::fingerprint::Fingerprint;
-use super::network::Network;
 use super::pass::Pass;
 use super::problem::{Opening, Problem};
-use super::ring::{Ring, Submitted};
+use super::rerun::Rerun;
+use super::ring::{Counted, Ring, Submitted};
 use super::tap::{Tap, Tapped, Tapping};
 use super::timings::Timings;
-use super::{bind, evaluate, metric, parameters};
+use super::{bind, evaluate, metric};
 use crate::compile::{self, Training};
-use crate::data::tensors::Tensors;
-use crate::data::{Split, order};
+use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Device, Session};
-use crate::graph::{Segment, Step};
+use crate::graph::{RING_DIMS, Segment, Step};
 use crate::host::Instant;
-use crate::model::{Model, TrainSpec};
+use crate::model::{Model, OnNonfinite, TrainSpec};
+use crate::ops::optimizer::average::Average;
 use crate::task::{self, Evaluation, Metric, Task};
+use crate::tensor::Data;
 use std::path::Path;
 
 /// A training run.
@@ -28,25 +30,26 @@ use std::path::Path;
 /// needs a run folder. A future of a trainer must run to its end: one that is dropped half way leaves the run half way.
 pub struct Trainer {
     pub(super) session: Session,
-    model: Model,
+    pub(super) model: Model,
     pub(super) training: Training,
     step: Bound,
-    eval: Bound,
-    task: Box<dyn Task>,
+    pub(super) eval: Bound,
+    pub(super) task: Box<dyn Task>,
     pub(super) problem: Problem,
     pub(super) train: TrainSpec,
     pub(super) progress: Progress,
     /// Whether parameters were loaded from a file, and no checkpoint holds them yet.
     pub(super) loaded: bool,
-    ring: Ring,
+    pub(super) ring: Ring,
     /// Losses that have come back and were not handed on yet.
-    losses: Vec<StepLoss>,
+    pub(super) losses: Vec<StepLoss>,
     /// The sum over the batches of an update that have come back so far.
     partial: f64,
+    pub(super) explosion: Explosion,
     /// The pass of this epoch.
     pass: Option<Pass>,
     epoch_start: Instant,
-    taps: Vec<Tapping>,
+    pub(super) taps: Vec<Tapping>,
     timings: Option<Timings>,
 }
 
@@ -76,13 +79,13 @@ impl Trainer {
             let hint = "set data.validation, such as 0.1, or remove train.early_stopping";
             return Err(Error::usage("early stopping needs samples held back for validation", hint));
         }
-        let task = task::of(model)?;
-        metric::check(&train, &*task)?;
+        metric::check(&train, &*task::of(model)?)?;
         let mut session = session;
         let samples = problem.placed(train.batch.0, session.device().caps());
         let training = compile::training(model, &train, samples, session.device().caps())?;
-        compile::plan::check_memory(&training, session.device().caps())?;
-        let (step, eval) = bind::bind(&mut session, &training, model, &problem, train.seed).await?;
+        compile::plan::check_memory((model, &train), &training, session.device().caps())?;
+        let task = task::of_graph(model, &training.graph)?;
+        let (step, eval) = bind::bind(&mut session, &training, (model, &train), &problem).await?;
         let progress = Progress { data: Some(Fingerprint::of(&problem)?), ..Progress::default() };
         Ok(Trainer {
             session,
@@ -98,6 +101,7 @@ impl Trainer {
             ring: Ring::new(),
             losses: Vec::new(),
             partial: 0.0,
+            explosion: Explosion::default(),
             pass: None,
             epoch_start: Instant::now(),
             taps: Vec::new(),
@@ -109,7 +113,7 @@ impl Trainer {
     pub(super) async fn move_to(&mut self, device: Device) -> Result<()> {
         self.session = Session::new(device);
         (self.step, self.eval) =
-            bind::bind(&mut self.session, &self.training, &self.model, &self.problem, self.train.seed).await?;
+            bind::bind(&mut self.session, &self.training, (&self.model, &self.train), &self.problem).await?;
         self.progress = Progress { data: self.progress.data.clone(), ..Progress::default() };
         self.ring = Ring::new();
         (self.partial, self.pass) = (0.0, None);
@@ -149,7 +153,7 @@ impl Trainer {
         self.progress.step
     }
 
-    fn batches_per_epoch(&self) -> usize {
+    pub(super) fn batches_per_epoch(&self) -> usize {
         self.problem.train.len().div_ceil(self.train.batch.0)
     }
 
@@ -276,7 +280,7 @@ impl Trainer {
         }
     }
 
-    fn epoch_is_over(&self) -> bool {
+    pub(super) fn epoch_is_over(&self) -> bool {
         self.progress.batches >= self.batches_per_epoch()
     }
 
@@ -295,40 +299,24 @@ impl Trainer {
         }
     }
 
-    fn begin_epoch(&mut self) {
+    pub(super) fn begin_epoch(&mut self) {
         self.progress.loss_sum = 0.0;
         self.progress.correct = 0.0;
         self.progress.seen = 0;
+        self.progress.skipped = 0;
+        self.progress.grad_norm = None;
         self.begin_pass();
     }
 
     fn begin_pass(&mut self) {
         self.epoch_start = Instant::now();
         self.ring.begin();
-        let permutation = order::permutation(self.problem.train.len(), self.train.seed, self.progress.epoch);
-        let order: Vec<u32> = permutation.into_iter().map(|i| self.problem.train[i as usize]).collect();
+        let order = self.problem.order(&self.model, self.train.seed, self.progress.epoch);
         self.pass = Some(Pass::begin(&self.session, &self.problem, "order", order));
     }
 
-    /// Runs updates, across epochs, without validation or checkpoints,
-    /// and waits for the last one. Benchmarks measure this.
-    pub(crate) async fn rehearse(&mut self, updates: usize) -> Result<()> {
-        for _ in 0..updates {
-            if self.epoch_is_over() {
-                self.progress.batches = 0;
-            }
-            if self.progress.batches == 0 {
-                self.begin_epoch();
-            }
-            self.update(self.train.optimizer.optimizer.lr()).await?;
-            self.collect(false).await?;
-        }
-        self.losses.clear();
-        self.session.finish().await
-    }
-
     /// One update: the batches that share it, then the optimizer.
-    async fn update(&mut self, lr: f64) -> Result<()> {
+    pub(super) async fn update(&mut self, lr: f64) -> Result<()> {
         let (batch, len) = (self.train.batch.0, self.problem.train.len());
         let first = self.progress.batches;
         let last = (first + self.train.accumulate.0).min(self.batches_per_epoch());
@@ -350,6 +338,7 @@ impl Trainer {
                 correction1: correction1 as f32,
                 correction2: correction2 as f32,
                 accumulate: u32::from(index > first),
+                average: self.train.ema.map_or(0.0, |ema| Average::kept(ema.get(), self.progress.step + 1) as f32),
             };
             let segments = [Segment::Forward, Segment::Backward, Segment::Update];
             let segments = &segments[..if index + 1 == last { 3 } else { 2 }];
@@ -357,7 +346,7 @@ impl Trainer {
                 Some(timings) => timings.run(&mut self.session, &self.step, segments, &step).await?,
                 None => self.session.run(&self.step, segments, &step).await?,
             }
-            let submitted = Submitted { step: self.progress.step + 1, last: index + 1 == last, n, group };
+            let submitted = Submitted { step: self.progress.step + 1, last: index + 1 == last, index, n, group };
             self.ring.submitted(&mut self.session, submitted).await?;
         }
         self.progress.batches = last;
@@ -365,26 +354,50 @@ impl Trainer {
         Ok(())
     }
 
-    /// Adds up the losses that have come back; with `all`, those of everything that was submitted.
+    /// Adds up the losses that have come back; with `all`, those of everything that was submitted. Of an update that was
+    /// left out, no loss counts.
     pub(super) async fn collect(&mut self, all: bool) -> Result<()> {
-        for counted in self.ring.collect(&mut self.session, all).await? {
-            let Submitted { step, last, n, group } = counted.batch;
-            if !counted.loss.is_finite() {
-                let what =
-                    format!("the loss became {} at step {step}, in epoch {}", counted.loss, self.progress.epoch + 1);
-                let hint = "lower train.optimizer.lr or set train.clip_norm";
-                return Err(self.session.device().error(what, hint));
+        for Counted { batch, loss, hits, norm } in self.ring.collect(&mut self.session, all).await? {
+            if !loss.is_finite() && self.train.on_nonfinite == OnNonfinite::Stop {
+                return Err(self.not_finite(batch, loss).await);
             }
             // A batch's entry in the ring is its share of the mean over all samples of its update.
-            self.partial += counted.loss;
-            self.progress.loss_sum += counted.loss * group as f64;
-            self.progress.correct += counted.hits;
-            self.progress.seen += n;
-            if last {
-                self.losses.push(StepLoss { step, loss: std::mem::take(&mut self.partial) });
+            self.partial += loss;
+            if loss.is_finite() {
+                self.progress.loss_sum += loss * batch.group as f64;
+                self.progress.correct += hits;
+                self.progress.seen += batch.n;
+            }
+            if batch.last {
+                let loss = std::mem::take(&mut self.partial);
+                self.progress.skipped += u64::from(!loss.is_finite());
+                let grad_norm = self.train.clip_norm.map(|_| norm);
+                let largest = grad_norm.filter(|norm| norm.is_finite());
+                self.progress.grad_norm = largest.into_iter().chain(self.progress.grad_norm).reduce(f64::max);
+                self.explosion.see(batch.step, loss);
+                self.losses.push(StepLoss { step: batch.step, loss, grad_norm });
             }
         }
         Ok(())
+    }
+
+    /// What to say about a loss that is not finite. The parameters are those that it was computed with, since the adapter
+    /// has held back every update from there on.
+    async fn not_finite(&mut self, batch: Submitted, loss: f64) -> Error {
+        let epoch = self.progress.epoch;
+        let when = format!("the loss became {loss} at step {}, in epoch {}", batch.step, epoch + 1);
+        let start = batch.index * self.train.batch.0;
+        let step = Step {
+            step: (epoch * self.batches_per_epoch() as u64 + batch.index as u64) as u32,
+            seed: self.train.seed as u32,
+            offset: if self.problem.resident(&self.session) { start as u32 } else { 0 },
+            inv_n: 1.0 / batch.group as f32,
+            ..Step::of(batch.n)
+        };
+        let positions = self.pass.as_ref().map_or(Vec::new(), |pass| pass.positions(start, batch.n).to_vec());
+        let Trainer { session, model, problem, task, training, .. } = self;
+        let rerun = Rerun { model, problem, task: &**task, positions, step };
+        rerun.explain(session, &training.layout, when).await
     }
 
     async fn end_epoch(&mut self) -> Result<Epoch> {
@@ -403,7 +416,9 @@ impl Trainer {
             epoch: self.progress.epoch,
             step: self.progress.step,
             losses: std::mem::take(&mut self.losses),
-            train_loss: self.progress.loss_sum / self.progress.seen.max(1) as f64,
+            train_loss: self.progress.loss_sum / self.progress.seen as f64,
+            skipped: self.progress.skipped,
+            grad_norm: self.progress.grad_norm,
             counted: self.counted(),
             metrics: self.task.metrics(),
             validation,
@@ -476,25 +491,9 @@ impl Trainer {
         self.progress = Progress { data: self.progress.data.take(), ..progress };
         self.loaded = false;
         self.ring.clear();
+        // Nothing holds updates back any more.
+        self.session.write_tensor("data/ring", None, &Data::F32(vec![0.0; RING_DIMS.iter().product()]));
         (self.partial, self.pass) = (0.0, None);
         self.losses.clear();
-    }
-
-    /// The network with the parameters as they are now, ready to predict. It takes over the trainer's session.
-    ///
-    /// # Errors
-    /// As [`Trainer::step`].
-    pub async fn into_network(mut self) -> Result<Network> {
-        self.collect(true).await?;
-        let Trainer { session, model, training, train, .. } = self;
-        Network::bind(session, model, None, train.batch.get(), training.layout).await
-    }
-
-    /// Parameters and running statistics as they are now, by name.
-    ///
-    /// # Errors
-    /// What the adapter reports.
-    pub async fn weights(&mut self) -> Result<Tensors> {
-        parameters::read(&mut self.session, &self.training.layout).await
     }
 }

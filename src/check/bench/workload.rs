@@ -154,6 +154,7 @@ impl Workload {
             validation: Vec::new(),
             test: Vec::new(),
             skipped: Vec::new(),
+            warnings: Vec::new(),
         })
     }
 

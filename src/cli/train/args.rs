@@ -43,6 +43,12 @@ pub struct Args {
     /// Go on with a run of this spec; only --epochs may differ.
     #[arg(long, value_name = "RUN")]
     pub(super) resume: Option<PathBuf>,
+    /// Also write event files for TensorBoard into a folder: scalars, histograms of the weights, pictures.
+    #[arg(long, value_name = "DIR")]
+    pub(super) tensorboard: Option<PathBuf>,
+    /// Write no report.html.
+    #[arg(long)]
+    pub(super) no_report: bool,
     /// Measure some steps, and say how long each node takes.
     #[arg(long)]
     pub(super) profile: bool,

@@ -3,22 +3,26 @@
 
 mod args;
 mod profile;
+mod record;
 mod resume;
 mod signals;
 mod start;
 mod summary;
 
 use super::outcome::Outcome;
-use super::output;
-use super::progress::Progress;
+use super::progress::{self, Progress};
+use super::{output, report};
 use crate::check::Profile;
 use crate::data::tensors::{self, Tensors};
 use crate::error::Result;
 use crate::gpu::Session;
+use crate::report::look;
 use crate::task;
+use crate::train::evaluate::Judged;
 use crate::train::fit::{self, Fit};
 use crate::train::{Control, Event, Run, Trainer, problem};
 pub use args::Args;
+use record::Recorder;
 use start::{folder, open, settle};
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,15 +53,21 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     }
     let problem = open(args, &mut model, data.as_deref())?;
     let class_names = problem.classes.clone();
-    let task = task::of(&model)?;
-    let session = Session::new(args.device.open().await?);
+    let board = record::board(args, &model, &problem)?;
+    let device = args.device.open().await?;
+    let session = Session::new(device.clone());
     if fit::at_once(&model).is_some() {
         start::note(&session, &problem);
     }
     let epochs = model.train.as_ref().map_or(1, |train| train.epochs.0);
+    let compiling = (!json).then(progress::compiling).flatten();
     let mut fit = Fit::new(session, model, problem).await?;
+    compiling.inspect(|shown| shown.finish_and_clear());
     let run = prepare(args, &mut fit, weights, resumed, &dir)?;
-    let reason = watched(&mut fit, &run, args.steps, Progress::new(json, epochs, args.steps)).await?;
+    let step = fit.trainer().map_or(0, |trainer| trainer.steps_done());
+    let mut recorder = Recorder::new(&run, fit.model(), &device, step, board, !args.no_report)?;
+    let progress = Progress::new(json, epochs, args.steps);
+    let reason = watched(&mut fit, &run, args.steps, progress, &mut recorder).await?;
     if let Some(trainer) = fit.trainer() {
         if let Some(timings) = trainer.timings() {
             profile::show(&Profile::new(timings), args.profile_trace.as_deref(), json)?;
@@ -67,8 +77,25 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
             return Ok(ExitCode::from(if reason == "stopped" { signals::INTERRUPTED } else { 0 }));
         }
     }
-    let (split, evaluation) = fit.judge(&run).await?;
-    summary::print_evaluation(&run, split.word(), &evaluation, &*task, &class_names, json)?;
+    let mut eye = look::eye(fit.model(), &*task::of(fit.model())?);
+    let mut see = |judged: &Judged| {
+        eye.see(judged);
+        Ok(())
+    };
+    let (split, evaluation) = fit.judge_each(&run, &mut see).await?;
+    summary::print_evaluation(&run, split.word(), &evaluation, fit.model(), &class_names, json)?;
+    if !json {
+        summary::print_curve(&recorder.diary.history)?;
+    }
+    if let Some(book) = &recorder.book {
+        let model = fit.model().clone();
+        let problem = &fit.into_problem();
+        let done = report::Done { model: &model, problem, split, evaluation, eye };
+        // The run is complete without it.
+        if let Err(e) = report::whole(book, &recorder.diary.history, &device, &run, done).await {
+            output::note(&format!("the report shows no samples: {e}"));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -110,10 +137,17 @@ fn load_weights(trainer: &mut Trainer, file: &Path, tensors: &Tensors, partial: 
 }
 
 /// Fits and shows progress. The first Ctrl-C finishes the step, the second ends the program.
-async fn watched(fit: &mut Fit, run: &Run, steps: Option<u64>, mut progress: Progress) -> Result<&'static str> {
+async fn watched(
+    fit: &mut Fit,
+    run: &Run,
+    steps: Option<u64>,
+    mut progress: Progress,
+    recorder: &mut Recorder<'_>,
+) -> Result<&'static str> {
     signals::listen();
     let watch = &mut |event: &Event| {
         progress.show(event);
+        recorder.hear(event);
         let stop = progress.trouble.is_some() || signals::stopping();
         if stop { Control::Stop } else { Control::Continue }
     };

@@ -5,7 +5,7 @@ use crate::cli::{numbers, output, progress};
 use crate::error::{Error, Result};
 use crate::gpu::Session;
 use crate::model::Model;
-use crate::train::{Opening, Problem, Run, problem};
+use crate::train::{Opening, Problem, Run, fit, problem};
 use std::path::{Path, PathBuf};
 
 /// The run folder. It is known to be new, unless a run is resumed. Without a flag for it, its name gets a number.
@@ -46,6 +46,12 @@ pub(super) fn open(args: &Args, model: &mut Model, folder: Option<&Path>) -> Res
     let opening = Opening { folder, only: None, seed, strict: args.strict, progress };
     let problem = Problem::open(model, opening)?;
     output::opened(&problem);
+    problem.warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
+    if problem.validation.is_empty() && fit::at_once(model).is_none() {
+        output::note(
+            "no samples are held back for validation, so nothing shows overfitting; data.validation: 0.1 does it",
+        );
+    }
     Ok(problem)
 }
 

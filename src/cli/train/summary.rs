@@ -1,18 +1,34 @@
-//! What `pumice train` prints at its end: the epochs, and how good the model is.
+//! What `pumice train` prints at its end: how good the model is, and of a linear model its equation. The epochs were
+//! told while they passed, and are in `metrics.jsonl`.
 
 use crate::cli::{eval, output};
 use crate::error::Result;
-use crate::report::table::{Align, Table};
-use crate::task::{Evaluation, LOSS, MetricKind, Task, Unit};
+use crate::model::Model;
+use crate::report::curve::curve;
+use crate::report::history::History;
+use crate::report::{coefficients, compare};
+use crate::task::Evaluation;
 use crate::train::Run;
 use serde_json::{Value as Json, json};
+use std::io::{IsTerminal, stdout};
 
-/// Prints the evaluation of a split. For people it prints the table of epochs first.
+/// Draws the losses on a terminal.
+pub(super) fn print_curve(history: &History) -> Result<()> {
+    const SIZE: [usize; 2] = [64, 10];
+    let (what, losses) = compare::course(history);
+    let drawn = curve(&losses, SIZE[0], SIZE[1]);
+    match stdout().is_terminal() && losses.len() > 2 {
+        true => output::print(&format!("\n{what}\n{drawn}")),
+        false => Ok(()),
+    }
+}
+
+/// Prints the evaluation of a split.
 pub(super) fn print_evaluation(
     run: &Run,
     split: &str,
     evaluation: &Evaluation,
-    task: &dyn Task,
+    model: &Model,
     classes: &[String],
     json: bool,
 ) -> Result<()> {
@@ -23,34 +39,7 @@ pub(super) fn print_evaluation(
         }
         return output::print_json(&line);
     }
-    let epochs = epochs(&run.read_metrics()?, task);
     let text = eval::text(evaluation, classes);
-    output::print(&format!("{epochs}\n{split} set, {text}\nrun folder: {}\n", run.dir().display()))
-}
-
-/// The table of `metrics.jsonl`. A column without any value is left out.
-fn epochs(metrics: &[Json], task: &dyn Task) -> Table {
-    let number = |key: &str, title: &str| (key.to_string(), title.to_string(), None);
-    let of = |prefix: &str, title: &str, kind: &MetricKind| {
-        (format!("{prefix}_{}", kind.name), format!("{title}{}", kind.title), Some(kind.unit))
-    };
-    let validation = std::iter::once(&LOSS).chain(task.metrics()).filter(|kind| kind.brief);
-    let all = [number("epoch", "epoch"), number("step", "step"), of("train", "", &LOSS)]
-        .into_iter()
-        .chain(task.counter().map(|kind| of("train", "", kind)))
-        .chain(validation.map(|kind| of("val", "val. ", kind)))
-        .chain([number("seconds", "seconds")]);
-    let shown: Vec<_> = all.filter(|(key, ..)| metrics.iter().any(|line| !line[key].is_null())).collect();
-    let columns: Vec<(&str, Align)> = shown.iter().map(|(_, title, _)| (title.as_str(), Align::Right)).collect();
-    let mut table = Table::new(&columns);
-    let cell = |line: &Json, key: &str, unit: Option<Unit>| match (line[key].as_f64(), unit) {
-        (None, _) => String::new(),
-        (Some(x), Some(unit)) => unit.text(x),
-        (Some(x), None) if key == "seconds" => format!("{x:.1}"),
-        (Some(x), None) => format!("{x}"),
-    };
-    for line in metrics {
-        table.row(shown.iter().map(|(key, _, unit)| cell(line, key, *unit)));
-    }
-    table
+    let equation = coefficients::table(model, &run.read_weights()?).map_or(String::new(), |table| format!("\n{table}"));
+    output::print(&format!("{split} set, {text}{equation}\nrun folder: {}\n", run.dir().display()))
 }

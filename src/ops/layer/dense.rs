@@ -91,6 +91,10 @@ impl Layer for DenseKeys {
         }
     }
 
+    fn counts_classes(&self) -> bool {
+        self.units == Units::Classes
+    }
+
     fn flow(&self, _: &[Flow], _: usize) -> Option<Flow> {
         match self.units {
             Units::Count(units) => Some(Flow::Vector(units.get())),

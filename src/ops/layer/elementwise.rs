@@ -169,9 +169,12 @@ fn pair(cx: &RefCx, index: usize) -> (f64, f64) {
     let rank = cx.inputs.iter().map(|t| t.shape.len()).max().expect("two operands");
     // N is in front of both shapes. So an operand with fewer dimensions
     // has its N there, too, and is not aligned from the right with it.
+    // A list beside a larger tensor has no N: it is one number a channel.
     let dim = |k: usize, i: usize| {
         let shape = &cx.inputs[k].shape;
         match (i, (i + shape.len()).checked_sub(rank)) {
+            _ if shape.len() == 1 && rank > 1 && i + 1 < rank => 1,
+            _ if shape.len() == 1 => shape[0],
             (0, _) => shape.first().copied().unwrap_or(1),
             (_, Some(j)) if j > 0 || shape.len() == rank => shape[j],
             _ => 1,

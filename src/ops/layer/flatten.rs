@@ -1,6 +1,6 @@
 //! flatten and reshape: another shape for the same elements.
 
-use crate::graph::{Builder, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::graph::{Builder, Op, ShapeError, Value};
 use crate::ops::flow::Flow;
 use crate::ops::registry::{Layer, LayerCx, Registry};
 use crate::spec::{Content, Count, Diagnostics, Field, Node, spec_struct};
@@ -112,12 +112,6 @@ impl Op for Reshape {
     fn gradient(&self, b: &mut Builder, inputs: &[Value], _: &[Value], douts: &[Option<Value>]) -> Vec<Option<Value>> {
         let dims = b.ty(inputs[0]).dims.clone();
         vec![douts[0].map(|dy| b.one(Reshape { dims }, &[dy]))]
-    }
-
-    fn kernels(&self, _: &mut KernelCx) {}
-
-    fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
-        indices.iter().map(|&i| cx.inputs[0].data[i]).collect()
     }
 
     fn alias(&self) -> Option<usize> {

@@ -98,6 +98,10 @@ impl Layer for KnnKeys {
         let found = cx.b.op(search, &[inputs[0], samples])?;
         Ok(cx.b.op(Vote { classes }, &[found[1], labels])?[0])
     }
+
+    fn counts_classes(&self) -> bool {
+        self.units == Units::Classes
+    }
 }
 
 /// The share of each class among labels, `[classes]`. A label past the last class counts as the last class.

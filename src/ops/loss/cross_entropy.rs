@@ -1,5 +1,6 @@
 //! Cross-entropy of logits with class labels, as PyTorch's: log-softmax, then the negative log-likelihood of the label.
 
+use super::class_weights::Weights;
 use super::classes::{check_classes, label};
 use super::dloss::DLoss;
 use super::pixel_cross_entropy;
@@ -9,7 +10,7 @@ use crate::ops::layer::softmax::{channels, like, rows};
 use crate::ops::registry::{Loss, Losses, Registry, TargetType};
 use crate::ops::row::{by_row, log_sum_exp};
 use crate::ops::tile::lanes_of;
-use crate::spec::{Fraction, NonNegative, spec_struct};
+use crate::spec::{Fraction, spec_struct};
 use crate::tensor::TensorType;
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,8 +37,8 @@ spec_struct! {
         pub label_smoothing: Fraction = Fraction(0.0),
         /// Of pictures: pixels of this class do not count.
         pub ignore: usize = 255,
-        /// How much the classes count, one number for each; by default all the same. The loss is Σ weight · loss / Σ weight.
-        pub class_weights: Option<Vec<NonNegative>>,
+        /// How much the classes count, one number for each, or "balanced": so that rare classes weigh as much as frequent ones; by default all the same. The loss is Σ weight · loss / Σ weight.
+        pub class_weights: Option<Weights>,
     }
 }
 
@@ -47,7 +48,7 @@ impl Loss for CrossEntropy {
     }
 
     fn build(&self, b: &mut Builder, output: Value, target: Value) -> Result<Losses, ShapeError> {
-        let (smoothing, weights) = (self.label_smoothing.get(), self.class_weights.as_deref());
+        let (smoothing, weights) = (self.label_smoothing.get(), self.class_weights.as_ref());
         let picture = b.ty(output).dims.len() > 1;
         if !picture {
             check_classes(b.ty(output), b.ty(target), "cross_entropy")?;
@@ -70,6 +71,11 @@ impl Loss for CrossEntropy {
 
     fn outputs(&self) -> [&'static str; 2] {
         ["[N, classes] or [N, height, width, classes]", "end with a dense layer, or with a conv2d for a class a pixel"]
+    }
+
+    fn balanced(&self, counts: &[u64]) -> Option<Arc<dyn Loss>> {
+        (self.class_weights == Some(Weights::Balanced))
+            .then(|| Arc::new(CrossEntropy { class_weights: Some(Weights::balanced(counts)), ..self.clone() }) as _)
     }
 
     fn ignore(&self) -> Option<i32> {

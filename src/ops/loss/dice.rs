@@ -2,7 +2,7 @@
 //! batch: 1 - the mean over classes, the background included, of (2 Σ p g + 1) / (Σ p + Σ g + 1).
 
 use super::pixels::{self, Pixels, units};
-use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::graph::{Builder, Classes, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::registry::{Loss, Losses, Registry, TargetType};
 use crate::ops::row::{by_row, log_sum_exp};
 use crate::ops::tile::lanes_of;
@@ -126,6 +126,10 @@ impl Op for DiceSums {
     }
 
     /// All terms are positive.
+    fn classes(&self, _: usize, inputs: &[&TensorType]) -> Option<Classes> {
+        Some(self.pixels.classes(inputs[0]))
+    }
+
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         Some(self.reference(cx, output, indices))
     }
@@ -189,6 +193,10 @@ impl Op for DiceSumsGrad {
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         self.elements(cx, indices, |[all, own]| all + own, |dp, dot| dp - dot)
+    }
+
+    fn classes(&self, _: usize, inputs: &[&TensorType]) -> Option<Classes> {
+        Some(self.pixels.classes(inputs[0]))
     }
 
     fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {

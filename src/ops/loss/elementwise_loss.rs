@@ -1,15 +1,17 @@
 //! Losses that compare an output with its target element by element, and average over the elements of each sample: mse,
 //! mae, huber and binary_cross_entropy. They differ in one function of y and t, and its derivative.
 
+use super::class_weights::Weights;
 use super::dloss::DLoss;
 use super::pixel_cross_entropy;
 use super::pixels::{self, Pixels};
 use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::registry::{Loss, Losses, Registry, TargetType};
 use crate::ops::tile::lanes_of;
-use crate::spec::{NonNegative, Positive, SpecStruct, spec_struct};
+use crate::spec::{Positive, SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.loss::<MseLoss>("mse", "Mean squared error over the elements of the output.");
@@ -46,8 +48,8 @@ spec_struct! {
     pub struct BinaryCrossEntropyLoss {
         /// Of pictures with one channel: pixels of this class do not count.
         pub ignore: usize = 255,
-        /// How much the classes 0 and 1 count, as two numbers; by default the same. The loss is Σ weight · loss / Σ weight.
-        pub class_weights: Option<Vec<NonNegative>>,
+        /// How much the classes 0 and 1 count, as two numbers, or "balanced": so that both weigh the same; by default the same. The loss is Σ weight · loss / Σ weight.
+        pub class_weights: Option<Weights>,
     }
 }
 
@@ -155,7 +157,7 @@ impl Loss for BinaryCrossEntropyLoss {
         let (classes, picture) = (b.ty(target).dtype == DType::I32, b.ty(output).dims.len() > 1);
         if classes && (picture || self.class_weights.is_some()) {
             let pixels = Pixels { ignore: self.ignore().filter(|_| picture), single: true };
-            return pixel_cross_entropy::insert(b, (output, target), pixels, 0.0, self.class_weights.as_deref());
+            return pixel_cross_entropy::insert(b, (output, target), pixels, 0.0, self.class_weights.as_ref());
         }
         if self.class_weights.is_some() {
             let what = "class_weights need classes as targets, and these are values";
@@ -173,6 +175,12 @@ impl Loss for BinaryCrossEntropyLoss {
             [_, _, 1] => vec![pixels::mask(output), values],
             _ => vec![values],
         }
+    }
+
+    fn balanced(&self, counts: &[u64]) -> Option<Arc<dyn Loss>> {
+        (self.class_weights == Some(Weights::Balanced)).then(|| {
+            Arc::new(BinaryCrossEntropyLoss { class_weights: Some(Weights::balanced(counts)), ..self.clone() }) as _
+        })
     }
 
     fn ignore(&self) -> Option<i32> {

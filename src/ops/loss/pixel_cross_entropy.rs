@@ -1,13 +1,12 @@
 //! Cross-entropy of every pixel with its class, as PyTorch's with `weight` and `ignore_index`: what `cross_entropy` and
 //! `binary_cross_entropy` are on pictures, and on labels where classes have weights.
 
-use super::class_weights;
+use super::class_weights::{self, Weights};
 use super::pixels::{Pixels, units};
-use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
+use crate::graph::{Builder, Classes, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::registry::{Losses, Registry};
 use crate::ops::row::{by_row, log_sum_exp};
 use crate::ops::tile::lanes_of;
-use crate::spec::NonNegative;
 use crate::tensor::TensorType;
 use std::ops::Range;
 
@@ -24,13 +23,13 @@ pub fn insert(
     (output, mask): (Value, Value),
     pixels: Pixels,
     smoothing: f64,
-    weights: Option<&[NonNegative]>,
+    weights: Option<&Weights>,
 ) -> Result<Losses, ShapeError> {
-    let classes = pixels.classes(b.ty(output));
+    let classes = pixels.classes(b.ty(output)).count;
     let mut inputs = vec![output, mask];
     let mut total = classes as f64;
-    if let Some(weights) = weights {
-        inputs.push(class_weights::insert(b, weights, classes)?);
+    if let Some(weights) = weights.map(|weights| weights.numbers(classes)) {
+        inputs.push(class_weights::insert(b, &weights, classes)?);
         total = weights.iter().map(|weight| weight.get()).sum();
     }
     let found = b.op(PixelCrossEntropy { pixels, smoothing, total }, &inputs)?;
@@ -76,7 +75,7 @@ impl PixelCrossEntropy {
     /// A kernel that reads logits, masks and, behind `inputs` other inputs, the class weights if there are some.
     fn kernel(&self, entry: &'static str, cx: &KernelCx, inputs: usize) -> Kernel {
         let x = cx.inputs[0];
-        let share = self.smoothing / self.pixels.classes(x) as f64;
+        let share = self.smoothing / self.pixels.classes(x).count as f64;
         let kernel = Kernel::new("pixel_cross_entropy", entry).read("x", cx.input(0)).read("mask", cx.input(1));
         let kernel = self.pixels.constants(kernel, x, lanes_of(x.channels()));
         let kernel =
@@ -156,6 +155,10 @@ impl Op for PixelCrossEntropy {
         self.expected(cx, indices, |log, x| log - x)
     }
 
+    fn classes(&self, _: usize, inputs: &[&TensorType]) -> Option<Classes> {
+        Some(self.pixels.classes(inputs[0]))
+    }
+
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
         if output == 1 {
             return Some(self.reference(cx, output, indices));
@@ -209,6 +212,10 @@ impl Op for PixelCrossEntropyGrad {
 
     fn reference(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Vec<f64> {
         self.elements(cx, indices, |soft, target| soft - target)
+    }
+
+    fn classes(&self, _: usize, inputs: &[&TensorType]) -> Option<Classes> {
+        Some(self.0.pixels.classes(inputs[0]))
     }
 
     fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {

@@ -1,6 +1,6 @@
 //! What losses that judge every pixel share (`shaders/lib/pixels.wgsl`): which pixels count, and what their classes are.
 
-use crate::graph::{Kernel, RefCx, ShapeError};
+use crate::graph::{Classes, Kernel, RefCx, ShapeError};
 use crate::ops::layer::softmax::MAX_CLASSES;
 use crate::ops::registry::TargetType;
 use crate::tensor::{DType, TensorType};
@@ -21,9 +21,9 @@ pub fn mask(output: &TensorType) -> TargetType {
 }
 
 impl Pixels {
-    /// How many classes an output has.
-    pub fn classes(self, output: &TensorType) -> usize {
-        if self.single { 2 } else { output.channels() }
+    /// The classes that masks may hold, beside an output.
+    pub fn classes(self, output: &TensorType) -> Classes {
+        Classes { count: if self.single { 2 } else { output.channels() }, ignore: self.ignore }
     }
 
     /// The class of the first unit.

@@ -6,7 +6,6 @@ use super::job::{Forward, GradInput, GradWeight};
 use super::kernel_choice::ImageTile;
 use super::pack::{folded, pack_pixels, pack_w, pack_x};
 use super::parts::weight_parts;
-use super::subgroup::SUBGROUP;
 use crate::graph::{Grid, Kernel, KernelCx};
 use crate::ops::layer::activation;
 use crate::ops::tile::lanes_of;
@@ -20,7 +19,7 @@ fn constants(kernel: Kernel, g: &Geometry, span: &Range<usize>, tile: ImageTile)
     let dilation = (g.window.h.dilation, g.window.w.dilation);
     let kernel = g.window.constants(kernel).set("DILATION_H", dilation.0).set("DILATION_W", dilation.1);
     kernel
-        .set("LANES", SUBGROUP)
+        .set("LANES", tile.subgroup)
         .set("GROUPS", g.groups)
         .set("CG", g.group_channels())
         .set("KG", span.len() / g.groups)
@@ -40,7 +39,7 @@ fn unroll(steps: usize, sums: usize) -> usize {
 /// Pushes the forward kernel.
 pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
     let g = &folded(&job.geometry);
-    let columns = (job.span.len() / g.groups).div_ceil(SUBGROUP * tile.columns) * g.groups;
+    let columns = (job.span.len() / g.groups).div_ceil(tile.subgroup * tile.columns) * g.groups;
     let x = pack_x(cx, &job.x, &job.geometry);
     let w = pack_w(cx, &job.w, g);
     let filters = [job.span.len() / g.groups, job.span.start, g.filters, tile.columns];
@@ -54,8 +53,8 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
         .set("STORES", tile.columns / lanes)
         .set("BIAS", job.bias())
         .set("SPREAD", usize::from(g.pixels() <= SPREAD))
-        .set("UNROLL", unroll(g.group_channels().div_ceil(4), SUBGROUP * tile.loads * tile.columns))
-        .grid(Grid::tiles(g.pixels(), SUBGROUP * tile.loads, columns, SUBGROUP as u32));
+        .set("UNROLL", unroll(g.group_channels().div_ceil(4), tile.subgroup * tile.loads * tile.columns))
+        .grid(Grid::tiles(g.pixels(), tile.subgroup * tile.loads, columns, tile.subgroup as u32));
     let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
     cx.push(constants(kernel, g, &job.span, tile));
 }
@@ -79,7 +78,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
         .set("STEP_H", h.tap_step())
         .set("STEP_W", w.tap_step())
         .set("UNROLL", unroll((job.span.len() / g.groups).div_ceil(4), 4 * tile.loads * tile.lanes * tile.columns))
-        .grid(Grid::tiles(cells, SUBGROUP * tile.loads, times, SUBGROUP as u32));
+        .grid(Grid::tiles(cells, tile.subgroup * tile.loads, times, tile.subgroup as u32));
     cx.push(constants(kernel, g, &job.span, tile));
 }
 
@@ -89,7 +88,7 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
     let texels = g.window.h.kernel * g.window.w.kernel * g.group_channels().div_ceil(4);
     let weights = job.span.len() * g.taps();
     let rows = (job.span.len() / g.groups).div_ceil(4 * tile.lanes * tile.loads);
-    let tiles = texels.div_ceil(SUBGROUP * tile.columns) * rows * g.groups;
+    let tiles = texels.div_ceil(tile.subgroup * tile.columns) * rows * g.groups;
     let pixels = g.pixels() * cx.batch;
     let parts = 16usize.div_ceil(tiles).min(pixels.div_ceil(64)).max(pixels.div_ceil(50_000));
     let dy = pack_pixels(cx, &job.dy, g.pixels(), g.filters);
@@ -105,7 +104,7 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
             .set("ML", tile.lanes)
             .set("PARTS", parts)
             .set("UNROLL", 2)
-            .grid(Grid::fixed(tiles * parts * SUBGROUP).group(SUBGROUP as u32));
+            .grid(Grid::fixed(tiles * parts * tile.subgroup).group(tile.subgroup as u32));
         constants(kernel, g, &job.span, tile)
     });
 }

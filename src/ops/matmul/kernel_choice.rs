@@ -2,7 +2,7 @@
 //! chooses. It looks at shape and adapter only, so a run repeats bit for bit.
 
 use super::rows::RowTile;
-use super::subgroup::{SUBGROUP, reads_textures};
+use super::subgroup::{lanes, reads_textures};
 use crate::graph::{Caps, Family};
 use crate::ops::tile::even;
 
@@ -38,6 +38,28 @@ pub struct Shape {
     pub depthwise: bool,
     /// The tile of `rows.rs`, if it takes these sizes.
     pub along: Option<RowTile>,
+    /// The products of `winograd.rs`, if it takes these sizes.
+    pub planes: Option<Planes>,
+}
+
+/// Planes of a tile transformed by Winograd's method: its 6 x 6 interpolation points.
+pub const PLANES: usize = 36;
+
+/// The products of the planes of Winograd's method.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Planes {
+    /// Rows of one product, for the planned batch.
+    pub rows: usize,
+    /// Columns of one product.
+    pub columns: usize,
+    /// Tiles of the planned batch.
+    pub tiles: usize,
+    /// Outputs of the planned batch, of one channel: up to 16 a tile.
+    pub outputs: usize,
+    /// Channels or filters, whichever are fewer.
+    pub least: usize,
+    /// Elements of the largest transformed tensor.
+    pub largest: usize,
 }
 
 /// How channels and filters are laid out. This decides whether four can be loaded at once.
@@ -60,6 +82,8 @@ pub enum Variant {
     Image(ImageTile),
     /// `conv2d_rows.wgsl`, `conv2d_rows_weight.wgsl`: each lane of a subgroup takes a stretch of a row of the picture.
     Rows(RowTile),
+    /// `winograd.wgsl`: 3 x 3 filters and what they meet are transformed, so that fewer multiplications are left.
+    Winograd(ImageTile),
     /// `conv2d_depthwise.wgsl`: one filter for each channel. Neighbours of a row share what they load.
     Depthwise,
     /// `conv2d.wgsl` and `dense.wgsl`: tiles in registers, without barriers.
@@ -139,6 +163,8 @@ const TILES: [Tile; 6] = [
 /// A tile of the output that a subgroup computes from textures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ImageTile {
+    /// Lanes of a subgroup.
+    pub subgroup: usize,
     /// How often a lane loads rows.
     pub loads: usize,
     /// For y and dw: how many lanes of such a load hold rows. For dx: how many lanes hold columns of their own.
@@ -158,12 +184,13 @@ const PACKED: usize = 1 << 20;
 /// |                                  | 25 taps                                                       |           |
 /// | GPU                              | no tile is filled to a third, or sums of under 8 terms        | plain     |
 /// | GPU                              | others                                                        | tiled     |
-/// | software with subgroups of 8     | under 16 channels or filters, or both up to 16; one group, no | rows      |
+/// | software, subgroups of 4 to 16   | under 16 channels or filters, or both up to 16; one group, no | rows      |
 /// |                                  | dilation; rows of x (and of dy) in whole vec4s and in equal   |           |
 /// |                                  | parts of 4 to 16 cells                                        |           |
-/// | software with subgroups of 8     | channels and filters multiples of 4, sums of 16 terms and     | image     |
+/// | software, subgroups of 8         | 3 x 3, stride 1: see [`winograd_pays`]                        | winograd  |
+/// | software, subgroups of 4 to 16   | channels and filters multiples of 4, sums of 16 terms and     | image     |
 /// |                                  | more                                                          |           |
-/// | software with subgroups of 8     | not multiples of 4, one group, [`PACKED`] multiply-adds and   | image     |
+/// | software, subgroups of 4 to 16   | not multiples of 4, one group, [`PACKED`] multiply-adds and   | image     |
 /// |                                  | more, packed operands within the binding limit                |           |
 /// | software                         | others                                                        | plain     |
 pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
@@ -177,12 +204,28 @@ pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
     if let Some(tile) = shape.along.filter(|_| textures) {
         return Variant::Rows(tile);
     }
+    if let Some(planes) = shape.planes.filter(|planes| textures && winograd_pays(direction, planes, caps)) {
+        let product = Shape { products: PLANES, rows: planes.rows, columns: planes.columns, ..*shape };
+        return Variant::Winograd(image_tile(direction, &product, lanes(caps)));
+    }
     let image = textures && image_suits(shape, caps);
     match caps.family {
         Family::Gpu => tile(direction, shape).map_or(Variant::Plain, Variant::Tiled),
-        Family::Software if image => Variant::Image(image_tile(direction, shape)),
+        Family::Software if image => Variant::Image(image_tile(direction, shape, lanes(caps))),
         Family::Software => Variant::Plain,
     }
+}
+
+/// Whether Winograd's method was faster where it was measured (docs/performance.md): with subgroups of 8 lanes. Tiles
+/// must be nearly full, and the transforms must be shared by many channels.
+fn winograd_pays(direction: Direction, planes: &Planes, caps: &Caps) -> bool {
+    let full = 10 * planes.outputs >= 9 * 16 * planes.tiles;
+    let fits = 4 * planes.largest as u64 <= caps.max_binding && caps.subgroup == 8;
+    let many = match direction {
+        Direction::GradWeight => planes.tiles >= 256 && planes.least * planes.tiles >= 1 << 15,
+        _ => (planes.least >= 128 && planes.tiles >= 64) || planes.tiles >= 1024,
+    };
+    full && fits && many && planes.least >= 64
 }
 
 fn image_suits(shape: &Shape, caps: &Caps) -> bool {
@@ -199,24 +242,35 @@ fn image_suits(shape: &Shape, caps: &Caps) -> bool {
 /// makes enough tiles for all cores, and halves the code to compile.
 const SMALL: usize = 1 << 15;
 
-/// Tiles of up to 32 rows and 64 columns, as large as the shape fills. In such a tile 8 lanes have 256 sums each, which
-/// use each operand most often. With more sums the code would outgrow the first instruction cache.
-fn image_tile(direction: Direction, shape: &Shape) -> ImageTile {
-    let most = if shape.products * shape.rows * shape.columns <= SMALL { 2 } else { 4 };
-    let rows = even(shape.rows.div_ceil(SUBGROUP), most);
+/// Tiles in which each lane has up to 256 sums, which use each operand most often. With more sums the code would outgrow
+/// the first instruction cache. A tile has up to 32 rows and 64 columns with 8 lanes, 32 and 32 with 4, 32 and 128 with
+/// 16. It is as large as the shape fills.
+fn image_tile(direction: Direction, shape: &Shape, subgroup: usize) -> ImageTile {
+    // How often a lane loads rows, and how often it loads four columns.
+    let (most, fours) = match subgroup {
+        4 => (8, 2),
+        16 => (2, 2),
+        _ => (4, 2),
+    };
+    let most = if shape.products * shape.rows * shape.columns <= SMALL { most / 2 } else { most };
+    let vec4s = even(shape.columns.div_ceil(4 * subgroup), fours);
     match direction {
         Direction::Forward => {
-            ImageTile { loads: rows, lanes: SUBGROUP, columns: even(shape.columns.div_ceil(SUBGROUP), 8) }
+            let loads = even(shape.rows.div_ceil(subgroup), most);
+            let columns = even(shape.columns.div_ceil(subgroup), 4 * fours);
+            ImageTile { subgroup, loads, lanes: subgroup, columns }
         }
         Direction::GradInput => {
             // Lanes without a column of their own take rows.
-            let lanes = shape.columns.div_ceil(4).next_power_of_two().min(SUBGROUP);
-            let loads = even(shape.rows.div_ceil(SUBGROUP), most * SUBGROUP / lanes);
-            ImageTile { loads, lanes, columns: even(shape.columns.div_ceil(4 * SUBGROUP), 2) }
+            let lanes = shape.columns.div_ceil(4).next_power_of_two().min(subgroup);
+            let loads = even(shape.rows.div_ceil(subgroup), most * subgroup / lanes);
+            ImageTile { subgroup, loads, lanes, columns: vec4s }
         }
         Direction::GradWeight => {
-            let lanes = even(shape.rows.div_ceil(4), SUBGROUP);
-            ImageTile { loads: 1, lanes, columns: even(shape.columns.div_ceil(4 * SUBGROUP), 2) }
+            let fours = shape.rows.div_ceil(4);
+            let lanes = even(fours, subgroup);
+            let loads = even(fours.div_ceil(lanes), 8 / subgroup.min(8));
+            ImageTile { subgroup, loads, lanes, columns: vec4s }
         }
     }
 }
@@ -255,6 +309,7 @@ mod tests {
                 packed: 0,
                 depthwise: false,
                 along: None,
+                planes: None,
             },
             &Caps::default(),
         )
@@ -307,6 +362,7 @@ mod tests {
                     packed: 0,
                     depthwise: false,
                     along: None,
+                    planes: None,
                 };
                 let parts = tile.parts(Direction::GradWeight, &shape);
                 assert!(depth.div_ceil(parts).div_ceil(Tile::STEP) < 65_000, "{depth} in {parts}");
@@ -320,6 +376,7 @@ mod tests {
                 packed: 0,
                 depthwise: false,
                 along: None,
+                planes: None,
             };
             let plain = variant(Direction::Forward, &shape, &Caps::default()) == Variant::Plain;
             assert_eq!(plain, depth > 1_000_000);

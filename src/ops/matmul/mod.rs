@@ -4,7 +4,7 @@
 //!
 //! - `job.rs`: what is multiplied; `geometry.rs`: all sizes
 //! - `kernel_choice.rs`: the one rule that picks the kernels, from shape and adapter
-//! - `product.rs`: asks the rule and calls one of `tiled.rs`, `image.rs`, `rows.rs`, `depthwise.rs`
+//! - `product.rs`: asks the rule and calls one of `tiled.rs`, `image.rs`, `rows.rs`, `depthwise.rs`, `winograd.rs`
 
 mod depthwise;
 mod geometry;
@@ -17,6 +17,7 @@ mod product;
 mod rows;
 mod subgroup;
 mod tiled;
+mod winograd;
 
 pub use geometry::{Geometry, MAX_TAPS, position};
 pub use job::{Forward, GradInput, GradWeight};

@@ -3,8 +3,8 @@
 
 use super::geometry::Geometry;
 use super::job::{Forward, GradInput, GradWeight};
-use super::subgroup::SUBGROUP;
-use crate::graph::{Grid, Kernel, KernelCx};
+use super::subgroup::lanes;
+use crate::graph::{Caps, Grid, Kernel, KernelCx};
 use crate::ops::layer::activation;
 use crate::ops::tile::even;
 use crate::ops::window::{Axis, Window};
@@ -15,8 +15,8 @@ const FEW: usize = 16;
 const LEAST_CELLS: usize = 4;
 /// Most cells of a stretch.
 const MOST_CELLS: usize = 16;
-/// Most filters of a tile: one for each lane, because each lane loads the weights of one.
-const MOST_FILTERS: usize = SUBGROUP;
+/// Most filters of a tile; also at most one for each lane, because each lane loads the weights of one.
+const MOST_FILTERS: usize = 8;
 /// Most multiply-adds that are unrolled.
 const MOST_PRODUCTS: usize = 4096;
 /// Most sums of a lane.
@@ -38,6 +38,8 @@ const MOST_HELD_TEXELS: usize = 200;
 /// A tile: how much of a convolution one workgroup takes in one step of its loop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RowTile {
+    /// Lanes of a subgroup.
+    subgroup: usize,
     /// Cells of a stretch.
     cells: usize,
     /// Filters.
@@ -87,56 +89,57 @@ fn texels(w: &Axis, step: usize, cells: usize) -> usize {
 
 impl RowTile {
     /// The tile for y.
-    pub fn forward(g: &Geometry) -> Option<RowTile> {
+    pub fn forward(g: &Geometry, caps: &Caps) -> Option<RowTile> {
+        let subgroup = lanes(caps);
         // With more filters, two workgroups would store halves of a pixel
         // into the same cache lines; `forward_held` was faster then.
         let whole = |t: &RowTile| g.filters <= t.filters && t.step == g.channels && t.taps == g.window.h.kernel;
-        let wide = || RowTile::of_lanes(g).filter(whole);
-        wide().or_else(|| RowTile::held(g)).or_else(|| RowTile::products(g))
+        let wide = || RowTile::of_lanes(g, subgroup).filter(whole);
+        wide().or_else(|| RowTile::held(g, subgroup)).or_else(|| RowTile::products(g, subgroup))
     }
 
-    fn held(g: &Geometry) -> Option<RowTile> {
+    fn held(g: &Geometry, subgroup: usize) -> Option<RowTile> {
         let w = &g.window.w;
         let step = Some(g.channels).filter(|n| (w.input * n).is_multiple_of(4) && suits(g))?;
         let held = |n: usize| g.window.h.kernel * texels(w, step, n) <= MOST_HELD_TEXELS;
         let cells = |filters: usize| cells(w, step, |n| filters * n * g.taps() <= MOST_HELD && held(n));
         let (cells, filters) = cells(4).map(|n| (n, 4)).or_else(|| Some((cells(1)?, 1)))?;
         let vec4s = g.filters.is_multiple_of(4) && g.filters > 4;
-        vec4s.then_some(RowTile { cells, filters, step, taps: 1, held: true })
+        vec4s.then_some(RowTile { subgroup, cells, filters, step, taps: 1, held: true })
     }
 
-    fn products(g: &Geometry) -> Option<RowTile> {
+    fn products(g: &Geometry, subgroup: usize) -> Option<RowTile> {
         let w = &g.window.w;
         let step = step(w.input, g.channels).filter(|_| suits(g))?;
-        let filters = even(g.filters, MOST_FILTERS);
+        let filters = even(g.filters, MOST_FILTERS.min(subgroup));
         let cells = cells(w, step, |n| n * filters * w.kernel * step <= MOST_PRODUCTS && n * filters <= MOST_SUMS)?;
-        Some(RowTile { cells, filters, step, taps: 1, held: false })
+        Some(RowTile { subgroup, cells, filters, step, taps: 1, held: false })
     }
 
     /// The tile for dx.
-    pub fn grad_input(g: &Geometry) -> Option<RowTile> {
-        RowTile::products(&turned(g)?)
+    pub fn grad_input(g: &Geometry, caps: &Caps) -> Option<RowTile> {
+        RowTile::products(&turned(g)?, lanes(caps))
     }
 
     /// The tile for dw.
-    pub fn grad_weight(g: &Geometry) -> Option<RowTile> {
-        RowTile::of_lanes(g).or_else(|| RowTile::by_stretches(g))
+    pub fn grad_weight(g: &Geometry, caps: &Caps) -> Option<RowTile> {
+        RowTile::of_lanes(g, lanes(caps)).or_else(|| RowTile::by_stretches(g, lanes(caps)))
     }
 
     /// The tile in which each lane has four filters of its own.
     /// None if filters fill less than three quarters of the lanes.
-    fn of_lanes(g: &Geometry) -> Option<RowTile> {
+    fn of_lanes(g: &Geometry, subgroup: usize) -> Option<RowTile> {
         let w = &g.window.w;
         let step = step(w.input, g.channels).filter(|_| suits(g))?;
-        let filters = 4 * SUBGROUP;
+        let filters = 4 * subgroup;
         let filled = g.filters.is_multiple_of(4) && 4 * g.filters >= 3 * g.filters.next_multiple_of(filters);
         let terms = w.kernel * step;
         let taps = if g.window.h.kernel * terms <= MOST_WIDE { g.window.h.kernel } else { 1 };
         let cells = cells(w, step, |n| 4 * n * taps * terms <= MOST_HELD)?;
-        (filled && taps * terms <= MOST_WIDE).then_some(RowTile { cells, filters, step, taps, held: true })
+        (filled && taps * terms <= MOST_WIDE).then_some(RowTile { subgroup, cells, filters, step, taps, held: true })
     }
 
-    fn by_stretches(g: &Geometry) -> Option<RowTile> {
+    fn by_stretches(g: &Geometry, subgroup: usize) -> Option<RowTile> {
         let w = &g.window.w;
         let step = step(w.input, g.channels).filter(|_| suits(g))?;
         let terms = w.kernel * step;
@@ -149,12 +152,12 @@ impl RowTile {
         let products = |n: usize| n * taps * filters * terms;
         let held = |n: usize| (n * filters).is_multiple_of(4) && n * filters <= 4 * MOST_TEXELS;
         let cells = cells(w, step, |n| held(n) && products(n) <= MOST_PRODUCTS)?;
-        (taps * filters * terms <= MOST_SUMS).then_some(RowTile { cells, filters, step, taps, held: false })
+        (taps * filters * terms <= MOST_SUMS).then_some(RowTile { subgroup, cells, filters, step, taps, held: false })
     }
 
     /// Whether each lane has filters of its own.
     fn wide(&self) -> bool {
-        self.filters == 4 * SUBGROUP
+        self.filters == 4 * self.subgroup && self.held
     }
 
     /// Sets the constants of `lib/rows.wgsl`, for a kernel that
@@ -164,7 +167,7 @@ impl RowTile {
         let kernel = g.window.constants(kernel).set("C", g.channels).set("K", g.filters).set("CC", self.step);
         kernel
             .lanes(lanes)
-            .set("LANES", SUBGROUP)
+            .set("LANES", self.subgroup)
             .set("TP", self.cells)
             .set("KT", self.filters)
             .set("LEAD", (w.before * self.step).div_ceil(4))
@@ -172,7 +175,7 @@ impl RowTile {
             .set("TERMS", w.kernel * self.step)
             .set("DT", (self.cells * self.filters).div_ceil(lanes))
             .set("XT", self.taps * texels(w, self.step, self.cells))
-            .set("XL", (self.taps * texels(w, self.step, self.cells)).div_ceil(SUBGROUP))
+            .set("XL", (self.taps * texels(w, self.step, self.cells)).div_ceil(self.subgroup))
     }
 
     /// Sets the constants of `conv2d_rows.wgsl`.
@@ -187,14 +190,14 @@ impl RowTile {
             .set("HT", rows * texels(w, self.step, self.cells))
             .set("TAPS", g.taps())
             .set("WT", weights.div_ceil(4))
-            .set("LW", weights.div_ceil(4).div_ceil(SUBGROUP))
+            .set("LW", weights.div_ceil(4).div_ceil(self.subgroup))
     }
 
     /// A grid of workgroups that each take one stretch a lane, for one tile of the filters.
     fn grid(&self, g: &Geometry) -> Grid {
         let filters = if self.held { 1 } else { g.filters.div_ceil(self.filters) };
         let stretches = g.window.h.output * (g.window.w.output / self.cells);
-        Grid::tiles(stretches, SUBGROUP, filters, SUBGROUP as u32)
+        Grid::tiles(stretches, self.subgroup, filters, self.subgroup as u32)
     }
 }
 
@@ -228,7 +231,7 @@ pub fn forward(cx: &mut KernelCx, job: &Forward, tile: RowTile) {
     let (entry, grid) = match (tile.held, tile.filters) {
         (true, 1) => ("forward_each", tile.grid(g)),
         (true, 4) => ("forward_held", tile.grid(g)),
-        (true, _) => ("forward_wide", Grid::tiles(stretches, run, 1, SUBGROUP as u32)),
+        (true, _) => ("forward_wide", Grid::tiles(stretches, run, 1, tile.subgroup as u32)),
         (false, _) => ("products", tile.grid(g)),
     };
     // How many rows of weights begin on a texel of their own, and the elements of each.
@@ -280,7 +283,7 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
     let g = &job.geometry;
     let tiles = g.filters.div_ceil(tile.filters) * (g.channels / tile.step) * (g.window.h.kernel / tile.taps);
     let stretches = g.window.h.output * (g.window.w.output / tile.cells) * cx.batch;
-    let blocks = if tile.wide() { stretches } else { stretches.div_ceil(SUBGROUP) };
+    let blocks = if tile.wide() { stretches } else { stretches.div_ceil(tile.subgroup) };
     let parts = 16usize.div_ceil(tiles).min(blocks).max(blocks.div_ceil(50_000));
     let (weights, terms) = (g.filters * g.taps(), g.window.w.kernel * tile.step);
     super::parts::weight_parts(cx, job, parts, weights, |sums, bias_sums| {
@@ -293,9 +296,9 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: RowTile) {
             .set("BIAS", usize::from(job.db.is_some()))
             .set("PARTS", parts)
             .set("RT", tile.taps)
-            .set("QUADS", SUBGROUP / 4)
-            .set("SHARES", terms.div_ceil(SUBGROUP))
-            .grid(Grid::fixed(tiles * parts * SUBGROUP).group(SUBGROUP as u32));
+            .set("QUADS", tile.subgroup / 4)
+            .set("SHARES", terms.div_ceil(tile.subgroup))
+            .grid(Grid::fixed(tiles * parts * tile.subgroup).group(tile.subgroup as u32));
         // L is 4: dy is read from texels.
         tile.constants(kernel, g, 4)
     });

@@ -2,4 +2,4 @@
 
 mod update;
 
-ops! { normal_equation, sgd, adam, rmsprop, adagrad, accumulate, clip }
+ops! { normal_equation, sgd, adam, rmsprop, adagrad, accumulate, average, clip, guard }

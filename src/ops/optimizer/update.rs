@@ -1,7 +1,7 @@
 //! The op of every optimizer that works in steps, by PyTorch's
 //! formulas. One dispatch for each flat window of parameters.
 
-use crate::graph::{Arena, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Target};
+use crate::graph::{Arena, Grid, HELD, Kernel, KernelCx, Op, RefCx, ShapeError, Target};
 use crate::tensor::TensorType;
 
 /// A kernel over the `len` numbers of a window.
@@ -9,7 +9,17 @@ pub(super) fn over(entry: &'static str, len: usize) -> Kernel {
     Kernel::new("optimizer", entry).set("COUNT", len / 4).grid(Grid::fixed(len / 4))
 }
 
-/// Updates all windows of the Weights arena in place. No inputs or outputs: it works on arenas.
+/// A kernel that does nothing where the ring, the only input if there is one, holds updates back. `other` is any operand
+/// that is read: it is bound where there is no ring.
+pub(super) fn guarded(kernel: Kernel, cx: &KernelCx, other: Target) -> Kernel {
+    match cx.inputs.first() {
+        Some(_) => kernel.read("ring", cx.input(0)).set("GUARD", 1).set("HELD", HELD),
+        None => kernel.read("ring", other),
+    }
+}
+
+/// Updates all windows of the Weights arena in place. No outputs: it works on arenas. The only input, if there is one, is
+/// the ring, which says whether the update is left out.
 #[derive(Debug)]
 pub(super) struct Update {
     pub(super) name: &'static str,
@@ -37,6 +47,7 @@ impl Op for Update {
             for (k, name) in self.moments.iter().enumerate() {
                 kernel = kernel.read_write(name, part(Arena::Optimizer(k)));
             }
+            kernel = guarded(kernel, cx, part(self.gradients));
             kernel = self.constants.iter().fold(kernel, |kernel, &(name, value)| kernel.set_f(name, value));
             cx.push(kernel);
         }

@@ -1,7 +1,7 @@
 //! The ring in which the loss and the number of hits of each step wait to be read.
 
 use super::mean_loss::{Spread, WORKGROUP, mean};
-use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RING, RefCx, ShapeError, Value};
+use crate::graph::{Builder, Grid, HELD, Kernel, KernelCx, Op, RING_DIMS, RefCx, ShapeError, Value};
 use crate::ops::loss::classes::check_classes;
 use crate::ops::registry::Registry;
 use crate::tensor::TensorType;
@@ -13,9 +13,9 @@ pub(crate) fn register(registry: &mut Registry) {
 /// Up to so many scores, the same workgroup also judges the samples. Beyond that, a dispatch of its own judges them.
 const SCORES: usize = 1 << 14;
 
-/// What training records of a step. Inputs values, ring f32 `[RING, 2]`, which is a state, and where samples have
+/// What training records of a step. Inputs values, ring f32 [`RING_DIMS`], which is a state, and where samples have
 /// classes output `[N, C]` and labels i32 `[N]`. Output the scalar loss.
-/// Writes `ring[slot] = (loss, number of hits)`. A hit is a sample whose first largest score is at the label; without
+/// Writes `ring[slot] = (loss, number of hits)`, and into the pair behind the slots whether updates are held back. A hit is a sample whose first largest score is at the label; without
 /// labels there are none. A single score stands for two classes: class 1 where it is above 0.
 #[derive(Debug)]
 pub struct Record {
@@ -35,7 +35,7 @@ impl Op for Record {
         }
         let values = if self.weight.is_some() { TensorType::batch(&[]) } else { TensorType::f32(&[]) };
         assert_eq!(*inputs[0], values, "a loss a sample, or their sum");
-        assert_eq!(*inputs[1], TensorType::f32(&[RING, 2]), "the ring has a pair a slot");
+        assert_eq!(*inputs[1], TensorType::f32(&RING_DIMS), "the ring has a pair a slot, and more");
         Ok(vec![TensorType::f32(&[])])
     }
 
@@ -66,6 +66,7 @@ impl Op for Record {
         };
         let kernel = kernel.read("values", cx.input(0)).write("total", cx.output(0)).read_write("ring", cx.input(1));
         let kernel = kernel.set_f("SCALE", self.weight.unwrap_or(1.0)).set("MEAN", usize::from(self.weight.is_some()));
+        let kernel = kernel.set("HELD", HELD);
         cx.push(kernel.grid(Grid::fixed(1).group(WORKGROUP)));
     }
 
@@ -86,6 +87,9 @@ impl Op for Record {
         let hits = (0..cx.n).filter(|&n| judged && hit(n)).count() as f64;
         let mut ring = cx.inputs[1].data.clone();
         ring[2 * cx.step.slot as usize..][..2].copy_from_slice(&[total, hits]);
+        let bad = f64::from(u8::from(!(total as f32).is_finite()));
+        let earlier = if cx.step.accumulate == 1 { ring[HELD + 1] } else { 0.0 };
+        (ring[HELD], ring[HELD + 1]) = (bad.max(ring[HELD]), bad.max(earlier));
         indices.iter().map(|&i| ring[i]).collect()
     }
 

@@ -12,6 +12,7 @@ use crate::spec::Count;
 use crate::task::classify::argmax;
 use crate::task::{self, Evaluation};
 use crate::tensor::{Data, HostTensor};
+use crate::train::evaluate::{Judged, Watch};
 use crate::train::event::{Control, Event, Tried};
 use crate::train::network::{Network, input_data};
 use crate::train::problem::{Opening, Problem};
@@ -66,15 +67,25 @@ impl Stored {
             "epoch": 1, "step": 0, "train_loss": null, "val_loss": best.accuracy.map(|a| 1.0 - a),
             "val_accuracy": best.accuracy, "seconds": self.start.elapsed().as_secs_f64(), "search": search,
         }))?;
-        watch(&Event::End { step: 0, reason: "finished" });
+        watch(&Event::End { step: 0, reason: "finished", losses: Vec::new() });
         Ok("finished")
     }
 
     /// How good the votes are on the samples that a finished model is judged on.
-    pub(super) async fn judge(&mut self) -> Result<(Split, Evaluation)> {
+    pub(super) async fn judge(&mut self, watch: Watch<'_>) -> Result<(Split, Evaluation)> {
         let split = self.problem.judged_split();
         let positions = self.problem.positions(split);
-        Ok((split, evaluate(&mut self.network, &self.model, &self.problem, positions).await?))
+        Ok((split, evaluate(&mut self.network, &self.model, &self.problem, positions, watch).await?))
+    }
+
+    /// The data.
+    pub(super) fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// Gives the data back.
+    pub(super) fn into_problem(self) -> Problem {
+        self.problem
     }
 }
 
@@ -179,19 +190,24 @@ fn best(tried: &[Tried]) -> Tried {
 /// Evaluates positions of a problem. The loss of a vote is the zero-one loss: the share of wrong answers.
 ///
 /// # Errors
-/// What the adapter reports.
+/// What the adapter or the watcher reports.
 pub(super) async fn evaluate(
     network: &mut Network,
     model: &Model,
     problem: &Problem,
     positions: &[u32],
+    watch: Watch<'_>,
 ) -> Result<Evaluation> {
     let task = task::of(model)?;
     let mut tally = task.tally(&[problem.classes.len()], &problem.classes);
+    let mut index = 0..;
     for positions in positions.chunks(network.batch()) {
         let votes = network.outputs(&images(model, problem, positions)?).await?;
-        for (&position, votes) in positions.iter().zip(votes.as_f32().chunks_exact(votes.shape[1])) {
-            tally.add(&problem.column(LABEL).truth(position)?, votes);
+        let dims = &votes.shape[1..];
+        for ((&position, output), index) in positions.iter().zip(votes.as_f32().chunks_exact(dims[0])).zip(&mut index) {
+            let truth = problem.column(LABEL).truth(position)?;
+            tally.add(&truth, output);
+            watch(&Judged { index, truth: &truth, output, dims, task: &*task })?;
         }
     }
     let mut found = Evaluation::new(task.metrics(), &*tally, f64::NAN);

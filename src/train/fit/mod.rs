@@ -4,6 +4,7 @@
 pub mod knn;
 pub mod normal_equation;
 
+use super::evaluate::Watch;
 use super::event::{Control, Event};
 use super::network::Network;
 use super::problem::Problem;
@@ -117,31 +118,58 @@ impl Fit {
     /// # Errors
     /// What the adapter or the disk reports.
     pub async fn judge(&mut self, run: &Run) -> Result<(Split, Evaluation)> {
+        self.judge_each(run, &mut |_| Ok(())).await
+    }
+
+    /// As [`Fit::judge`]. The watcher is told of every sample.
+    ///
+    /// # Errors
+    /// What the adapter, the disk or the watcher reports.
+    pub async fn judge_each(&mut self, run: &Run, watch: Watch<'_>) -> Result<(Split, Evaluation)> {
         match self {
-            Fit::Steps(trainer) => trainer.final_evaluation(run).await,
-            Fit::Knn(stored) => stored.judge().await,
-            Fit::NormalEquation(solver) => solver.judge().await,
+            Fit::Steps(trainer) => trainer.final_evaluation_each(run, watch).await,
+            Fit::Knn(stored) => stored.judge(watch).await,
+            Fit::NormalEquation(solver) => solver.judge(watch).await,
+        }
+    }
+
+    /// The data.
+    pub fn problem(&self) -> &Problem {
+        match self {
+            Fit::Steps(trainer) => trainer.problem(),
+            Fit::Knn(stored) => stored.problem(),
+            Fit::NormalEquation(solver) => solver.problem(),
+        }
+    }
+
+    /// Gives the data back, and all memory of the adapter free.
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Fit::Steps(trainer) => trainer.into_problem(),
+            Fit::Knn(stored) => stored.into_problem(),
+            Fit::NormalEquation(solver) => solver.into_problem(),
         }
     }
 }
 
-/// How good a model with these weights is on positions of a problem.
+/// How good a model with these weights is on positions of a problem. The watcher is told of every sample.
 ///
 /// # Errors
-/// Weights of another model, or what the adapter reports.
+/// Weights of another model, or what the adapter or the watcher reports.
 pub async fn evaluate(
     session: Session,
     model: &Model,
     problem: &Problem,
     positions: &[u32],
     weights: (&Path, &Tensors),
+    watch: Watch<'_>,
 ) -> Result<Evaluation> {
     let batch = model.train.as_ref().map_or(batch(model), |train| train.batch).get();
     // For knn, the stored samples lie on the adapter instead of the data set.
     let resident = model.knn().is_none().then_some(problem);
     let mut network = Network::new(session, model, resident, batch, weights).await?;
     match resident {
-        Some(problem) => network.evaluate(problem, positions).await,
-        None => knn::evaluate(&mut network, model, problem, positions).await,
+        Some(problem) => network.evaluate(problem, positions, watch).await,
+        None => knn::evaluate(&mut network, model, problem, positions, watch).await,
     }
 }

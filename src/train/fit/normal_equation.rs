@@ -13,10 +13,11 @@ use crate::host::Instant;
 use crate::model::{Model, TrainSpec};
 use crate::task::{self, Evaluation, Task};
 use crate::tensor::{Data, HostTensor};
+use crate::train::evaluate::{Watch, evaluate_each};
 use crate::train::event::{Control, Epoch, Event};
 use crate::train::problem::Problem;
 use crate::train::run_folder::Run;
-use crate::train::{evaluate, parameters};
+use crate::train::{bind, parameters};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use std::path::Path;
 
@@ -61,9 +62,9 @@ impl NormalEquation {
         let caps = session.device().caps().clone();
         let batch = train.batch.get();
         let training = compile::training(model, train, problem.placed(batch, &caps), &caps)?;
-        compile::plan::check_memory(&training, &caps)?;
-        let sums = session.bind(training.step.clone(), &training.layout).await?;
-        let eval = session.bind(training.eval.clone(), &training.layout).await?;
+        compile::plan::check_memory((model, train), &training, &caps)?;
+        let bound = bind::programs(&mut session, &training).await;
+        let (sums, eval) = bound.map_err(|e| bind::advised(e, &session, model, train))?;
         problem.upload(&session, model)?;
         session.reserve_staging(&training.layout).await?;
         let layer = model.layers.last().expect("a model has layers").name.clone();
@@ -89,13 +90,16 @@ impl NormalEquation {
     /// Writes the solution, and how good it is.
     pub(super) async fn run(&mut self, run: &Run, watch: &mut dyn FnMut(&Event) -> Control) -> Result<&'static str> {
         run.write_weights(&self.found)?;
-        let train = self.evaluate(&self.problem.train.clone()).await?;
+        let train = self.evaluate(&self.problem.train.clone(), &mut |_| Ok(())).await?;
         let held_back = self.problem.validation.clone();
-        let validation = if held_back.is_empty() { None } else { Some(self.evaluate(&held_back).await?) };
+        let validation =
+            if held_back.is_empty() { None } else { Some(self.evaluate(&held_back, &mut |_| Ok(())).await?) };
         let epoch = Epoch {
             epoch: 1,
             step: 0,
             losses: Vec::new(),
+            skipped: 0,
+            grad_norm: None,
             train_loss: train.loss,
             counted: None,
             metrics: self.task.metrics(),
@@ -107,15 +111,25 @@ impl NormalEquation {
         };
         run.append_metrics(&epoch.to_json())?;
         watch(&Event::Epoch(epoch));
-        watch(&Event::End { step: 0, reason: "finished" });
+        watch(&Event::End { step: 0, reason: "finished", losses: Vec::new() });
         Ok("finished")
     }
 
     /// How good the solution is on the samples that a finished model is judged on.
-    pub(super) async fn judge(&mut self) -> Result<(Split, Evaluation)> {
+    pub(super) async fn judge(&mut self, watch: Watch<'_>) -> Result<(Split, Evaluation)> {
         let split = self.problem.judged_split();
         let positions = self.problem.positions(split).to_vec();
-        Ok((split, self.evaluate(&positions).await?))
+        Ok((split, self.evaluate(&positions, watch).await?))
+    }
+
+    /// The data.
+    pub(super) fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// Gives the data back.
+    pub(super) fn into_problem(self) -> Problem {
+        self.problem
     }
 
     /// Solves for the parameters, writes them to the adapter and returns them by name.
@@ -150,8 +164,8 @@ impl NormalEquation {
     ///
     /// # Errors
     /// What the adapter reports.
-    async fn evaluate(&mut self, positions: &[u32]) -> Result<Evaluation> {
-        evaluate::evaluate(&mut self.session, &self.eval, &*self.task, &self.problem, positions).await
+    async fn evaluate(&mut self, positions: &[u32], watch: Watch<'_>) -> Result<Evaluation> {
+        evaluate_each(&mut self.session, &self.eval, &*self.task, &self.problem, positions, watch).await
     }
 
     fn name(&self, parameter: &str) -> String {

@@ -85,6 +85,16 @@ impl Activation {
         Ok(self)
     }
 
+    /// The slope of leaky_relu where x is negative.
+    pub fn slope(&self) -> f64 {
+        self.numbers[0]
+    }
+
+    /// The limit of elu, -alpha, where x is very negative.
+    pub fn alpha(&self) -> f64 {
+        self.numbers[1]
+    }
+
     /// The keys that describe it: `kind` and its numbers.
     pub(super) fn keys(&self) -> Map<String, Json> {
         let own = NUMBERS.iter().zip(self.numbers).filter(|(n, _)| n.1 == self.kind);

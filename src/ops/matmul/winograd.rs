@@ -1,0 +1,180 @@
+//! 3 x 3 convolutions of stride 1 by Winograd's method: `winograd.wgsl`. Operands are transformed to 36 planes, which are
+//! multiplied as one 1 x 1 convolution of 36 groups (`image.rs`). That takes a quarter of the multiplications.
+
+use super::geometry::Geometry;
+use super::image;
+use super::job::{Forward, GradInput, GradWeight};
+use super::kernel_choice::{Direction, ImageTile, PLANES};
+use crate::graph::{Grid, Kernel, KernelCx, Target};
+use crate::ops::layer::activation;
+use crate::ops::plumbing::bias_add::push_grad_bias;
+use crate::ops::tile::grouped;
+use crate::ops::window::{Axis, Window};
+
+/// Rows and columns of outputs of a tile.
+const SIDE: usize = 4;
+
+/// A picture that is read or written: rows, columns, and channels in vec4s.
+#[derive(Clone, Copy)]
+struct Picture {
+    h: usize,
+    w: usize,
+    vec4s: usize,
+}
+
+impl Picture {
+    fn x(g: &Geometry) -> Picture {
+        Picture { h: g.window.h.input, w: g.window.w.input, vec4s: g.channels / 4 }
+    }
+
+    fn y(g: &Geometry) -> Picture {
+        Picture { h: g.window.h.output, w: g.window.w.output, vec4s: g.filters / 4 }
+    }
+
+    /// Tiles of one sample.
+    fn tiles(&self) -> usize {
+        self.h.div_ceil(SIDE) * self.w.div_ceil(SIDE)
+    }
+}
+
+/// Tiles of one sample in the picture that is written, or in dy.
+pub fn tiles(direction: Direction, g: &Geometry) -> usize {
+    if direction == Direction::GradInput { Picture::x(g).tiles() } else { Picture::y(g).tiles() }
+}
+
+/// Whether these kernels take the sizes.
+pub fn suits(g: &Geometry) -> bool {
+    let axis = |a: &Axis| [a.kernel, a.stride, a.dilation] == [3, 1, 1] && a.before <= 2;
+    let vec4s = g.channels.is_multiple_of(4) && g.filters.is_multiple_of(4);
+    axis(&g.window.h) && axis(&g.window.w) && g.groups == 1 && vec4s
+}
+
+/// Elements of the largest transformed tensor.
+pub fn largest(direction: Direction, g: &Geometry, batch: usize) -> usize {
+    let most = g.channels.max(g.filters);
+    PLANES * (tiles(direction, g) * batch * most).max(g.channels * g.filters)
+}
+
+/// The products as one convolution: each plane is a group, each tile a pixel.
+fn planes(g: &Geometry, tiles: usize) -> Geometry {
+    let h = Axis { input: tiles, output: tiles, ..Axis::POINT };
+    let window = Window { h, w: Axis::POINT };
+    Geometry { window, channels: PLANES * g.channels, filters: PLANES * g.filters, groups: PLANES }
+}
+
+/// Sets the constants of a kernel that reads one picture and writes another.
+fn pictures(kernel: Kernel, from: Picture, to: Picture) -> Kernel {
+    let kernel = kernel.set("H", from.h).set("W", from.w).set("C", from.vec4s);
+    kernel.set("OH", to.h).set("OW", to.w).set("K", to.vec4s)
+}
+
+/// The planes of the cells under the tiles of `to`; or, for dw, of the outputs in the tiles of `from`.
+fn transformed(
+    cx: &mut KernelCx,
+    entry: &'static str,
+    x: &Target,
+    [from, to]: [Picture; 2],
+    before: [usize; 2],
+) -> Target {
+    let items = to.tiles() * from.vec4s;
+    let v = cx.scratch(PLANES * items * 4 * cx.batch);
+    let kernel = Kernel::new("winograd", entry)
+        .texture("x", x.clone())
+        .write("v", v.clone())
+        .set("PAD_H", before[0])
+        .set("PAD_W", before[1])
+        .grid(grouped(Grid::per_sample(items), cx.batch, cx.caps));
+    cx.push(pictures(kernel, from, to));
+    v
+}
+
+/// The planes of the filters; turned for dx.
+fn filters(cx: &mut KernelCx, g: &Geometry, w: &Target, turn: bool) -> Target {
+    let items = g.filters * g.channels / 4;
+    let u = cx.scratch(PLANES * items * 4);
+    let kernel = Kernel::new("winograd", "filters")
+        .read("w", w.clone())
+        .write("u", u.clone())
+        .set("TURN", usize::from(turn))
+        .grid(grouped(Grid::fixed(items), cx.batch, cx.caps));
+    cx.push(pictures(kernel, Picture::x(g), Picture::y(g)));
+    u
+}
+
+/// Pushes y.
+pub fn forward(cx: &mut KernelCx, job: &Forward, tile: ImageTile) {
+    let g = &job.geometry;
+    let (x, y) = (Picture::x(g), Picture::y(g));
+    let u = filters(cx, g, &job.w, false);
+    let v = transformed(cx, "cells", &job.x, [x, y], [g.window.h.before, g.window.w.before]);
+    let m = cx.scratch(PLANES * y.tiles() * g.filters * cx.batch);
+    let product = Forward {
+        geometry: planes(g, y.tiles()),
+        span: 0..PLANES * g.filters,
+        x: v,
+        w: u,
+        b: None,
+        scaled: false,
+        y: m.clone(),
+        activation: None,
+    };
+    image::forward(cx, &product, tile);
+    let kernel = Kernel::new("winograd", "outputs")
+        .read("b", job.b.clone().unwrap_or(m.clone()))
+        .read("m", m)
+        .write("y", job.y.clone())
+        .set("BIAS", job.bias())
+        .grid(grouped(Grid::per_sample(y.tiles() * y.vec4s), cx.batch, cx.caps));
+    let kernel = job.activation.iter().fold(kernel, |kernel, activation| activation.constants(kernel));
+    cx.push(pictures(kernel, x, y));
+}
+
+/// Pushes dx.
+pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
+    let g = &job.geometry;
+    let (dx, dy) = (Picture::x(g), Picture::y(g));
+    let u = filters(cx, g, &job.w, true);
+    let v = transformed(cx, "cells", &job.dy, [dy, dx], [2 - g.window.h.before, 2 - g.window.w.before]);
+    let m = cx.scratch(PLANES * dx.tiles() * g.channels * cx.batch);
+    let product = GradInput {
+        geometry: planes(g, dx.tiles()),
+        span: 0..PLANES * g.filters,
+        dy: v,
+        w: u,
+        dx: m.clone(),
+        add: false,
+        before: None,
+    };
+    image::grad_input(cx, &product, tile);
+    let kernel = Kernel::new("winograd", "outputs").read("m", m.clone()).write("dx", job.dx.clone()).set("OUT", 1);
+    let kernel = activation::scale(kernel, "y_in", job.before.as_ref(), &m).grid(grouped(
+        Grid::per_sample(dx.tiles() * dx.vec4s),
+        cx.batch,
+        cx.caps,
+    ));
+    cx.push(pictures(kernel, dy, dx));
+}
+
+/// Pushes dw.
+pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
+    let g = &job.geometry;
+    let (x, y) = (Picture::x(g), Picture::y(g));
+    let errors = transformed(cx, "errors", &job.dy, [y, y], [0, 0]);
+    let v = transformed(cx, "cells", &job.x, [x, y], [g.window.h.before, g.window.w.before]);
+    let du = cx.scratch(PLANES * g.filters * g.channels);
+    let product = GradWeight {
+        geometry: planes(g, y.tiles()),
+        span: 0..PLANES * g.filters,
+        dy: errors,
+        x: v,
+        dw: du.clone(),
+        db: None,
+    };
+    image::grad_weight(cx, &product, tile);
+    let kernel = Kernel::new("winograd", "weights").read("m", du).write("dw", job.dw.clone());
+    let kernel = kernel.grid(grouped(Grid::fixed(g.filters * x.vec4s), cx.batch, cx.caps));
+    cx.push(pictures(kernel, x, y));
+    if let Some(db) = &job.db {
+        push_grad_bias(cx, g.pixels(), g.filters, db.clone());
+    }
+}

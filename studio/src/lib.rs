@@ -1,0 +1,24 @@
+//! The desktop trainer: open a JSON file, press Train, watch it learn. Panels have their state apart from their looks, so
+//! that it is tested without a window.
+
+pub mod app;
+pub mod canvas;
+pub mod checker;
+pub mod closing;
+pub mod document;
+pub mod history;
+pub mod inside;
+pub mod judge;
+pub mod layout;
+pub mod network;
+pub mod open;
+pub mod script;
+pub mod session;
+pub mod settings;
+pub mod shelf;
+pub mod style;
+pub mod tiles;
+pub mod train;
+pub mod watched;
+pub mod words;
+pub mod worker;

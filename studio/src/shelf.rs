@@ -1,0 +1,41 @@
+//! The models that come with the program.
+
+use std::path::PathBuf;
+
+/// Names and texts.
+pub const SHELF: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shelf.rs"));
+
+/// What the comment that a spec begins with says first, on one line.
+pub fn about(text: &str) -> String {
+    let comment: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("//")).map(str::trim).collect();
+    let comment = comment.join(" ");
+    let mut said = String::new();
+    for sentence in comment.split_inclusive(". ") {
+        said.push_str(sentence);
+        if said.len() >= 20 {
+            break;
+        }
+    }
+    said.trim().to_string()
+}
+
+/// Where a model of the shelf lies, if the program is run beside the project's sources: its data lies beside it then.
+pub fn file(name: &str) -> Option<PathBuf> {
+    let below = PathBuf::from("assets/models").join(format!("{name}.json"));
+    let here = std::env::current_dir().ok();
+    let own = std::env::current_exe().ok();
+    let above = [here.as_deref(), own.as_deref()].into_iter().flatten().flat_map(std::path::Path::ancestors);
+    above.map(|folder| folder.join(&below)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_says_what_it_is() {
+        assert!(SHELF.len() > 20);
+        assert!(SHELF.iter().all(|(_, text)| about(text).len() >= 20));
+        assert!(SHELF.iter().any(|(name, _)| *name == "lenet5_mnist"));
+    }
+}

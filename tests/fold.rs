@@ -1,5 +1,0 @@
-//! Batch norms by running statistics are folded into the convolutions before them, with the same answers.
-
-mod common;
-#[path = "fold/gpu.rs"]
-mod gpu;

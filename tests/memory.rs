@@ -1,5 +1,0 @@
-//! Resident memory of a training process: flat from the tenth step on.
-
-mod common;
-#[path = "memory/gpu.rs"]
-mod gpu;
