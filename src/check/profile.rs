@@ -84,7 +84,7 @@ impl<'a> Profile<'a> {
             for span in &batch.spans {
                 let kernel = &self.timings.kernels()[span.dispatch];
                 events.push(json!({
-                    "name": kernel.node, "cat": name(kernel.segment), "ph": "X", "pid": 1, "tid": kernel.segment as usize + 1,
+                    "name": kernel.node, "cat": kernel.segment.name(), "ph": "X", "pid": 1, "tid": kernel.segment as usize + 1,
                     "ts": start + span.start * 1e6, "dur": span.seconds * 1e6, "args": { "kernel": kernel.name },
                 }));
             }
@@ -98,14 +98,5 @@ impl<'a> Profile<'a> {
     /// A file that cannot be written.
     pub fn write_trace(&self, file: &Path) -> Result<()> {
         std::fs::write(file, self.trace().to_string()).map_err(|e| Error::write(file, e))
-    }
-}
-
-/// The name of a segment for people.
-pub fn name(segment: Segment) -> &'static str {
-    match segment {
-        Segment::Forward => "forward",
-        Segment::Backward => "backward",
-        Segment::Update => "update",
     }
 }

@@ -3,7 +3,7 @@
 use super::args::{DeviceArgs, SpecArgs, count};
 use super::outcome::Outcome;
 use super::{numbers, output};
-use crate::compile::plan::{self, Plan};
+use crate::compile::plan::{self, KernelRow, Plan, Recomputed};
 use crate::error::{Error, Result};
 use crate::graph::Caps;
 use crate::host;
@@ -23,6 +23,9 @@ pub struct Args {
     /// Memory to fit into, in GiB [default: what the system has free, on a software adapter].
     #[arg(long, value_name = "GIB", value_parser = gib)]
     memory: Option<u64>,
+    /// Also list the kernels of a step, and why they were chosen.
+    #[arg(long)]
+    kernels: bool,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -45,10 +48,19 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     let caps = caps(&args.device).await?;
     let memory = args.memory.or_else(|| caps.software.then(host::free_memory).flatten());
     let plan = plan::plan(&model, &train, &caps, memory)?;
+    let kernels = match args.kernels {
+        true => Some(plan::kernels(&model, &train, &caps, memory)?),
+        false => None,
+    };
     if json {
-        output::print_json(&plan.to_json())?;
+        let mut said = plan.to_json();
+        if let Some(kernels) = &kernels {
+            said["kernels"] = kernels.iter().map(KernelRow::to_json).collect();
+        }
+        output::print_json(&said)?;
     } else {
-        output::print(&text(&plan, &caps))?;
+        let kernels = kernels.map_or(String::new(), |rows| format!("{}\n", kernel_table(&rows)));
+        output::print(&format!("{kernels}{}", text(&plan, &caps)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -59,6 +71,16 @@ async fn caps(args: &DeviceArgs) -> Result<Caps> {
         Err(Error::Gpu { .. }) => Ok(Caps::default()),
         Err(e) => Err(e),
     }
+}
+
+fn kernel_table(rows: &[KernelRow]) -> Table {
+    let left = ["segment", "node", "kernel"].map(|head| (head, Align::Left));
+    let mut table = Table::new(&[left[0], left[1], left[2], ("dispatches", Align::Right), ("why", Align::Left)]);
+    for row in rows {
+        let dispatches = row.dispatches.to_string();
+        table.row([row.segment.name(), &row.node, &row.kernel, &dispatches, row.why.unwrap_or_default()]);
+    }
+    table
 }
 
 fn text(plan: &Plan, caps: &Caps) -> String {
@@ -93,7 +115,14 @@ fn text(plan: &Plan, caps: &Caps) -> String {
         let [file, memory] = [checkpoint.file, checkpoint.memory].map(numbers::bytes);
         format!("\nA checkpoint is a file of {file}; to write it takes another {memory} of the system's memory.")
     });
-    format!("{layers}\n{head}\n\n{memory}{checkpoint}\n{}\n", verdict(plan))
+    let again = match plan.recomputed {
+        Recomputed { nodes: 0, .. } => String::new(),
+        Recomputed { nodes, flops } => {
+            let share = 100.0 * flops as f64 / plan.flops_forward.max(1) as f64;
+            format!("\nTo save memory, {nodes} nodes of the forward pass run twice, with {share:.0} % of its FLOPs.")
+        }
+    };
+    format!("{layers}\n{head}\n\n{memory}{checkpoint}{again}\n{}\n", verdict(plan))
 }
 
 fn verdict(plan: &Plan) -> String {

@@ -6,7 +6,7 @@ use super::program::{Buffer, Dispatch, PipelineKey, Port, Program, Range};
 use super::stage;
 use crate::error::{Error, Result};
 use crate::graph::{
-    Arena, Caps, Graph, Kernel, KernelCx, Node, NodeKind, Segment, Shared, SharedWork, Target, Value, name_salt,
+    AGAIN, Arena, Caps, Graph, Kernel, KernelCx, Node, NodeKind, Segment, Shared, SharedWork, Target, Value, name_salt,
 };
 use crate::tensor::TensorType;
 use std::collections::{BTreeSet, HashMap};
@@ -27,7 +27,7 @@ pub struct LowerOptions {
 pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: LowerOptions) -> Result<Program> {
     check_sizes(graph, caps, options.batch)?;
     let windows: Vec<usize> = layout.windows(Arena::Weights).iter().map(|b| (b / 4) as usize).collect();
-    let mut kernels: Vec<Vec<Kernel>> = Vec::with_capacity(graph.nodes.len());
+    let mut kernels: Vec<(Vec<Kernel>, Option<&'static str>)> = Vec::with_capacity(graph.nodes.len());
     let mut scratch: Vec<Vec<usize>> = Vec::with_capacity(graph.nodes.len());
     let mut shared = SharedWork::default();
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -36,19 +36,20 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: LowerOptions)
             outputs: node.outputs.iter().collect(),
             caps,
             batch: options.batch,
-            salt: name_salt(&node.name),
+            salt: name_salt(node.name.strip_suffix(AGAIN).unwrap_or(&node.name)),
             windows: &windows,
             input_values: &node.inputs,
             output_values: (0..node.outputs.len()).map(|out| Value { node: i, out }).collect(),
             scratch: Vec::new(),
             kernels: Vec::new(),
+            why: None,
             shared: &mut shared,
             node: i,
         };
         if let Some(op) = node.op() {
             op.kernels(&mut cx);
         }
-        kernels.push(cx.kernels);
+        kernels.push((cx.kernels, cx.why));
         scratch.push(cx.scratch);
     }
     let stored = stored_values(graph);
@@ -67,9 +68,9 @@ pub fn lower(graph: &Graph, layout: &Layout, caps: &Caps, options: LowerOptions)
         pipelines: HashMap::new(),
         program: Program::default(),
     };
-    for (i, list) in kernels.into_iter().enumerate() {
+    for (i, (list, why)) in kernels.into_iter().enumerate() {
         for kernel in list {
-            lowering.dispatch(i, kernel, caps)?;
+            lowering.dispatch(i, kernel, why, caps)?;
         }
     }
     lowering.finish()
@@ -141,7 +142,7 @@ struct Lowering<'a> {
 type PipelineId = (&'static str, &'static str, Vec<(&'static str, u64)>);
 
 impl Lowering<'_> {
-    fn dispatch(&mut self, node: usize, kernel: Kernel, caps: &Caps) -> Result<()> {
+    fn dispatch(&mut self, node: usize, kernel: Kernel, why: Option<&'static str>, caps: &Caps) -> Result<()> {
         for operand in &kernel.operands {
             self.check_binding(node, &operand.target, caps)?;
         }
@@ -169,6 +170,7 @@ impl Lowering<'_> {
             fold,
             segment,
             label,
+            why,
         });
         Ok(())
     }

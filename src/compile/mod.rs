@@ -1,8 +1,9 @@
-//! From a model to programs. The passes, one a file: build, autodiff, update, prune, fuse, lower, memory, stage.
+//! From a model to programs. The passes, one a file: build, autodiff, update, prune, fuse, recompute, lower, memory, stage.
 
 pub mod augment;
 pub mod autodiff;
 pub mod build;
+pub mod bytes;
 pub mod fuse;
 pub mod layout;
 pub mod lower;
@@ -10,6 +11,7 @@ pub mod memory;
 pub mod plan;
 pub mod program;
 pub mod prune;
+pub mod recompute;
 pub mod show;
 pub mod stage;
 pub mod suspects;
@@ -18,7 +20,8 @@ pub mod update;
 
 use crate::error::Result;
 use crate::graph::{Arena, Caps, Graph, Value};
-use crate::model::{Model, OnNonfinite, TrainSpec};
+use crate::host;
+use crate::model::{Checkpointing, Model, OnNonfinite, TrainSpec};
 use crate::tensor::DType;
 use build::{BuildOptions, Feed};
 use layout::Layout;
@@ -162,11 +165,18 @@ pub struct TrainingGraphs {
 }
 
 impl TrainingGraphs {
-    /// Builds them.
+    /// Builds them. `memory` is what the programs may take, where known: with `checkpointing`, so much is recomputed that
+    /// the batch of `train` fits.
     ///
     /// # Errors
     /// Layers whose shapes do not fit, or persistent tensors that the adapter cannot bind.
-    pub fn new(model: &Model, train: &TrainSpec, samples: Samples, caps: &Caps) -> Result<TrainingGraphs> {
+    pub fn new(
+        model: &Model,
+        train: &TrainSpec,
+        samples: Samples,
+        caps: &Caps,
+        memory: Option<u64>,
+    ) -> Result<TrainingGraphs> {
         let count = samples.count;
         let feed = |order, positions| Feed::Resident { count, order, positions, stored: samples.stored };
         let options = BuildOptions { training: true, random: true, loss: true, feed: feed("order", samples.train) };
@@ -178,6 +188,20 @@ impl TrainingGraphs {
         let mut layout = Layout::default();
         layout.add(&step, caps)?;
         layout.add(&eval, caps)?;
+        let step = match train.checkpointing {
+            Checkpointing::Auto if !step.gradients.is_empty() => {
+                let options = lower::LowerOptions { batch: train.batch.0, reuse: true };
+                let lowered = |graph: &Graph| lower::lower(graph, &layout, caps, options).ok();
+                let judged = lowered(&eval);
+                let total = |graph: &Graph| {
+                    let programs = [lowered(graph)?, judged.clone()?];
+                    Some(bytes::Bytes::of(&layout, &[&programs[0], &programs[1]]).total())
+                };
+                let memory = memory.map(|bytes| bytes.saturating_sub(layout.bytes(Arena::Data)));
+                recompute::fit(step, memory, &total)
+            }
+            _ => step,
+        };
         Ok(TrainingGraphs { step, eval, layout })
     }
 
@@ -197,7 +221,22 @@ impl TrainingGraphs {
 /// # Errors
 /// Layers whose shapes do not fit, or tensors that the adapter cannot bind.
 pub fn training(model: &Model, train: &TrainSpec, samples: Samples, caps: &Caps) -> Result<Training> {
-    let graphs = TrainingGraphs::new(model, train, samples, caps)?;
+    let memory = caps.software.then(host::free_memory).flatten();
+    training_within(memory, model, train, samples, caps)
+}
+
+/// [`training`], where checkpointing may take so many bytes; the least that it can, if that is not known.
+///
+/// # Errors
+/// As [`training`].
+pub fn training_within(
+    memory: Option<u64>,
+    model: &Model,
+    train: &TrainSpec,
+    samples: Samples,
+    caps: &Caps,
+) -> Result<Training> {
+    let graphs = TrainingGraphs::new(model, train, samples, caps, memory)?;
     let [step, mut eval] = graphs.lower(train.batch.0, caps)?;
     let moments = train.optimizer.optimizer.moments().into_iter().chain(train.ema.map(|_| "ema"));
     let moments = moments.enumerate().map(|(i, name)| (name, Arena::Optimizer(i))).collect();

@@ -1,12 +1,14 @@
 //! What a run will allocate and dispatch, worked out before it starts.
 
+use super::bytes::Bytes;
 use super::layout::{Entry, Layout};
 use super::program::Program;
-use super::{Samples, Training, TrainingGraphs, build, inference_graph, lower};
+use super::{Samples, Training, TrainingGraphs, build, inference_graph, lower, recompute};
 use crate::error::{Error, Result};
-use crate::graph::{Arena, Caps, Graph, NodeKind, Step};
+use crate::graph::{Arena, Caps, Graph, NodeKind, Segment};
 use crate::host;
-use crate::model::{Model, TrainSpec};
+use crate::model::{Checkpointing, Model, TrainSpec};
+use crate::spec::Count;
 use crate::tensor::{DType, TensorType};
 use serde_json::{Value as Json, json};
 
@@ -25,28 +27,6 @@ pub struct Row {
     pub flops: u64,
     /// Bytes of the output.
     pub bytes: u64,
-}
-
-/// Bytes of the buffers that a session creates for the programs of `train`.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Bytes {
-    /// Parameters and running statistics.
-    pub weights: u64,
-    /// Gradients, including their sums over several batches.
-    pub gradients: u64,
-    /// The optimizer's moments.
-    pub optimizer: u64,
-    /// Pool buffers that values lie in.
-    pub activations: u64,
-    /// Pool buffers that only kernels' workspace lies in, and the uniform of the step.
-    pub workspace: u64,
-}
-
-impl Bytes {
-    /// The sum.
-    pub fn total(&self) -> u64 {
-        self.weights + self.gradients + self.optimizer + self.activations + self.workspace
-    }
 }
 
 /// What a checkpoint takes. It is written tensor by tensor.
@@ -90,37 +70,21 @@ pub struct Plan {
     pub checkpoint: Option<CheckpointBytes>,
     /// Dispatches of one training step. If the spec has no loss, of one forward pass.
     pub dispatches: usize,
+    /// What a step computes again to save memory.
+    pub recomputed: Recomputed,
     /// Bytes of memory that there are, where known.
     pub memory: Option<u64>,
     /// The largest batch that fits, where the memory is known.
     pub largest_batch: Option<usize>,
 }
 
-/// Bytes of the buffers of these programs, which share one layout.
-fn bytes_of(layout: &Layout, programs: &[&Program]) -> Bytes {
-    let mut bytes = Bytes { workspace: Step::BYTES as u64, ..Bytes::default() };
-    for arena in [Arena::Weights, Arena::Frozen, Arena::State] {
-        bytes.weights += layout.bytes(arena);
-    }
-    let mut seen = Vec::new();
-    for arena in programs.iter().flat_map(|p| p.arenas.iter().copied()) {
-        if seen.contains(&arena) {
-            continue;
-        }
-        seen.push(arena);
-        match arena {
-            Arena::Gradients | Arena::Accumulated => bytes.gradients += layout.bytes(arena),
-            Arena::Optimizer(_) => bytes.optimizer += layout.bytes(arena),
-            Arena::Weights | Arena::Frozen | Arena::State | Arena::Data => {}
-        }
-    }
-    for program in programs {
-        bytes.workspace += program.texture_bytes();
-        for (size, workspace) in program.slots.iter().zip(&program.workspace) {
-            *if *workspace { &mut bytes.workspace } else { &mut bytes.activations } += size;
-        }
-    }
-    bytes
+/// What activation checkpointing computes again.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Recomputed {
+    /// Nodes of the forward pass that run twice.
+    pub nodes: usize,
+    /// FLOPs of that.
+    pub flops: u64,
 }
 
 /// What the programs of a batch take.
@@ -139,10 +103,10 @@ enum Planned {
 }
 
 impl Planned {
-    fn new(model: &Model, train: &TrainSpec, caps: &Caps) -> Result<Planned> {
+    fn new(model: &Model, train: &TrainSpec, caps: &Caps, memory: Option<u64>) -> Result<Planned> {
         if !model.loss.is_empty() {
             let samples = Samples { count: 1, train: 1, eval: 1, stored: DType::U8 };
-            return TrainingGraphs::new(model, train, samples, caps).map(Planned::Training);
+            return TrainingGraphs::new(model, train, samples, caps, memory).map(Planned::Training);
         }
         let graph = inference_graph(model, build::Feed::Host, false)?;
         let mut layout = Layout::default();
@@ -167,6 +131,13 @@ impl Planned {
         if nodes > LARGE { 4 } else { EXACT }
     }
 
+    /// What is computed again, with the FLOPs of a sample.
+    fn recomputed(&self) -> Recomputed {
+        let Planned::Training(graphs) = self else { return Recomputed::default() };
+        let (nodes, flops) = recompute::cost(&graphs.step);
+        Recomputed { nodes, flops }
+    }
+
     /// The largest batch that is worth a measurement.
     fn most_batch(&self, caps: &Caps) -> usize {
         match self {
@@ -174,6 +145,19 @@ impl Planned {
                 lower::most_batch(&graphs.step, caps).min(lower::most_batch(&graphs.eval, caps))
             }
             Planned::Forward(graph, _) => lower::most_batch(graph, caps),
+        }
+    }
+
+    /// The program of a step, or of the forward pass where there is no loss.
+    ///
+    /// # Errors
+    /// Tensors over the adapter's binding limit.
+    fn step(&self, batch: usize, caps: &Caps) -> Result<Program> {
+        match self {
+            Planned::Training(graphs) => graphs.lower(batch, caps).map(|[step, _]| step),
+            Planned::Forward(graph, layout) => {
+                lower::lower(graph, layout, caps, lower::LowerOptions { batch, reuse: true })
+            }
         }
     }
 
@@ -187,14 +171,14 @@ impl Planned {
                 let [step, eval] = graphs.lower(batch, caps)?;
                 let moments = step.arenas.iter().filter(|arena| matches!(arena, Arena::Optimizer(_))).count();
                 Ok(Measured {
-                    bytes: bytes_of(&graphs.layout, &[&step, &eval]),
+                    bytes: Bytes::of(&graphs.layout, &[&step, &eval]),
                     dispatches: step.dispatches.len(),
                     checkpoint: Some(CheckpointBytes::of(&graphs.layout, moments)),
                 })
             }
-            Planned::Forward(graph, layout) => {
-                let program = lower::lower(graph, layout, caps, lower::LowerOptions { batch, reuse: true })?;
-                let bytes = bytes_of(layout, &[&program]);
+            Planned::Forward(_, layout) => {
+                let program = self.step(batch, caps)?;
+                let bytes = Bytes::of(layout, &[&program]);
                 Ok(Measured { bytes, dispatches: program.dispatches.len(), checkpoint: None })
             }
         }
@@ -210,9 +194,10 @@ pub fn plan(model: &Model, train: &TrainSpec, caps: &Caps, memory: Option<u64>) 
     let graph = build::build(model, &options)?;
     let batch = train.batch.0;
     let rows = rows(&graph, batch);
-    let planned = Planned::new(model, train, caps)?;
+    let planned = Planned::new(model, train, caps, memory)?;
     let Measured { bytes, dispatches, checkpoint } = planned.measure(batch, caps)?;
-    let largest_batch = memory.map(|memory| planned.largest(caps, memory));
+    let recomputed = planned.recomputed();
+    let largest_batch = memory.map(|memory| largest_of(&planned, (model, train), caps, memory)).transpose()?;
     Ok(Plan {
         params: rows.iter().map(|r| r.params).sum(),
         flops_forward: rows.iter().map(|r| r.flops).sum(),
@@ -221,9 +206,64 @@ pub fn plan(model: &Model, train: &TrainSpec, caps: &Caps, memory: Option<u64>) 
         bytes,
         checkpoint,
         dispatches,
+        recomputed: Recomputed { flops: recomputed.flops.saturating_mul(batch as u64), ..recomputed },
         memory,
         largest_batch,
     })
+}
+
+/// The largest batch that fits. Where forward values may be computed again, as much of that is done as helps: which
+/// values those are depends on the batch.
+fn largest_of(planned: &Planned, (model, train): (&Model, &TrainSpec), caps: &Caps, memory: u64) -> Result<usize> {
+    if train.checkpointing == Checkpointing::Off {
+        return Ok(planned.largest(caps, memory));
+    }
+    let mut most = 0;
+    loop {
+        let larger = TrainSpec { batch: Count(most + 1), ..train.clone() };
+        let planned = Planned::new(model, &larger, caps, None)?;
+        // Which buffers share a slot changes with the batch, so the bytes may fall from one batch to the next.
+        let fits = planned.measure(most + 1, caps).is_ok_and(|measured| measured.bytes.total() <= memory);
+        match planned.largest(caps, memory).max(if fits { most + 1 } else { 0 }) {
+            n if n > most => most = n,
+            _ => return Ok(most),
+        }
+    }
+}
+
+/// The kernels of a node of a step.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KernelRow {
+    /// The node's name, which begins with its layer's.
+    pub node: String,
+    /// When it runs: forward, backward or update.
+    pub segment: Segment,
+    /// Shader and entry point, as profiles name them.
+    pub kernel: String,
+    /// How many dispatches of it follow one another.
+    pub dispatches: usize,
+    /// Why it was chosen, where there was a choice.
+    pub why: Option<&'static str>,
+}
+
+/// The kernels of a training step, or of a forward pass where the spec has no loss, in the order in which they run.
+///
+/// # Errors
+/// As [`plan`].
+pub fn kernels(model: &Model, train: &TrainSpec, caps: &Caps, memory: Option<u64>) -> Result<Vec<KernelRow>> {
+    let program = Planned::new(model, train, caps, memory)?.step(train.batch.0, caps)?;
+    let mut rows: Vec<KernelRow> = Vec::new();
+    for d in &program.dispatches {
+        let kernel = program.pipelines[d.pipeline].to_string();
+        match rows.last_mut().filter(|last| (&last.node, &last.kernel) == (&d.label, &kernel)) {
+            Some(last) => last.dispatches += 1,
+            None => {
+                let (node, segment, why) = (d.label.clone(), d.segment, d.why);
+                rows.push(KernelRow { node, segment, kernel, dispatches: 1, why });
+            }
+        }
+    }
+    Ok(rows)
 }
 
 /// So many tries are enough for an exact answer.
@@ -304,6 +344,16 @@ fn rows(graph: &Graph, batch: usize) -> Vec<Row> {
     rows
 }
 
+impl KernelRow {
+    /// One of `kernels` of `plan --kernels --json`.
+    pub fn to_json(&self) -> Json {
+        json!({
+            "node": self.node, "segment": self.segment.name(), "kernel": self.kernel, "dispatches": self.dispatches,
+            "why": self.why,
+        })
+    }
+}
+
 impl Plan {
     /// Whether the run fits the memory, where that is known.
     pub fn fits(&self) -> Option<bool> {
@@ -325,6 +375,7 @@ impl Plan {
             },
             "checkpoint": self.checkpoint.map(|c| json!({ "file": c.file, "memory": c.memory })),
             "dispatches_per_step": self.dispatches,
+            "recomputed": { "nodes": self.recomputed.nodes, "flops": self.recomputed.flops },
             "memory": self.memory,
             "fits": self.fits(),
             "largest_batch": self.largest_batch,
@@ -339,7 +390,7 @@ impl Plan {
 /// Too little memory.
 pub fn check_memory((model, train): (&Model, &TrainSpec), t: &Training, caps: &Caps) -> Result<()> {
     let data = t.layout.bytes(Arena::Data);
-    let total = bytes_of(&t.layout, &[&t.step, &t.eval]).total() + data;
+    let total = Bytes::of(&t.layout, &[&t.step, &t.eval]).total() + data;
     if let Some(free) = host::free_memory().filter(|&free| caps.software && total > free) {
         return Err(Error::gpu(
             &caps.name,
@@ -352,7 +403,19 @@ pub fn check_memory((model, train): (&Model, &TrainSpec), t: &Training, caps: &C
 
 /// What to do where the programs of a training do not fit into the memory: names the largest batch that does.
 pub fn advice(model: &Model, train: &TrainSpec, caps: &Caps, memory: u64) -> String {
-    match Planned::new(model, train, caps).map_or(0, |planned| planned.largest(caps, memory)) {
+    let largest = |train: &TrainSpec| {
+        let planned = Planned::new(model, train, caps, None);
+        planned.and_then(|planned| largest_of(&planned, (model, train), caps, memory)).unwrap_or(0)
+    };
+    let recomputing = TrainSpec { checkpointing: Checkpointing::Auto, ..train.clone() };
+    match largest(train) {
+        n if n < train.batch.0
+            && train.checkpointing == Checkpointing::Off
+            && largest(&recomputing) >= train.batch.0 =>
+        {
+            let smaller = if n > 0 { format!(", or --batch {n}") } else { String::new() };
+            format!("use --set train.checkpointing=auto: the same bits in more time and less memory{smaller}")
+        }
         0 => "use a smaller network or another device: `pumice plan` shows that not even a batch of 1 fits".into(),
         n if n < train.batch.0 => format!("use --batch {n}, the largest that fits, or a smaller network"),
         _ => "use a smaller batch or network, or end other programs (`pumice plan` says what fits)".into(),

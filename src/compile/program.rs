@@ -66,6 +66,8 @@ pub struct Dispatch {
     pub segment: Segment,
     /// Name of the node, for errors and profiles.
     pub label: String,
+    /// Why its kernel was chosen, where there was a choice.
+    pub why: Option<&'static str>,
 }
 
 /// A tensor that the host may write before a step or read after one.

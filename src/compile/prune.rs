@@ -28,20 +28,22 @@ pub fn prune(graph: Graph) -> Graph {
             count += 1;
         }
     }
-    renumber(graph, &live, &place)
-}
-
-fn renumber(mut graph: Graph, live: &[bool], place: &[usize]) -> Graph {
     let map = |v: Value| Value { node: place[v.node], out: v.out };
+    let mut graph = graph;
     let mut keep = live.iter();
     graph.nodes.retain(|_| *keep.next().expect("one flag a node"));
-    for node in &mut graph.nodes {
-        for v in &mut node.inputs {
-            *v = map(*v);
-        }
+    for v in graph.nodes.iter_mut().flat_map(|node| &mut node.inputs) {
+        *v = map(*v);
     }
+    renumber(graph, &place)
+}
+
+/// Follows nodes that have moved in everything outside of nodes. `place` says where each is now; `usize::MAX` stands for
+/// nodes that are gone.
+pub fn renumber(mut graph: Graph, place: &[usize]) -> Graph {
+    let map = |v: Value| Value { node: place[v.node], out: v.out };
     for layer in &mut graph.layers {
-        layer.output = layer.output.filter(|v| live[v.node]).map(map);
+        layer.output = layer.output.map(map).filter(|v| v.node != usize::MAX);
     }
     graph.loss = graph.loss.map(map);
     for (_, v) in &mut graph.keep {

@@ -91,6 +91,7 @@ mod tests {
             fold: None,
             segment,
             label: String::new(),
+            why: None,
         }
     }
 

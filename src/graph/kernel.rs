@@ -306,6 +306,7 @@ pub struct KernelCx<'a> {
     pub(crate) output_values: Vec<Value>,
     pub(crate) scratch: Vec<usize>,
     pub(crate) kernels: Vec<Kernel>,
+    pub(crate) why: Option<&'static str>,
     pub(crate) shared: &'a mut SharedWork,
     pub(crate) node: usize,
 }
@@ -356,6 +357,11 @@ impl KernelCx<'_> {
     /// Adds a dispatch.
     pub fn push(&mut self, kernel: Kernel) {
         self.kernels.push(kernel);
+    }
+
+    /// Says why these kernels were chosen, where there was a choice; `pumice plan --kernels` tells it.
+    pub fn because(&mut self, why: &'static str) {
+        self.why = Some(why);
     }
 
     /// The ranges of rows in which a tensor `[rows, row]` is bound. One range, unless it exceeds the binding limit.

@@ -17,7 +17,7 @@ pub(crate) use kernel::SharedWork;
 pub use kernel::{
     Access, Arena, Caps, Family, Grid, Kernel, KernelCx, Operand, Shared, TEXTURE_WIDTH, Target, row_windows,
 };
-pub use nodes::{Builder, Gradient, Graph, LayerInfo, Node, NodeKind, Op, oversize};
+pub use nodes::{AGAIN, Builder, Gradient, Graph, LayerInfo, Node, NodeKind, Op, oversize};
 pub use reference::{RefCx, RefTensor, ShapeError};
 pub use step::{HELD, NORMS, RING, RING_DIMS, Step};
 pub use value::{Classes, Segment, Value};

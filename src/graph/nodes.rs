@@ -135,6 +135,9 @@ pub enum NodeKind {
     Op(Arc<dyn Op>),
 }
 
+/// What the name of a node ends with that computes the values of a forward node again. It has that node's random numbers.
+pub const AGAIN: &str = "#again";
+
 /// One node.
 #[derive(Clone, Debug)]
 pub struct Node {

@@ -20,6 +20,17 @@ pub enum Segment {
     Update,
 }
 
+impl Segment {
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Segment::Forward => "forward",
+            Segment::Backward => "backward",
+            Segment::Update => "update",
+        }
+    }
+}
+
 /// The classes that a tensor of class indices may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Classes {

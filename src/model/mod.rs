@@ -42,7 +42,7 @@ pub use schema::schema;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 pub use task::TaskWord;
-pub use train::{EarlyStopping, OnNonfinite, OptimizerSpec, TrainSpec, ValidationMetric};
+pub use train::{Checkpointing, EarlyStopping, OnNonfinite, OptimizerSpec, TrainSpec, ValidationMetric};
 
 /// Everything that one spec file says.
 #[derive(Clone, Debug)]

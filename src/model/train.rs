@@ -35,6 +35,8 @@ spec_struct! {
         pub ema: Option<Fraction>,
         /// What happens at a step whose loss is not finite.
         pub on_nonfinite: OnNonfinite = OnNonfinite::Stop,
+        /// Whether values of the forward pass are computed again for the gradients, to save memory.
+        pub checkpointing: Checkpointing = Checkpointing::Off,
         /// Checkpoints kept; older ones are deleted.
         pub keep: Count = Count(2),
     }
@@ -47,6 +49,17 @@ spec_words! {
         Stop = "stop",
         /// That update is left out, also where only a gradient is not finite, and the run goes on.
         Skip = "skip",
+    }
+}
+
+spec_words! {
+    /// Whether values of the forward pass are computed again for the gradients (activation checkpointing).
+    pub enum Checkpointing {
+        /// All values that gradients read are kept.
+        Off = "off",
+        /// So much is computed again that the batch fits into the memory; as much as helps, where the adapter does not say how
+        /// much it has. The bits stay the same.
+        Auto = "auto",
     }
 }
 

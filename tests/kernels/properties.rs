@@ -5,9 +5,9 @@ mod networks;
 
 use networks::{Random, network};
 use pumice::compile::program::{Buffer, Program};
-use pumice::compile::{Samples, TrainingGraphs, memory};
-use pumice::graph::{Access, Caps, Family, Graph, NodeKind, Value};
-use pumice::model::Model;
+use pumice::compile::{Samples, TrainingGraphs, memory, recompute};
+use pumice::graph::{AGAIN, Access, Caps, Family, Graph, NodeKind, Segment, Value};
+use pumice::model::{Checkpointing, Model};
 use pumice::tensor::DType;
 use std::collections::{HashMap, HashSet};
 
@@ -21,7 +21,7 @@ fn all_caps() -> [Caps; 2] {
 fn graphs(model: &Model, caps: &Caps) -> TrainingGraphs {
     let train = model.train.clone().expect("random networks have a section train");
     let samples = Samples { count: 50, train: 40, eval: 10, stored: DType::U8 };
-    TrainingGraphs::new(model, &train, samples, caps).unwrap_or_else(|e| panic!("{e}\n{}", model.to_text()))
+    TrainingGraphs::new(model, &train, samples, caps, None).unwrap_or_else(|e| panic!("{e}\n{}", model.to_text()))
 }
 
 #[test]
@@ -137,6 +137,39 @@ fn dispatches_read_what_was_written_and_nothing_that_they_write() {
             programs.iter().for_each(|program| check_dispatches(seed, program));
         }
     }
+}
+
+/// Computing values again takes no more memory, repeats nothing that changes the model, and its cost is told.
+#[test]
+fn recomputing_takes_less_memory_and_repeats_only_what_gives_the_same() {
+    let (mut smaller, mut repeated) = (0, 0);
+    for seed in 0..NETWORKS {
+        let mut model = network(&mut Random(seed));
+        let mut graphs = ["off", "auto"].map(|word| {
+            let train = model.train.as_mut().expect("random networks have a section train");
+            train.checkpointing = if word == "off" { Checkpointing::Off } else { Checkpointing::Auto };
+            graphs(&model, &Caps::default())
+        });
+        let [kept, again] = graphs.each_mut().map(|graphs| {
+            let [step, _] = graphs.lower(7, &Caps::default()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            step.slots.iter().sum::<u64>()
+        });
+        assert!(again <= kept, "seed {seed}: {again} bytes instead of {kept}");
+        smaller += usize::from(again < kept);
+        let graph = &graphs[1].step;
+        let names: HashSet<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names.len(), graph.nodes.len(), "seed {seed}: names are unique");
+        let copies = graph.nodes.iter().filter(|node| node.name.ends_with(AGAIN));
+        for copy in copies.clone() {
+            let op = copy.op().expect("an op");
+            let first = graph.find(copy.name.trim_end_matches(AGAIN)).expect("the forward node");
+            assert!(op.assigns().is_empty() && copy.segment == Segment::Backward, "seed {seed}: {}", copy.name);
+            assert_eq!(graph.nodes[first].segment, Segment::Forward, "seed {seed}: {}", copy.name);
+        }
+        assert_eq!(recompute::cost(graph).0, copies.count(), "seed {seed}");
+        repeated += recompute::cost(graph).0;
+    }
+    assert!(smaller > 20 && repeated > 100, "{smaller} networks take less, {repeated} nodes run twice");
 }
 
 #[test]

@@ -206,6 +206,33 @@ fn plan_prints_the_keys_of_the_contract() {
 }
 
 #[test]
+fn plan_says_which_kernels_a_step_takes_and_why() {
+    let dir = folder();
+    for variant in ["gpu", "software"] {
+        let mut command = program(dir.path(), "plan net.json --batch 4 --kernels --json");
+        command.env("PUMICE_VARIANT", variant);
+        let plan = finish(command).json();
+        let rows = plan["kernels"].as_array().expect("a list");
+        let dispatches = rows.iter().map(|row| row["dispatches"].as_u64().expect("a number")).sum::<u64>();
+        assert_eq!(plan["dispatches_per_step"], dispatches, "{variant}");
+        // A training step goes forward, backward and updates; each product says its family.
+        for segment in ["forward", "backward", "update"] {
+            assert!(rows.iter().any(|row| row["segment"] == segment), "{variant}: {segment}");
+        }
+        let products = rows.iter().filter_map(|row| Some((row["kernel"].as_str()?, row["why"].as_str()?)));
+        let tiled = |(kernel, why): (&str, &str)| kernel.contains("tiled") == why.starts_with("tiled: ");
+        let products: Vec<_> = products.filter(|(kernel, _)| kernel.starts_with("conv2d")).collect();
+        assert!(!products.is_empty() && products.iter().all(|&product| tiled(product)), "{variant}: {products:?}");
+        if variant == "software" {
+            assert!(products.iter().all(|(_, why)| !why.starts_with("tiled")), "{products:?}");
+        }
+    }
+    let text = pumice(dir.path(), "plan net.json --kernels").ok();
+    assert!(text.contains("dispatches  why") && text.contains("stem/"), "{text}");
+    assert!(!pumice(dir.path(), "plan net.json").ok().contains("why"));
+}
+
+#[test]
 fn without_an_adapter_what_needs_none_works_and_the_rest_says_how_to_get_one() {
     if !cfg!(target_os = "linux") {
         return;

@@ -105,6 +105,7 @@ pub fn program(caps: &Caps) -> Program {
                 fold,
                 segment: Segment::Forward,
                 label: format!("bench/{entry}"),
+                why: None,
             });
             program.pipelines.push(PipelineKey { shader: "bench", entry, constants });
         };

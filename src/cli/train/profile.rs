@@ -1,6 +1,6 @@
 //! What `pumice train --profile` prints.
 
-use crate::check::profile::{Profile, name};
+use crate::check::profile::Profile;
 use crate::cli::{numbers, output};
 use crate::error::Result;
 use crate::gpu::Clock;
@@ -45,7 +45,7 @@ fn text(profile: &Profile) -> String {
         table.row([node, kernels, segment, &dispatches.to_string(), &ms, &share]);
     };
     for n in &nodes {
-        row(&n.node, &n.kernels.join(" "), name(n.segment), n.dispatches, n.seconds);
+        row(&n.node, &n.kernels.join(" "), n.segment.name(), n.dispatches, n.seconds);
     }
     row("total", "", "", nodes.iter().map(|n| n.dispatches).sum(), total);
     let clock = match profile.clock() {

@@ -193,26 +193,35 @@ const PACKED: usize = 1 << 20;
 /// | software, subgroups of 4 to 16   | not multiples of 4, one group, [`PACKED`] multiply-adds and   | image     |
 /// |                                  | more, packed operands within the binding limit                |           |
 /// | software                         | others                                                        | plain     |
-pub fn variant(direction: Direction, shape: &Shape, caps: &Caps) -> Variant {
+///
+/// The text names the family and says why, for `pumice plan --kernels`.
+pub fn choose(direction: Direction, shape: &Shape, caps: &Caps) -> (Variant, &'static str) {
     if shape.depthwise {
-        return Variant::Depthwise;
+        return (Variant::Depthwise, "depthwise: a filter for each channel");
     }
     // The kernels that read textures do not split the sums of y
     // and dx, so long sums could pass the limit of iterations.
     let too_long = direction != Direction::GradWeight && shape.depth > MOST_SOFTWARE_TERMS;
     let textures = !too_long && reads_textures(caps);
     if let Some(tile) = shape.along.filter(|_| textures) {
-        return Variant::Rows(tile);
+        return (Variant::Rows(tile), "rows: few channels or filters, a lane takes a stretch of a row");
     }
     if let Some(planes) = shape.planes.filter(|planes| textures && winograd_pays(direction, planes, caps)) {
         let product = Shape { products: PLANES, rows: planes.rows, columns: planes.columns, ..*shape };
-        return Variant::Winograd(image_tile(direction, &product, lanes(caps)));
+        let tile = image_tile(direction, &product, lanes(caps));
+        return (Variant::Winograd(tile), "winograd: 3 x 3, stride 1, many channels, a quarter of the multiplications");
     }
-    let image = textures && image_suits(shape, caps);
-    match caps.family {
-        Family::Gpu => tile(direction, shape).map_or(Variant::Plain, Variant::Tiled),
-        Family::Software if image => Variant::Image(image_tile(direction, shape, lanes(caps))),
-        Family::Software => Variant::Plain,
+    if caps.family == Family::Gpu {
+        return match tile(direction, shape) {
+            Some(tile) => (Variant::Tiled(tile), "tiled: fills tiles in workgroup memory"),
+            None => (Variant::Plain, "plain: too few rows, columns or terms to fill a tile"),
+        };
+    }
+    match image_suits(shape, caps) {
+        _ if too_long => (Variant::Plain, "plain: sums too long to be left whole"),
+        _ if !textures => (Variant::Plain, "plain: the adapter has no subgroups of 4, 8 or 16 lanes"),
+        Ok(why) => (Variant::Image(image_tile(direction, shape, lanes(caps))), why),
+        Err(why) => (Variant::Plain, why),
     }
 }
 
@@ -228,13 +237,19 @@ fn winograd_pays(direction: Direction, planes: &Planes, caps: &Caps) -> bool {
     full && fits && many && planes.least >= 64
 }
 
-fn image_suits(shape: &Shape, caps: &Caps) -> bool {
+/// Whether `image.rs` takes a shape, and why it does or does not.
+fn image_suits(shape: &Shape, caps: &Caps) -> Result<&'static str, &'static str> {
     match shape.channels {
-        Channels::Vec4 => shape.depth >= 16,
-        Channels::Whole => {
-            shape.rows * shape.columns * shape.depth >= PACKED && 4 * shape.packed as u64 <= caps.max_binding
+        Channels::Vec4 if shape.depth >= 16 => Ok("image: channels and filters in fours"),
+        Channels::Vec4 => Err("plain: sums of under 16 terms"),
+        Channels::Parts => Err("plain: groups or parts whose channels or filters are no multiples of 4"),
+        Channels::Whole if shape.rows * shape.columns * shape.depth < PACKED => {
+            Err("plain: too small to be packed into fours")
         }
-        Channels::Parts => false,
+        Channels::Whole if 4 * shape.packed as u64 > caps.max_binding => {
+            Err("plain: too large to be packed into fours")
+        }
+        Channels::Whole => Ok("image: large enough to be packed into fours"),
     }
 }
 
@@ -298,7 +313,7 @@ mod tests {
     use super::*;
 
     fn chosen(direction: Direction, [rows, columns, depth]: [usize; 3]) -> Variant {
-        variant(
+        choose(
             direction,
             &Shape {
                 products: 1,
@@ -313,6 +328,7 @@ mod tests {
             },
             &Caps::default(),
         )
+        .0
     }
 
     fn tiled(sides: [usize; 2], rows: usize) -> Variant {
@@ -378,7 +394,7 @@ mod tests {
                 along: None,
                 planes: None,
             };
-            let plain = variant(Direction::Forward, &shape, &Caps::default()) == Variant::Plain;
+            let plain = choose(Direction::Forward, &shape, &Caps::default()).0 == Variant::Plain;
             assert_eq!(plain, depth > 1_000_000);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::geometry::Geometry;
 use super::job::{Forward, GradInput, GradWeight, in_vec4s};
-use super::kernel_choice::{Channels, Direction, Planes, Shape, Variant, variant};
+use super::kernel_choice::{Channels, Direction, Planes, Shape, Variant, choose};
 use super::rows::RowTile;
 use super::{depthwise, image, pack, rows, tiled, winograd};
 use crate::graph::{Caps, KernelCx};
@@ -31,7 +31,9 @@ impl Forward {
     /// if those are the plain kernels, which the op itself pushes.
     pub fn push(self, cx: &mut KernelCx) -> bool {
         let shape = self.shape(cx.batch, cx.caps);
-        match variant(Direction::Forward, &shape, cx.caps) {
+        let (variant, why) = choose(Direction::Forward, &shape, cx.caps);
+        cx.because(why);
+        match variant {
             Variant::Depthwise => depthwise::forward(cx, &self),
             Variant::Rows(tile) => rows::forward(cx, &self, tile),
             Variant::Image(tile) => image::forward(cx, &self, tile),
@@ -66,7 +68,9 @@ impl GradInput {
     /// if those are the plain kernels, which the op itself pushes.
     pub fn push(&self, cx: &mut KernelCx) -> bool {
         let shape = self.shape(cx.batch, cx.caps);
-        match variant(Direction::GradInput, &shape, cx.caps) {
+        let (variant, why) = choose(Direction::GradInput, &shape, cx.caps);
+        cx.because(why);
+        match variant {
             Variant::Depthwise => depthwise::grad_input(cx, self),
             Variant::Rows(tile) => rows::grad_input(cx, self, tile),
             Variant::Image(tile) => image::grad_input(cx, self, tile),
@@ -99,7 +103,9 @@ impl GradWeight {
     /// if those are the plain kernels, which the op itself pushes.
     pub fn push(self, cx: &mut KernelCx) -> bool {
         let shape = self.shape(cx.batch, cx.caps);
-        match variant(Direction::GradWeight, &shape, cx.caps) {
+        let (variant, why) = choose(Direction::GradWeight, &shape, cx.caps);
+        cx.because(why);
+        match variant {
             Variant::Depthwise => {
                 depthwise::grad_weight(cx, &self);
                 if let Some(db) = self.db {

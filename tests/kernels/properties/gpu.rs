@@ -3,7 +3,7 @@
 use super::networks::{Random, network};
 use crate::common;
 use pumice::block_on;
-use pumice::compile::{Samples, plan, training};
+use pumice::compile::{Samples, plan, training_within};
 use pumice::gpu::device::Limits;
 use pumice::tensor::DType;
 
@@ -17,8 +17,8 @@ fn a_session_allocates_what_the_plan_says() {
         let caps = session.device().caps().clone();
         let planned = plan::plan(&model, &train, &caps, None).expect("a plan").bytes.total();
         let before = session.allocated();
-        let t = training(&model, &train, Samples { count: 30, train: 20, eval: 10, stored: DType::U8 }, &caps)
-            .expect("it compiles");
+        let samples = Samples { count: 30, train: 20, eval: 10, stored: DType::U8 };
+        let t = training_within(None, &model, &train, samples, &caps).expect("it compiles");
         block_on(session.bind(t.step, &t.layout)).expect("it binds");
         block_on(session.bind(t.eval, &t.layout)).expect("it binds");
         assert_eq!(planned, session.allocated(), "seed {seed}, {before} before");

@@ -79,6 +79,9 @@ pub fn network(random: &mut Random) -> Model {
     if random.below(3) == 0 {
         train["clip_norm"] = json!(1.5);
     }
+    if layers.len() % 2 == 0 {
+        train["checkpointing"] = json!("auto");
+    }
     let side = 6 + 2 * random.below(3);
     let input = json!({ "height": side, "width": side, "channels": random.of(&[1, 3, 4]) });
     let spec =

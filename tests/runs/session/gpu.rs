@@ -7,14 +7,16 @@ use pumice::check::verify;
 use pumice::compile::build::{BuildOptions, Feed};
 use pumice::compile::layout::Layout;
 use pumice::compile::program::Program;
-use pumice::compile::{Training, fuse, lower, plan, prune, training, training_graph, unfused_training_graph};
+use pumice::compile::{
+    Training, fuse, lower, plan, prune, training, training_graph, training_within, unfused_training_graph,
+};
 use pumice::data::LABEL;
 use pumice::gpu::device::Limits;
 use pumice::gpu::{Bound, Clock, Session};
 use pumice::graph::{
     Arena, Builder, Caps, Family, Fill, Graph, Op, RING, RING_DIMS, RefCx, RefTensor, Segment, Step, Value,
 };
-use pumice::model::{self, Model};
+use pumice::model::{self, Checkpointing, Model, TrainSpec};
 use pumice::ops::plumbing::record::Record;
 use pumice::spec::Source;
 use pumice::task::classify::{argmax, softmax};
@@ -406,6 +408,33 @@ fn accumulated_batches_equal_one_large_batch() {
         let worst = one.as_f32().iter().zip(several).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
         assert!(worst < 1e-5, "{name} differs by {worst}");
     }
+}
+
+/// Batch norm, dropout and pools: with and without activation checkpointing, three steps end in the same bits.
+#[test]
+fn values_that_are_computed_again_have_the_same_bits() {
+    let Some(mut session) = common::session(Limits::Raised, |_| {}) else { return };
+    let mut model = open("assets/models/cnn7_mnist.json");
+    let (mut weights, mut taken) = (Vec::new(), Vec::new());
+    for checkpointing in [Checkpointing::Off, Checkpointing::Auto] {
+        session.clear();
+        let problem = Problem::open(&mut model, Opening::default()).expect("the bundled digits");
+        let train = TrainSpec { checkpointing, ..train_of(&model) };
+        let samples = problem.placed(32, session.device().caps());
+        let t = training_within(Some(0), &model, &train, samples, session.device().caps()).expect("it compiles");
+        let bound = block_on(session.bind(t.step, &t.layout)).expect("it binds");
+        taken.push(session.allocated());
+        parameters::initialise(&session, &t.layout, 0);
+        problem.upload(&session, &model).expect("samples");
+        session.write_tensor("data/order", None, &Data::U32(problem.train.clone()));
+        for k in 0..3u32 {
+            let step = Step { offset: 32 * k, step: k, lr: 1e-2, ..Step::of(32) };
+            block_on(session.run(&bound, &ALL, &step)).expect("a step");
+        }
+        weights.push(block_on(parameters::read(&mut session, &t.layout)).expect("weights"));
+    }
+    assert_eq!(weights[0], weights[1]);
+    assert!(10 * taken[1] < 9 * taken[0], "{taken:?} bytes");
 }
 
 #[test]
