@@ -89,11 +89,11 @@ fn text(app: &mut App, ui: &mut Ui) {
             ui.scroll_to_rect(place.expand(60.0), None);
             output.response.request_focus();
         }
-        if let Some(range) = output.cursor_range {
+        if let Some(range) = &output.cursor_range {
             let before = app.document.text.chars().take(range.primary.index.into()).filter(|&c| c == '\n').count();
             app.line = before + 1;
         }
-        let below = output.cursor_range.map(|range| {
+        let below = output.cursor_range.as_ref().map(|range| {
             let place = output.galley.pos_from_cursor(range.primary);
             place.left_bottom() + output.galley_pos.to_vec2() + vec2(0.0, 4.0)
         });

@@ -111,7 +111,7 @@ pub fn follow(app: &mut App, ui: &Ui, output: &mut egui::text_edit::TextEditOutp
         output.response.request_focus();
         return;
     }
-    let Some(range) = output.cursor_range.filter(|_| output.response.has_focus()) else {
+    let Some(range) = output.cursor_range.as_ref().filter(|_| output.response.has_focus()) else {
         return;
     };
     let chars: usize = range.primary.index.into();

@@ -1,13 +1,12 @@
 //! The pages as a person clicks them, without a window: egui's tree of widgets for screen readers is what is clicked.
 
+use egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
-use egui_kittest::kittest::NodeT as _;
 use pumice_studio::app::{App, Page};
 use pumice_studio::export::Kind;
 use pumice_studio::gallery::Fact;
 use pumice_studio::worker::Ask;
-use egui::accesskit::Role;
 use std::time::{Duration, Instant};
 
 fn harness() -> Harness<'static, App> {
