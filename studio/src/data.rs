@@ -11,6 +11,7 @@ use egui::{RichText, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2,
 use egui::{Role, WidgetInfo};
 use pumice::Split;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Side of a sample in points.
 const SIDE: f32 = 132.0;
@@ -28,7 +29,7 @@ pub struct Showing {
     /// The split that is shown; None until the page was seen.
     pub split: Option<Split>,
     /// What it holds.
-    pub counted: Option<Counted>,
+    pub counted: Option<Arc<Counted>>,
     /// Only samples with that class.
     pub class: Option<usize>,
     /// The first of the samples that are shown, in their list.
@@ -36,7 +37,7 @@ pub struct Showing {
     /// Samples are shown as that step sees them.
     pub step: Option<u32>,
     samples: HashMap<Key, Drawn>,
-    textures: HashMap<Key, TextureHandle>,
+    textures: HashMap<Key, (TextureHandle, Vec2)>,
     asked: Vec<Key>,
 }
 
@@ -44,7 +45,7 @@ impl Showing {
     /// Takes what a split holds. An answer about another split counts for nothing.
     pub fn counted(&mut self, counted: Counted) {
         if counted.split == self.split {
-            self.counted = Some(counted);
+            self.counted = Some(Arc::new(counted));
         }
     }
 
@@ -53,6 +54,7 @@ impl Showing {
         if self.samples.len() > KEPT {
             self.samples.clear();
             self.textures.clear();
+            self.asked.clear();
         }
         let Sheet { split, step, all } = sheet;
         self.samples.extend(all.into_iter().map(|sample| ((split, step, sample.index), sample)));
@@ -328,12 +330,16 @@ fn picture(app: &mut App, ui: &mut Ui, key: Key, counted: &Counted, tile: Vec2) 
         ui.painter().rect_filled(place, 6.0, ui.visuals().faint_bg_color);
         return;
     };
-    let Some(image) = sample.picture.as_ref().and_then(tiles::picture) else { return };
-    let [w, h] = image.size.map(|side| side as f32);
-    let texture = textures.entry(key).or_insert_with(|| ui.ctx().load_texture("sample", image, TextureOptions::LINEAR));
-    let size = vec2(w, h) * (SIDE / w.max(h));
+    if !textures.contains_key(&key) {
+        let Some(image) = sample.picture.as_ref().and_then(tiles::picture) else { return };
+        let [w, h] = image.size.map(|side| side as f32);
+        let texture = ui.ctx().load_texture("sample", image, TextureOptions::LINEAR);
+        textures.insert(key, (texture, vec2(w, h) * (SIDE / w.max(h))));
+    }
+    let Some((texture, size)) = textures.get(&key) else { return };
+    let size = *size;
     let place = egui::Rect::from_min_size(rect.min + (Vec2::splat(SIDE) - size) / 2.0, size);
-    egui::Image::new(&*texture).corner_radius(6).paint_at(ui, place);
+    egui::Image::new(texture).corner_radius(6).paint_at(ui, place);
     let name = |class: usize| counted.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
     let ground = ui.visuals().panel_fill;
     for (class, [left, top, ..]) in sample.boxes.iter().take(12) {

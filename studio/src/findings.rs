@@ -60,10 +60,10 @@ pub fn show(app: &mut App, ui: &mut Ui) {
     let Some(judged) = &app.judging.judged else { return };
     let more = judged.more.clone();
     ScrollArea::vertical().id_salt("findings").auto_shrink(false).show(ui, |ui| {
-        match more {
-            More::Values(names, rows) => values(app, ui, &names, &rows),
-            More::Objects(pictures, curves) => objects(app, ui, &pictures, &curves),
-            More::Masks(pictures, ignore) => masks(app, ui, &pictures, ignore),
+        match &*more {
+            More::Values(names, rows) => values(app, ui, names, rows),
+            More::Objects(pictures, curves) => objects(app, ui, pictures, curves),
+            More::Masks(pictures, ignore) => masks(app, ui, pictures, *ignore),
             More::Nothing => {}
         }
         tables(app, ui);
@@ -335,9 +335,12 @@ fn masks(app: &mut App, ui: &mut Ui, pictures: &[Masks], ignore: u8) {
             let (rect, response) = ui.allocate_exact_size(vec2(SIDE, SIDE + 16.0), Sense::hover());
             let Some(image) = app.judging.picture(own.index) else { continue };
             let [w, h] = image.size.map(|side| side as f32);
-            let texture = app.judging.overlays.entry(own.index).or_insert_with(|| {
-                ui.ctx().load_texture("overlay", overlay(&image, own, truth, ignore), egui::TextureOptions::NEAREST)
-            });
+            if !app.judging.overlays.contains_key(&own.index) {
+                let mixed = overlay(image, own, truth, ignore);
+                let texture = ui.ctx().load_texture("overlay", mixed, egui::TextureOptions::NEAREST);
+                app.judging.overlays.insert(own.index, texture);
+            }
+            let Some(texture) = app.judging.overlays.get(&own.index) else { continue };
             let size = vec2(w, h) * (SIDE / w.max(h));
             egui::Image::new((texture.id(), size))
                 .corner_radius(4)

@@ -49,8 +49,8 @@ impl Judging {
     }
 
     /// A picture of the judged split, if it has come.
-    pub fn picture(&self, index: usize) -> Option<ColorImage> {
-        self.pictures.get(&index).cloned()
+    pub fn picture(&self, index: usize) -> Option<&ColorImage> {
+        self.pictures.get(&index)
     }
 
     /// The same on the adapter, with its width and height.
@@ -287,7 +287,7 @@ mod tests {
         ];
         assert_eq!(confusion(&verdicts, 3), [[0, 0, 0], [0, 1, 2], [1, 0, 0]]);
         let classes = ["a", "b", "c"].map(String::from).to_vec();
-        let (more, tables) = (More::Nothing, Vec::new());
+        let (more, tables) = (More::Nothing.into(), Vec::new());
         let judged = Judged { split: Split::Test, step: 1, line: String::new(), classes, verdicts, more, tables };
         let mut judging = Judging::default();
         judging.take(judged);

@@ -184,8 +184,8 @@ fn drawn(trainer: &Trainer, split: Split, index: usize, step: Option<u32>) -> Re
     let mut drawn = Drawn { index, caption: caption(trainer, &plain, position)?, ..Drawn::default() };
     if !plain.is_picture() {
         let album = Album { model, problem, positions };
-        drawn.row =
-            album.features().into_iter().zip(album.row(index)?).map(|(name, x)| format!("{name} {x}")).collect();
+        let name = |i: usize| problem.features.get(i).cloned().unwrap_or_else(|| format!("x{}", i + 1));
+        drawn.row = album.row(index)?.into_iter().enumerate().map(|(i, x)| format!("{} {x}", name(i))).collect();
         return Ok(drawn);
     }
     let changes = step.and_then(|_| Changes::of(model));

@@ -11,6 +11,7 @@ use pumice::task::detect::{Seen, voc};
 use pumice::task::{Detail, Wanted};
 use pumice::train::evaluate::Judged as Sample;
 use pumice::{Data, Prediction, Result, Split};
+use std::sync::Arc;
 
 /// Pictures that are kept with their boxes or masks, the worst first.
 const PICTURES: usize = 32;
@@ -181,7 +182,8 @@ impl Desk {
         let tables = evaluation.details.iter().filter_map(each).collect();
         let (verdicts, more) = watching.found(classes.len());
         let step = trainer.steps_done();
-        let judged = Judged { split, step, line: evaluation.to_string(), classes, verdicts, more, tables };
+        let judged =
+            Judged { split, step, line: evaluation.to_string(), classes, verdicts, more: Arc::new(more), tables };
         (self.tell)(News::Judged(Box::new(judged)));
         Ok(())
     }

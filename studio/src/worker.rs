@@ -169,7 +169,7 @@ pub struct Judged {
     /// Every sample; empty for another task than classes.
     pub verdicts: Vec<Verdict>,
     /// What is known of samples of other tasks.
-    pub more: More,
+    pub more: Arc<More>,
     /// Metrics of each class.
     pub tables: Vec<Each>,
 }

@@ -5,12 +5,13 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use pumice_studio::app::{App, Page};
 use pumice_studio::export::Kind;
-use pumice_studio::gallery::Fact;
+use pumice_studio::gallery::{Fact, Gallery};
 use pumice_studio::worker::Ask;
 use std::time::{Duration, Instant};
 
 fn harness() -> Harness<'static, App> {
-    let app = App::new(&eframe::egui::Context::default(), None, None);
+    let mut app = App::new(&eframe::egui::Context::default(), None, None);
+    app.gallery = Gallery::resting();
     Harness::builder().with_size([1100.0, 720.0]).allow_missing_glyphs().build_ui_state(|ui, app| app.show(ui), app)
 }
 
@@ -144,7 +145,7 @@ fn values_are_judged_by_their_residuals() {
     until(&mut harness, "judged");
     harness.run_steps(3);
     let judged = harness.state().judging.judged.clone().expect("judged");
-    let pumice_studio::verdict::More::Values(names, rows) = judged.more else { panic!("values") };
+    let pumice_studio::verdict::More::Values(names, rows) = &*judged.more else { panic!("values") };
     assert_eq!((names.len(), rows.len()), (1, harness.state().watched.opened.samples[2]));
     harness.get_by_label("Worst mistakes");
 }
@@ -205,6 +206,7 @@ fn a_folder_of_pictures_becomes_a_spec() {
 #[test]
 fn the_gallery_says_what_fits() {
     let mut harness = harness();
+    harness.state_mut().gallery = Gallery::default();
     harness.step();
     until(&mut harness, "gallery");
     harness.run_steps(2);
@@ -224,7 +226,7 @@ fn the_editor_completes_from_the_schema() {
     let text = harness.state().document.text.clone();
     let at = text.find("\"kernel\"").expect("a key");
     let app = harness.state_mut();
-    app.document.text.insert_str(at, "\"dila");
+    app.document.text.insert_str(at, "\"dila\", ");
     app.document.touch();
     app.typing.go = Some(app.document.text[..at].chars().count() + 5);
     app.check();
@@ -232,6 +234,6 @@ fn the_editor_completes_from_the_schema() {
     assert_eq!(harness.state().typing.offers.first().map(|offer| offer.word.as_str()), Some("dilation"));
     harness.key_press(egui::Key::Enter);
     harness.run_steps(2);
-    assert!(harness.state().document.text.contains("\"dilation\": \"kernel\""));
+    assert!(harness.state().document.text.contains("\"dilation\", \"kernel\""));
     assert!(harness.state().typing.offers.is_empty());
 }
