@@ -84,7 +84,7 @@ fn text(app: &mut App, ui: &mut Ui) {
             let from = CCursor::new(app.document.line_start(line));
             let to = CCursor::new(app.document.line_start(line + 1).saturating_sub(1));
             output.state.cursor.set_char_range(Some(CCursorRange::two(from, to)));
-            output.state.store(ui.ctx(), output.response.id);
+            output.state.clone().store(ui.ctx(), output.response.id);
             let place = output.galley.pos_from_cursor(from).translate(output.galley_pos.to_vec2());
             ui.scroll_to_rect(place.expand(60.0), None);
             output.response.request_focus();
