@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::gallery;
-use crate::shelf::SHELF;
+use crate::shelf::{self, SHELF};
 use crate::style::{self, quiet};
 use crate::words::say;
 use crate::worker::Ask;
@@ -44,23 +44,29 @@ pub fn show(app: &mut App, ui: &mut Ui) {
             }
         }
         ui.add_space(14.0);
-        fresh(app, ui);
-        ui.add_space(14.0);
+        egui::CollapsingHeader::new(say(language, "New from my own data"))
+            .id_salt("fresh")
+            .show(ui, |ui| fresh(app, ui));
+        ui.add_space(6.0);
         ui.label(RichText::new(say(language, "Models that come with the program")).size(17.0));
         let adapter = app.gallery.adapter.clone().unwrap_or_else(|| "…".into());
         quiet(ui, &format!("{}  {adapter}", say(language, "FLOPs of a sample, memory of a step; adapter:")));
-        ui.add_space(4.0);
-        let columns = (ui.available_width() / 330.0).floor().max(1.0) as usize;
-        let width = ui.available_width() / columns as f32 - 12.0;
-        for row in (0..SHELF.len()).step_by(columns) {
-            ui.horizontal(|ui| {
-                for i in row..(row + columns).min(SHELF.len()) {
-                    let fact = app.gallery.facts.get(i).and_then(Option::as_ref);
-                    if gallery::card(ui, language, i, width, fact) {
-                        wish = Some(Wish::Shelf(i));
+        let titles = [say(language, "They train as they stand"), say(language, "They want data of your own")];
+        for (title, models) in titles.into_iter().zip(shelf::parts()) {
+            ui.add_space(6.0);
+            ui.label(RichText::new(title).strong());
+            let columns = (ui.available_width() / 330.0).floor().max(1.0) as usize;
+            let width = ui.available_width() / columns as f32 - 12.0;
+            for row in models.chunks(columns) {
+                ui.horizontal(|ui| {
+                    for &i in row {
+                        let fact = app.gallery.facts.get(i).and_then(Option::as_ref);
+                        if gallery::card(ui, language, i, width, fact) {
+                            wish = Some(Wish::Shelf(i));
+                        }
                     }
-                }
-            });
+                });
+            }
         }
     });
     match wish {
@@ -73,7 +79,6 @@ pub fn show(app: &mut App, ui: &mut Ui) {
 /// A spec for somebody's own data.
 fn fresh(app: &mut App, ui: &mut Ui) {
     let language = app.settings.language;
-    ui.label(RichText::new(say(language, "New from my own data")).size(17.0));
     quiet(
         ui,
         say(

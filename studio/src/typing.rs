@@ -45,9 +45,9 @@ impl Typing {
         self.seen = (version, cursor);
         self.hint = complete::hint(schema(), text, cursor);
         self.offers.clear();
-        // Whoever types a word or a quote is helped; whoever types a number or a bracket is not in need.
+        // Whoever types a word or a quote is helped; whoever types a bracket or a comma is not in need. Numbers have no offers.
         let before = text.get(..cursor).and_then(|text| text.chars().last());
-        let begun = typed && before.is_some_and(|c| c.is_alphabetic() || c == '"' || c == '_');
+        let begun = typed && before.is_some_and(|c| c.is_alphanumeric() || c == '"' || c == '_');
         if open || begun {
             let (range, mut offers) = complete::offers(schema(), text, cursor);
             // A word that is whole already needs no list.

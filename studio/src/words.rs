@@ -161,6 +161,8 @@ const CHINESE: &[(&str, &str)] = &[
     ("fits", "可运行"),
     ("too large", "过大"),
     ("FLOPs of a sample, memory of a step; adapter:", "每个样本的浮点运算，每步的内存；适配器："),
+    ("They train as they stand", "可直接训练"),
+    ("They want data of your own", "需要自备数据"),
     ("New from my own data", "用我自己的数据新建"),
     (
         "A folder with a folder of pictures for each class, one with images and masks, or a table (CSV). What is found is written as a spec.",

@@ -193,6 +193,8 @@ fn a_folder_of_pictures_becomes_a_spec() {
     harness.state_mut().data_field = folder.path().join("fruit").display().to_string();
     harness.state_mut().folder_field = folder.path().join("mine").display().to_string();
     harness.run_steps(2);
+    harness.get_by_label("New from my own data").click();
+    harness.run_steps(10);
     harness.get_by_label("Look and write").click();
     harness.run_steps(1);
     until(&mut harness, "page 2");
