@@ -116,15 +116,27 @@ fn facts(language: Language, fact: Option<&Fact>) -> (String, Option<bool>) {
         None => ("…".into(), None),
         Some(Fact::Unknown(_)) => (say(language, "planned once its data is there").into(), None),
         Some(Fact::Planned(plan, fits)) => {
-            let flops = short(plan.flops as f64 / plan.batch.max(1) as f64);
+            let flops = three(plan.flops as f64 / plan.batch.max(1) as f64);
             let line = format!(
-                "{} {}   {flops} FLOPs   {}",
-                short(plan.params as f64),
+                "{} {}  ·  {flops} FLOPs  ·  {}",
+                three(plan.params as f64),
                 say(language, "parameters"),
                 bytes(plan.bytes.total())
             );
             (line, *fits)
         }
+    }
+}
+
+/// A number in three digits and a unit.
+fn three(number: f64) -> String {
+    let text = short(number);
+    match text.split_once(' ') {
+        Some((digits, unit)) => {
+            let cut: String = digits.chars().take(4).collect();
+            format!("{} {unit}", cut.trim_end_matches('.'))
+        }
+        None => text,
     }
 }
 
@@ -157,7 +169,7 @@ pub fn card(ui: &mut Ui, language: Language, index: usize, width: f32, fact: Opt
     let bottom = inner.left_bottom();
     let small = FontId::proportional(11.0);
     let mut job = egui::text::LayoutJob::simple_singleline(line.clone(), small.clone(), ink);
-    job.wrap = egui::text::TextWrapping::truncate_at_width(inner.width() - 70.0);
+    job.wrap = egui::text::TextWrapping::truncate_at_width(inner.width() - 56.0);
     let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
     ui.painter().galley(bottom - vec2(0.0, galley.size().y), galley, ink);
     let mark = match fits {
@@ -221,7 +233,7 @@ mod tests {
         let (plan, fits) = planned(source, &Caps::default(), Some(1 << 40)).expect("a sound spec");
         assert_eq!((plan.params, fits), (61706, Some(true)));
         let (line, _) = facts(Language::English, Some(&Fact::Planned(Box::new(plan), fits)));
-        assert!(line.starts_with("61.7"), "{line}");
+        assert!(line.starts_with("61.7 k "), "{line}");
         let source = Source { file: PathBuf::from("lenet.json"), text: text.into() };
         assert_eq!(planned(source, &Caps::default(), Some(1000)).expect("a sound spec").1, Some(false));
     }

@@ -79,6 +79,11 @@ impl Typing {
 pub fn keys(app: &mut App, ui: &Ui) {
     let list = !app.typing.offers.is_empty();
     let pressed = |modifiers, key| ui.input_mut(|i| i.consume_key(modifiers, key));
+    // Escape has taken the focus from the editor by now: whoever closes the list goes on typing.
+    if list && pressed(Modifiers::NONE, Key::Escape) {
+        app.typing.offers.clear();
+        ui.memory_mut(|memory| memory.request_focus(Id::unique("spec")));
+    }
     if !list || !ui.memory(|memory| memory.has_focus(Id::unique("spec"))) {
         return;
     }
@@ -88,8 +93,8 @@ pub fn keys(app: &mut App, ui: &Ui) {
     if pressed(Modifiers::NONE, Key::ArrowUp) {
         app.typing.step(false);
     }
-    if pressed(Modifiers::NONE, Key::Escape) {
-        app.typing.offers.clear();
+    if app.typing.offers.is_empty() {
+        return;
     }
     if pressed(Modifiers::NONE, Key::Enter) || pressed(Modifiers::NONE, Key::Tab) {
         take(app, app.typing.chosen);

@@ -158,7 +158,7 @@ const CHINESE: &[(&str, &str)] = &[
     ("Wrong pixels are hatched.", "错误像素以斜线标出。"),
     ("Pictures", "图片"),
     ("planned once its data is there", "数据就绪后才能计算"),
-    ("fits", "可运行"),
+    ("fits", "放得下"),
     ("too large", "过大"),
     ("FLOPs of a sample, memory of a step; adapter:", "每个样本的浮点运算，每步的内存；适配器："),
     ("They train as they stand", "可直接训练"),

@@ -239,3 +239,24 @@ fn the_editor_completes_from_the_schema() {
     assert!(harness.state().document.text.contains("\"dilation\", \"kernel\""));
     assert!(harness.state().typing.offers.is_empty());
 }
+
+#[test]
+fn escape_closes_the_list_and_not_the_editor() {
+    let mut harness = opened("lenet5_mnist");
+    harness.run_steps(2);
+    harness.get_all_by_role(Role::MultilineTextInput).next().expect("the editor").focus();
+    harness.run_steps(2);
+    harness.state_mut().typing.go = Some(0);
+    harness.run_steps(2);
+    let at = harness.state().document.text.find("\"seed\"").expect("a key");
+    harness.state_mut().typing.go = Some(at);
+    harness.run_steps(2);
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Space);
+    harness.run_steps(2);
+    assert!(!harness.state().typing.offers.is_empty());
+    harness.key_press(egui::Key::Escape);
+    harness.run_steps(2);
+    assert!(harness.state().typing.offers.is_empty());
+    let editor = harness.get_all_by_role(Role::MultilineTextInput).next().expect("the editor");
+    assert!(editor.is_focused());
+}
