@@ -11,6 +11,7 @@ use egui::{RichText, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2,
 use egui::{Role, WidgetInfo};
 use pumice::Split;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// Side of a sample in points.
@@ -330,16 +331,18 @@ fn picture(app: &mut App, ui: &mut Ui, key: Key, counted: &Counted, tile: Vec2) 
         ui.painter().rect_filled(place, 6.0, ui.visuals().faint_bg_color);
         return;
     };
-    if !textures.contains_key(&key) {
-        let Some(image) = sample.picture.as_ref().and_then(tiles::picture) else { return };
-        let [w, h] = image.size.map(|side| side as f32);
-        let texture = ui.ctx().load_texture("sample", image, TextureOptions::LINEAR);
-        textures.insert(key, (texture, vec2(w, h) * (SIDE / w.max(h))));
-    }
-    let Some((texture, size)) = textures.get(&key) else { return };
+    let (texture, size) = match textures.entry(key) {
+        Entry::Occupied(own) => own.into_mut(),
+        Entry::Vacant(free) => {
+            let Some(image) = sample.picture.as_ref().and_then(tiles::picture) else { return };
+            let [w, h] = image.size.map(|side| side as f32);
+            let texture = ui.ctx().load_texture("sample", image, TextureOptions::LINEAR);
+            free.insert((texture, vec2(w, h) * (SIDE / w.max(h))))
+        }
+    };
     let size = *size;
     let place = egui::Rect::from_min_size(rect.min + (Vec2::splat(SIDE) - size) / 2.0, size);
-    egui::Image::new(texture).corner_radius(6).paint_at(ui, place);
+    egui::Image::new(&*texture).corner_radius(6).paint_at(ui, place);
     let name = |class: usize| counted.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
     let ground = ui.visuals().panel_fill;
     for (class, [left, top, ..]) in sample.boxes.iter().take(12) {

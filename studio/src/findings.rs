@@ -333,18 +333,10 @@ fn masks(app: &mut App, ui: &mut Ui, pictures: &[Masks], ignore: u8) {
     ui.horizontal_wrapped(|ui| {
         for own in pictures {
             let (rect, response) = ui.allocate_exact_size(vec2(SIDE, SIDE + 16.0), Sense::hover());
-            let Some(image) = app.judging.picture(own.index) else { continue };
-            let [w, h] = image.size.map(|side| side as f32);
-            if !app.judging.overlays.contains_key(&own.index) {
-                let mixed = overlay(image, own, truth, ignore);
-                let texture = ui.ctx().load_texture("overlay", mixed, egui::TextureOptions::NEAREST);
-                app.judging.overlays.insert(own.index, texture);
-            }
-            let Some(texture) = app.judging.overlays.get(&own.index) else { continue };
+            let mix = |image: &egui::ColorImage| overlay(image, own, truth, ignore);
+            let Some((texture, [w, h])) = app.judging.overlay(ui, own.index, mix) else { continue };
             let size = vec2(w, h) * (SIDE / w.max(h));
-            egui::Image::new((texture.id(), size))
-                .corner_radius(4)
-                .paint_at(ui, egui::Rect::from_min_size(rect.min, size));
+            egui::Image::new((texture, size)).corner_radius(4).paint_at(ui, egui::Rect::from_min_size(rect.min, size));
             let caption = format!("{}:  {:.1} %", own.index, 100.0 * own.right);
             let weak = ui.visuals().weak_text_color();
             let below = rect.min + vec2(0.0, SIDE + 1.0);

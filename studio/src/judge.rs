@@ -48,12 +48,20 @@ impl Judging {
         }
     }
 
-    /// A picture of the judged split, if it has come.
-    pub fn picture(&self, index: usize) -> Option<&ColorImage> {
-        self.pictures.get(&index)
+    /// A picture with something over it, on the adapter, with its width and height.
+    pub fn overlay(
+        &mut self,
+        ui: &Ui,
+        index: usize,
+        mix: impl FnOnce(&ColorImage) -> ColorImage,
+    ) -> Option<(egui::TextureId, [f32; 2])> {
+        let image = self.pictures.get(&index)?;
+        let own = self.overlays.entry(index);
+        let texture = own.or_insert_with(|| ui.ctx().load_texture("overlay", mix(image), TextureOptions::NEAREST));
+        Some((texture.id(), image.size.map(|side| side as f32)))
     }
 
-    /// The same on the adapter, with its width and height.
+    /// A picture of the judged split on the adapter, with its width and height, if it has come.
     pub fn texture(&mut self, ui: &Ui, index: usize) -> Option<(egui::TextureId, [f32; 2])> {
         let image = self.pictures.get(&index)?;
         let own = self.textures.entry(index);

@@ -7,7 +7,7 @@ use crate::style::{self, quiet};
 use crate::words::say;
 use crate::worker::Ask;
 use egui::{RichText, ScrollArea, Ui};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What to open.
 enum Wish {
@@ -39,7 +39,7 @@ pub fn show(app: &mut App, ui: &mut Ui) {
             quiet(ui, say(language, "Nothing was opened yet."));
         }
         for path in app.settings.recent.iter().take(6) {
-            if ui.link(path.display().to_string()).clicked() {
+            if ui.link(short(path)).on_hover_text(path.display().to_string()).clicked() {
                 wish = Some(Wish::Path(path.clone()));
             }
         }
@@ -76,6 +76,12 @@ pub fn show(app: &mut App, ui: &mut Ui) {
     }
 }
 
+/// The last two parts of a path: enough to know it again.
+fn short(path: &Path) -> String {
+    let parts: Vec<String> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    parts[parts.len().saturating_sub(2)..].join("/")
+}
+
 /// A spec for somebody's own data.
 fn fresh(app: &mut App, ui: &mut Ui) {
     let language = app.settings.language;
@@ -102,4 +108,15 @@ fn fresh(app: &mut App, ui: &mut Ui) {
             app.worker.ask(Ask::Draft(data, folder));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recent_file_is_known_by_its_folder_and_its_name() {
+        assert_eq!(short(Path::new("/home/me/nets/my.json")), "nets/my.json");
+        assert_eq!(short(Path::new("my.json")), "my.json");
+    }
 }

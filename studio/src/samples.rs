@@ -142,7 +142,7 @@ fn grounds(trainer: &Trainer, split: Split) -> Result<Grounds> {
     for place in (0..count).step_by(count.div_ceil(GROUNDS).max(1)) {
         let sample = problem.sample(split, place)?;
         let (&[_, h, w, _], Data::U8(bytes)) = (&sample.shape[..], &sample.data) else { return Ok(found) };
-        let edge = |i: usize| i / w == 0 || i / w == h - 1 || i % w == 0 || i % w == w - 1;
+        let edge = |i: usize| i < w || i / w == h - 1 || i.is_multiple_of(w) || i % w == w - 1;
         let (mut sum, mut pixels) = (0.0, 0.0);
         for (_, &byte) in bytes.iter().enumerate().filter(|(i, _)| edge(*i)) {
             (sum, pixels) = (sum + f64::from(byte) / 255.0, pixels + 1.0);
