@@ -98,8 +98,8 @@ pub mod graph;
 mod host;
 pub mod model;
 pub mod ops;
-#[cfg(feature = "cli")]
-mod report;
+#[doc(hidden)]
+pub mod report;
 #[cfg(feature = "serve")]
 #[doc(hidden)]
 pub mod serve;
@@ -112,6 +112,8 @@ pub mod train;
 pub use data::{Split, tensors::Tensors};
 pub use error::{Error, Result};
 pub use gpu::Device;
+#[doc(hidden)]
+pub use host::free_memory;
 pub use model::Model;
 /// Runs a future to its end on this thread: the simplest executor.
 ///

@@ -2,14 +2,11 @@
 
 use super::outcome::Outcome;
 use super::output;
-use crate::data::survey::{Look, Survey, TableColumn, survey};
-use crate::error::{Error, Result};
-use crate::model::{Model, schema};
-use crate::task;
-use clap::ValueEnum;
-use serde_json::{Value as Json, json};
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::error::Error;
+use crate::task::draft::{Aim, draft};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -18,354 +15,33 @@ pub struct Args {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// What is to be learnt [default: what the data is for].
-    #[arg(long, value_name = "TASK")]
-    task: Option<Word>,
+    #[arg(long, value_name = "TASK", value_parser = aim())]
+    task: Option<Aim>,
     /// The data: a folder of pictures in class folders, one with `images` and `masks`, or a CSV file [default: the bundled digits].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
-/// What can be learnt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Word {
-    /// A class of each picture or row.
-    Classify,
-    /// A value of each row.
-    Regress,
-    /// A class of each pixel.
-    Segment,
-    /// Boxes around objects.
-    Detect,
-}
-
-/// A spec in its parts. Each is JSON; `about` is a comment.
-struct Draft {
-    about: String,
-    input: Json,
-    layers: Vec<Json>,
-    /// Whether the layers use the block `pair` of two convolutions.
-    pair: bool,
-    loss: &'static str,
-    data: Json,
-    batch: usize,
-    epochs: usize,
-    optimizer: Json,
+/// An aim by its word.
+fn aim() -> impl TypedValueParser<Value = Aim> {
+    let value = |aim: Aim| PossibleValue::new(aim.word()).help(aim.about());
+    let named = |word: String| Aim::ALL.into_iter().find(|aim| aim.word() == word);
+    PossibleValuesParser::new(Aim::ALL.map(value)).map(move |word| named(word).expect("one of the words"))
 }
 
 /// Writes DIR/model.json and, for editors, DIR/schema.json. Nothing is replaced.
 pub fn run(args: &Args, json: bool) -> Outcome {
-    let (file, beside) = (args.dir.join("model.json"), args.dir.join("schema.json"));
-    if file.exists() {
-        return Err(Error::file(&file, "it is there already", "remove it, or name another folder"));
+    let there = args.dir.join("model.json");
+    if there.exists() {
+        // Said before the data is read, which may take long.
+        return Err(Error::file(&there, "it is there already", "remove it, or name another folder"));
     }
-    let draft = draft(args)?;
-    let name = args
-        .dir
-        .canonicalize()
-        .ok()
-        .as_deref()
-        .unwrap_or(&args.dir)
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned());
-    let text = draft.text(&name.unwrap_or_else(|| "model".into()));
-    // What is written is known to be right.
-    Model::parse(text.clone())?;
-    fs::create_dir_all(&args.dir).map_err(|e| Error::write(&args.dir, e))?;
-    if !beside.exists() {
-        fs::write(&beside, format!("{:#}\n", schema(&task::words()))).map_err(|e| Error::write(&beside, e))?;
-    }
-    fs::write(&file, text).map_err(|e| Error::write(&file, e))?;
+    let draft = draft(args.data.as_deref(), args.task)?;
+    let file = draft.write(&args.dir)?;
     if json {
         output::print_json(&json!({ "spec": file.display().to_string(), "about": draft.about }))?;
     } else {
         output::print(&format!("{}: {}\ntry: pumice train {}\n", file.display(), draft.about, file.display()))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn draft(args: &Args) -> Result<Draft> {
-    let Some(path) = &args.data else {
-        return match args.task {
-            None | Some(Word::Classify) => Ok(digits()),
-            Some(task) => {
-                let what = format!("the bundled digits have nothing to {}", word(task));
-                Err(Error::usage(what, "name data with --data"))
-            }
-        };
-    };
-    if args.task == Some(Word::Detect) {
-        return Err(Error::usage(
-            "init writes no spec for detection yet",
-            "begin with a detector of the shelf and data.kind \"voc\"",
-        ));
-    }
-    let place = std::path::absolute(path).map_err(|e| Error::read(path, e))?;
-    let place = place.to_str().ok_or_else(|| Error::file(path, "its name is not UTF-8", "rename it"))?;
-    let found = survey(path)?;
-    let fits = |own: Word| match args.task {
-        Some(task) if task != own => {
-            let what = format!("the data is for --task {}, not {}", word(own), word(task));
-            Err(Error::file(path, what, "leave --task out, or name other data"))
-        }
-        _ => Ok(()),
-    };
-    match found {
-        Survey::Classes { names, pictures, look } => {
-            fits(Word::Classify).map(|()| classes(place, &names, pictures, look))
-        }
-        Survey::Masks { pictures, binary, classes, look } => {
-            fits(Word::Segment).map(|()| masks(place, pictures, (binary, classes), look))
-        }
-        Survey::Table { rows, columns, .. } => table(path, place, rows, &columns, args.task),
-    }
-}
-
-fn word(task: Word) -> String {
-    task.to_possible_value().map_or(String::new(), |value| value.get_name().to_string())
-}
-
-fn digits() -> Draft {
-    let look = Look { side: 28, colour: false };
-    Draft {
-        about: "ten classes of handwritten digits, which come with the program".into(),
-        data: json!({ "kind": "bundled", "validation": 0.1 }),
-        epochs: 5,
-        ..pictures(look, 32, 8000)
-    }
-}
-
-/// Samples of a step, and epochs, for so many samples.
-fn pace(samples: usize) -> (usize, usize) {
-    match samples {
-        0..200 => (8, 40),
-        200..2000 => (16, 20),
-        _ => (32, 10),
-    }
-}
-
-/// A network for pictures of one class each. They are brought to a side of at most `most`.
-fn pictures(look: Look, most: usize, samples: usize) -> Draft {
-    let side = [28, 32, 64, 128].into_iter().rev().find(|&side| side <= look.side.min(most)).unwrap_or(28);
-    let convolution = |filters: usize| json!({ "op": "conv2d", "filters": filters, "kernel": 3, "bias": false, "norm": "batch", "activation": "relu" });
-    let pool = json!({ "op": "max_pool2d", "size": 2 });
-    let mut layers = Vec::new();
-    for filters in [16, 32, 64, 128].into_iter().take(if side > 32 { 4 } else { 3 }) {
-        layers.extend([convolution(filters), pool.clone()]);
-    }
-    layers.extend([
-        json!({ "op": "global_avg_pool2d" }),
-        json!({ "op": "dropout", "rate": 0.2 }),
-        json!({ "op": "dense", "units": "classes", "name": "scores" }),
-    ]);
-    let (batch, epochs) = pace(samples);
-    Draft {
-        about: String::new(),
-        input: json!({ "height": side, "width": side, "channels": if look.colour { 3 } else { 1 }, "normalize": "auto" }),
-        layers,
-        pair: false,
-        loss: "cross_entropy",
-        data: Json::Null,
-        batch,
-        epochs,
-        optimizer: adam(0.003),
-    }
-}
-
-fn classes(place: &str, names: &[String], count: usize, look: Look) -> Draft {
-    Draft {
-        about: format!("{} classes of pictures, {count} for training", names.len()),
-        data: json!({ "kind": "folder", "path": place, "validation": 0.1 }),
-        ..pictures(look, 128, count)
-    }
-}
-
-/// A small U-Net (Ronneberger, Fischer and Brox 2015).
-fn masks(place: &str, count: usize, (binary, classes): (bool, usize), look: Look) -> Draft {
-    let side = [64, 128, 256].into_iter().rev().find(|&side| side <= look.side).unwrap_or(64);
-    let pair = |filters: usize, name: &str| json!({ "op": "use", "block": "pair", "name": name, "with": { "filters": filters } });
-    let pool = json!({ "op": "max_pool2d", "size": 2 });
-    let mut layers = Vec::new();
-    for (filters, name) in [(16, "down1"), (32, "down2"), (64, "down3")] {
-        layers.extend([pair(filters, name), pool.clone()]);
-    }
-    layers.push(pair(128, "bottom"));
-    for (filters, level) in [(64, 3), (32, 2), (16, 1)] {
-        let larger = format!("larger{level}");
-        layers.extend([
-            json!({ "op": "conv_transpose2d", "name": larger, "filters": filters, "kernel": 2, "stride": 2 }),
-            json!({ "op": "concat", "from": [format!("down{level}"), larger] }),
-            pair(filters, &format!("up{level}")),
-        ]);
-    }
-    layers.push(json!({ "op": "conv2d", "filters": classes, "kernel": 1, "name": "scores" }));
-    Draft {
-        about: format!("{classes} classes of pixels, {count} pictures for training"),
-        input: json!({ "height": side, "width": side, "channels": if look.colour { 3 } else { 1 }, "normalize": "auto" }),
-        layers,
-        pair: true,
-        loss: "cross_entropy",
-        data: json!({ "kind": "masks", "path": place, "binary": binary, "validation": 0.1 }),
-        batch: 4,
-        epochs: 20,
-        optimizer: adam(0.002),
-    }
-}
-
-/// The column that is to be predicted: one that is called so, else the last.
-fn target(columns: &[TableColumn]) -> Option<usize> {
-    const NAMES: [&str; 4] = ["target", "label", "class", "y"];
-    let called = columns.iter().position(|column| NAMES.contains(&column.name.to_lowercase().as_str()));
-    called.or(columns.len().checked_sub(1))
-}
-
-/// A table: its last column is predicted from the others. Words become categories where there are few of them; columns
-/// that tell nothing, or another word in each row, are left out.
-fn table(path: &Path, place: &str, rows: usize, columns: &[TableColumn], task: Option<Word>) -> Result<Draft> {
-    let Some(target) = target(columns).map(|i| &columns[i]).filter(|_| columns.len() > 1) else {
-        return Err(Error::file(
-            path,
-            "a table of one column",
-            "give it a column to predict, and others to predict it from",
-        ));
-    };
-    let classify = match task {
-        None => target.classes,
-        Some(Word::Classify) => true,
-        Some(Word::Regress) if target.numeric => false,
-        Some(Word::Regress) => {
-            let what = format!("column `{}` holds words, and they have no values to predict", target.name);
-            return Err(Error::file(path, what, "leave --task out, or make another column the last one"));
-        }
-        Some(task) => {
-            return Err(Error::file(path, format!("a table has nothing to {}", word(task)), "name other data"));
-        }
-    };
-    let others = || columns.iter().filter(|column| column.name != target.name && column.values > 1);
-    let numbers: Vec<&TableColumn> = others().filter(|column| column.numeric).collect();
-    let words: Vec<&TableColumn> = others().filter(|column| !column.numeric && !column.names.is_empty()).collect();
-    let features: Vec<&TableColumn> = numbers.iter().chain(&words).copied().collect();
-    let width = numbers.len() + words.iter().map(|column| column.names.len()).sum::<usize>();
-    if features.is_empty() {
-        return Err(Error::file(
-            path,
-            "no column tells anything about the last one",
-            "add columns of numbers, or of few words",
-        ));
-    }
-    let names = |list: &[&TableColumn]| -> Vec<String> { list.iter().map(|column| column.name.clone()).collect() };
-    let mut data =
-        json!({ "kind": "csv", "path": place, "target": target.name, "features": names(&features), "validation": 0.1 });
-    if !words.is_empty() {
-        data["categorical"] = json!(names(&words));
-        data["categories"] = words.iter().map(|column| json!(column.names)).collect();
-    }
-    match features.iter().any(|column| column.missing > 0) {
-        _ if target.missing > 0 => data["missing"] = json!("drop"),
-        true => data["missing"] = json!("mean"),
-        false => {}
-    }
-    let dense = |units: usize| json!({ "op": "dense", "units": units, "activation": "relu" });
-    let last = if classify { json!("classes") } else { json!(1) };
-    let output = json!({ "op": "dense", "units": last, "name": "scores" });
-    // Targets are not scaled. Layers behind one another do not reach large ones with any one rate; a linear model does.
-    let large = !classify && target.scale > 10.0;
-    let (batch, epochs) = pace(rows);
-    let what = if classify { format!("{} classes", target.values) } else { "a value".into() };
-    Ok(Draft {
-        about: format!("{what} of column `{}`, from {} others of {rows} rows", target.name, features.len()),
-        input: json!({ "features": width }),
-        layers: if large { vec![output] } else { vec![dense(32), dense(16), output] },
-        pair: false,
-        loss: if classify { "cross_entropy" } else { "mse" },
-        data,
-        batch,
-        epochs: 2 * epochs,
-        optimizer: match large {
-            // Below 1 / (features + 1) the steps cannot grow, whatever the size of the targets.
-            true => json!({ "op": "sgd", "lr": rounded(0.5 / (width + 1) as f64), "momentum": 0.9 }),
-            false => adam(0.01),
-        },
-    })
-}
-
-fn adam(lr: f64) -> Json {
-    json!({ "op": "adam", "lr": lr })
-}
-
-/// A number with one digit.
-fn rounded(x: f64) -> f64 {
-    format!("{x:.0e}").parse().unwrap_or(x)
-}
-
-impl Draft {
-    /// The spec with a comment at each section.
-    fn text(&self, name: &str) -> String {
-        let block = r#"{
-    "pair": {
-      "layers": [
-        { "op": "conv2d", "filters": "$filters", "kernel": 3, "bias": false, "norm": "batch", "activation": "relu" },
-        { "op": "conv2d", "filters": "$filters", "kernel": 3, "bias": false, "norm": "batch", "activation": "relu" }
-      ]
-    }
-  }"#;
-        let blocks = if self.pair {
-            format!("  // Layers that several places use.\n  \"blocks\": {block},\n")
-        } else {
-            String::new()
-        };
-        let layers: Vec<String> = self.layers.iter().map(|layer| format!("    {}", spaced(layer))).collect();
-        let normalize = if self.input.get("features").is_some() {
-            "Features are shifted and scaled to mean 0 and deviation 1."
-        } else {
-            "Pictures are brought to this size. \"auto\" measures mean and deviation of the training pictures."
-        };
-        format!(
-            r#"// {}
-{{
-  "$schema": "./schema.json",
-  "version": 1,
-  "name": {},
-  // {normalize}
-  "input": {},
-{blocks}  // Each layer takes the output of the one before. `pumice plan` shows their sizes.
-  "layers": [
-{}
-  ],
-  "loss": "{}",
-  // A tenth is held back: epochs are judged on it, so that overfitting shows.
-  "data": {},
-  "train": {{
-    "seed": 1,
-    "batch": {},
-    "epochs": {},
-    // `pumice lr` suggests a learning rate.
-    "optimizer": {},
-    "schedule": "cosine"
-  }}
-}}
-"#,
-            self.about,
-            json!(name),
-            spaced(&self.input),
-            layers.join(",\n"),
-            self.loss,
-            spaced(&self.data),
-            self.batch,
-            self.epochs,
-            spaced(&self.optimizer),
-        )
-    }
-}
-
-/// JSON on one line, with the blanks that people write.
-fn spaced(value: &Json) -> String {
-    match value {
-        Json::Object(map) => {
-            let members: Vec<String> =
-                map.iter().map(|(key, value)| format!("{}: {}", json!(key), spaced(value))).collect();
-            format!("{{ {} }}", members.join(", "))
-        }
-        Json::Array(list) => format!("[{}]", list.iter().map(spaced).collect::<Vec<String>>().join(", ")),
-        other => other.to_string(),
-    }
 }

@@ -5,16 +5,12 @@ use super::outcome::Outcome;
 use super::{numbers, output, progress};
 use crate::data::Split;
 use crate::error::{Error, Result};
-use crate::gpu::{Device, Session};
 use crate::model::Model;
-use crate::report::book::{Book, Judgement, PAGE};
+use crate::report::book::{Book, PAGE};
 use crate::report::diary;
 use crate::report::history::History;
-use crate::report::look::album::{Album, Eye};
-use crate::report::{inside, look};
-use crate::task::{self, Evaluation};
-use crate::train::evaluate::Judged;
-use crate::train::{Opening, Problem, Run, fit, problem};
+use crate::report::judged::{Done, judge, whole};
+use crate::train::{Opening, Problem, Run, problem};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -82,48 +78,4 @@ fn open(args: &Args, model: &mut Model) -> Result<Problem> {
     let problem = Problem::open(model, opening)?;
     output::opened(&problem);
     Ok(problem)
-}
-
-/// What a network says of the samples that it is judged on.
-async fn judge(
-    device: &Device,
-    run: &Run,
-    model: &Model,
-    problem: &Problem,
-) -> Result<(Split, Evaluation, Box<dyn Eye>)> {
-    let mut eye = look::eye(model, &*task::of(model)?);
-    let split = problem.judged_split();
-    let (path, weights) = (run.weights_path(), run.read_weights()?);
-    let mut watch = |judged: &Judged| {
-        eye.see(judged);
-        Ok(())
-    };
-    let session = Session::new(device.clone());
-    let positions = problem.positions(split);
-    let evaluation = fit::evaluate(session, model, problem, positions, (&path, &weights), &mut watch).await?;
-    Ok((split, evaluation, eye))
-}
-
-/// A network that was judged.
-pub(super) struct Done<'a> {
-    pub(super) model: &'a Model,
-    pub(super) problem: &'a Problem,
-    pub(super) split: Split,
-    pub(super) evaluation: Evaluation,
-    pub(super) eye: Box<dyn Eye>,
-}
-
-/// Writes the whole page.
-///
-/// # Errors
-/// Weights or samples that cannot be read, what the adapter reports, or a full disk.
-pub(super) async fn whole(book: &Book, history: &History, device: &Device, run: &Run, done: Done<'_>) -> Result<()> {
-    let Done { model, problem, split, evaluation, eye } = done;
-    let (path, weights) = (run.weights_path(), run.read_weights()?);
-    let album = Album { model, problem, positions: problem.positions(split) };
-    let seen = eye.sections(&album, &evaluation)?;
-    let inside = inside::look(Session::new(device.clone()), &album, (&path, &weights)).await?;
-    let filters = diary::first(model).and_then(|name| weights.get(&name));
-    let judgement = Judgement { split: Some(split), evaluation: Some(evaluation), seen, inside };
-    Book::write(run, &book.whole(history, judgement, &weights, filters))
 }

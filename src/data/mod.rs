@@ -10,6 +10,7 @@ pub mod clusters;
 mod coco_file;
 pub mod colour;
 mod container;
+pub mod count;
 mod csv_keys;
 pub mod dataset;
 pub mod draw;

@@ -9,6 +9,7 @@ pub mod diary;
 pub mod history;
 pub mod html;
 pub mod inside;
+pub mod judged;
 pub mod look;
 pub mod network;
 pub mod numbers;

@@ -28,6 +28,7 @@ pub mod request;
 pub mod saliency;
 pub mod samples;
 pub mod scores;
+pub mod seen;
 pub mod viewer;
 
 pub use canvas::Canvas;

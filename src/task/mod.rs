@@ -3,6 +3,7 @@
 //! `tasks!` is the only list of tasks.
 
 mod contract;
+pub mod draft;
 mod evaluation;
 mod metric;
 mod prediction;

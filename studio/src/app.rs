@@ -2,16 +2,21 @@
 
 use crate::checker::Checker;
 use crate::closing::Closing;
+use crate::data::Showing;
 use crate::document::Document;
+use crate::findings::Finding;
+use crate::gallery::Gallery;
 use crate::inside::{self, Looking};
 use crate::judge::{self, Judging};
+use crate::keep::Keeping;
 use crate::script::Script;
 use crate::settings::{Language, Settings};
 use crate::style::{self, Icon, accent, round_button};
+use crate::typing::Typing;
 use crate::watched::Watched;
 use crate::words::say;
 use crate::worker::{Ask, News, State, Worker};
-use crate::{network, open, shelf, train};
+use crate::{data, keep, network, open, shelf, train};
 use egui::{CentralPanel, Key, Modifiers, Panel, RichText, Ui};
 use pumice::Split;
 use std::path::{Path, PathBuf};
@@ -35,11 +40,14 @@ pub enum Page {
     Inside,
     /// Confusion and mistakes.
     Judge,
+    /// Samples with their targets.
+    Data,
 }
 
-const PAGES: [(Page, &str); 5] = [
+const PAGES: [(Page, &str); 6] = [
     (Page::Open, "Open"),
     (Page::Network, "Network"),
+    (Page::Data, "Data"),
     (Page::Train, "Train"),
     (Page::Inside, "Look inside"),
     (Page::Judge, "Judge"),
@@ -60,12 +68,28 @@ pub struct App {
     pub looking: Looking,
     /// The page that judges.
     pub judging: Judging,
+    /// The editor's help.
+    pub typing: Typing,
+    /// The page of the data.
+    pub showing: Showing,
+    /// What the judgement shows of other tasks than classes.
+    pub finding: Finding,
+    /// What is known of the models of the shelf.
+    pub gallery: Gallery,
+    /// What is written for other programs.
+    pub keeping: Keeping,
+    /// The field for somebody's own data.
+    pub data_field: String,
+    /// The field for the folder of its spec.
+    pub folder_field: String,
     /// The split that is judged.
     pub split: Split,
     /// Pictures that were asked for last.
     pub asked: Vec<usize>,
     /// The drawn picture on the adapter.
     pub drawn_texture: Option<egui::TextureHandle>,
+    /// What was found in the data of a new spec.
+    pub found: Option<String>,
     /// The editor is to go to that line.
     pub jump: Option<usize>,
     /// The line of the cursor.
@@ -112,9 +136,17 @@ impl App {
             watched: Watched::default(),
             looking: Looking::default(),
             judging: Judging::default(),
+            typing: Typing::default(),
+            showing: Showing::default(),
+            finding: Finding::default(),
+            gallery: Gallery::default(),
+            keeping: Keeping::default(),
+            data_field: String::new(),
+            folder_field: String::new(),
             split: Split::Test,
             asked: Vec::new(),
             drawn_texture: None,
+            found: None,
             jump: None,
             line: 0,
             path_field: String::new(),
@@ -160,7 +192,8 @@ impl App {
 
     fn begin(&mut self, document: Document) {
         self.document = document;
-        (self.page, self.line, self.jump) = (Page::Network, 0, None);
+        (self.page, self.line, self.jump, self.found) = (Page::Network, 0, None, None);
+        self.typing = Typing::default();
         self.check();
         self.prepare();
     }
@@ -176,6 +209,7 @@ impl App {
         self.trained.clone_from(&self.document.text);
         self.looking.begin();
         self.judging = Judging::default();
+        (self.showing, self.finding, self.keeping) = (Showing::default(), Finding::default(), Keeping::default());
         self.asked.clear();
         self.worker.ask(Ask::Look(None));
         self.worker.ask(Ask::Open(self.document.source(), self.document.run.clone()));
@@ -213,6 +247,12 @@ impl App {
         self.watched.state == State::Empty || self.trained != self.document.text
     }
 
+    /// Has the models of the shelf planned, once.
+    pub(crate) fn begin_gallery(&mut self, ctx: &egui::Context) {
+        let ctx = ctx.clone();
+        self.gallery.begin(move || ctx.request_repaint_after(Duration::from_millis(FRAME[1])));
+    }
+
     fn can_go(&self) -> bool {
         let sound = self.document.version > 0
             && self.document.checked == self.document.version
@@ -227,6 +267,7 @@ impl App {
         if let Some(checked) = self.checker.answer() {
             self.document.take(checked);
         }
+        self.gallery.take();
         for news in self.worker.inbox.take() {
             self.watched.take(&news);
             match news {
@@ -234,8 +275,16 @@ impl App {
                 News::Looked(looked) => self.looking.take(*looked),
                 News::Judged(judged) => self.judging.take(*judged),
                 News::Pictures(split, all) => self.judging.pictures(split, &all),
+                News::Counted(counted) => self.showing.counted(*counted),
+                News::Sheet(sheet) => self.showing.sheet(*sheet),
+                News::Exported(place, bytes) => self.keeping.written(place, bytes),
+                News::Drafted(file, about) => {
+                    self.open(&file);
+                    self.found = Some(about);
+                }
                 News::Failed(text) => {
                     (self.go_when_ready, self.judging.waiting) = (false, false);
+                    self.keeping.writing = None;
                     self.message = Some(text);
                 }
                 _ => {}
@@ -246,7 +295,7 @@ impl App {
     }
 
     /// What scripts wait for: `opened`, `checked`, `resting`, `training`, `finished`, `step N`, `said`, `said CLASS`,
-    /// `mistakes`, `message`, `judged`, `saved`.
+    /// `mistakes`, `message`, `judged`, `saved`, `counted`, `sheet`, `written`, `gallery`, `offered`, `asked`, `page N`.
     pub fn holds(&self, condition: &str) -> bool {
         let (word, rest) = condition.split_once(' ').unwrap_or((condition, ""));
         match word {
@@ -261,13 +310,20 @@ impl App {
             "message" => self.message.is_some(),
             "judged" => self.judging.judged.is_some(),
             "saved" => self.watched.saved == Some(self.watched.step),
+            "sheet" => self.showing.is_whole(),
+            "counted" => self.showing.counted.is_some(),
+            "asked" => self.closing == Closing::Asked,
+            "offered" => !self.typing.offers.is_empty(),
+            "written" => self.keeping.written.is_some(),
+            "gallery" => self.gallery.is_whole(),
+            "page" => rest.parse().is_ok_and(|page: usize| PAGES.get(page - 1).is_some_and(|own| own.0 == self.page)),
             _ => false,
         }
     }
 
     fn keys(&mut self, ui: &Ui) {
         let pressed = |modifiers, key| ui.input_mut(|i| i.consume_key(modifiers, key));
-        let digits = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5];
+        let digits = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6];
         for (key, (page, _)) in digits.into_iter().zip(PAGES) {
             if pressed(Modifiers::COMMAND, key) {
                 self.page = page;
@@ -322,6 +378,7 @@ impl App {
                 if button.clicked() {
                     self.settings.dark = !self.settings.dark;
                 }
+                keep::menu(self, ui);
                 for (sign, steps) in [("+", 1), ("−", -1)] {
                     if ui.button(sign).on_hover_text(format!("{} %", self.settings.scale)).clicked() {
                         self.settings.rescale(steps);
@@ -343,6 +400,7 @@ impl App {
                 }
             });
         }
+        keep::line(self, ui);
         let state = self.watched.state;
         ui.horizontal(|ui| {
             let training = state == State::Training;
@@ -419,6 +477,7 @@ impl App {
             Page::Train => train::show(self, ui),
             Page::Inside => inside::show(self, ui),
             Page::Judge => judge::show(self, ui),
+            Page::Data => data::show(self, ui),
         });
         self.close(ui);
         let size = ui.ctx().content_rect().size();

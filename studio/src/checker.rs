@@ -68,7 +68,7 @@ pub struct Checked {
 
 /// Reads and plans a text.
 pub fn check(source: Source) -> std::result::Result<Planned, Vec<Mistake>> {
-    plan_of(source).map_err(|e| match e {
+    planned(source, &Caps::default(), None).map(|(planned, _)| planned).map_err(|e| match e {
         Error::Spec(list) => list
             .iter()
             .map(|d| {
@@ -80,11 +80,15 @@ pub fn check(source: Source) -> std::result::Result<Planned, Vec<Mistake>> {
     })
 }
 
-fn plan_of(source: Source) -> Result<Planned> {
+/// The plan for an adapter, and whether it fits into so much memory.
+///
+/// # Errors
+/// What is wrong with the text, or data that is not there.
+pub fn planned(source: Source, caps: &Caps, memory: Option<u64>) -> Result<(Planned, Option<bool>)> {
     let mut model = pumice::model::load(source, &[])?;
     problem::count_classes(&mut model, None)?;
     let train = model.train.clone().unwrap_or_default();
-    let plan = plan::plan(&model, &train, &Caps::default(), None)?;
+    let plan = plan::plan(&model, &train, caps, memory)?;
     let place = |name: &String| model.layers.iter().position(|layer| layer.name == *name);
     let circle = |layer: &pumice::model::LayerNode| {
         let row = plan.rows.iter().find(|row| row.name == layer.name);
@@ -98,7 +102,8 @@ fn plan_of(source: Source) -> Result<Planned> {
             line: layer.place.line,
         }
     };
-    Ok(Planned {
+    let fits = plan.fits();
+    let planned = Planned {
         name: model.name.clone(),
         input: model.input.dims(),
         circles: model.layers.iter().map(circle).collect(),
@@ -106,7 +111,8 @@ fn plan_of(source: Source) -> Result<Planned> {
         flops: plan.flops_forward,
         batch: plan.batch,
         bytes: plan.bytes,
-    })
+    };
+    Ok((planned, fits))
 }
 
 /// The window's end of the thread.

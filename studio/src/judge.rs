@@ -1,6 +1,7 @@
 //! The page that judges: who is taken for whom, and the worst mistakes.
 
 use crate::app::App;
+use crate::findings;
 use crate::style::{self, accent, quiet};
 use crate::tiles;
 use crate::words::{grouped, say};
@@ -22,9 +23,13 @@ pub struct Judging {
     pub waiting: bool,
     /// Truth and answer of the cell that is open; None: the worst mistakes.
     pub cell: Option<(usize, usize)>,
+    /// The table of each class is shown in place of pictures.
+    pub table: bool,
     /// Pictures by their places in the split.
     pictures: HashMap<usize, ColorImage>,
     textures: HashMap<usize, TextureHandle>,
+    /// Pictures with masks over them, by their places in the split.
+    pub overlays: HashMap<usize, TextureHandle>,
 }
 
 impl Judging {
@@ -32,6 +37,7 @@ impl Judging {
     pub fn take(&mut self, judged: Judged) {
         self.pictures.clear();
         self.textures.clear();
+        self.overlays.clear();
         (self.waiting, self.judged) = (false, Some(judged));
     }
 
@@ -40,6 +46,27 @@ impl Judging {
         if self.judged.as_ref().is_some_and(|judged| judged.split == split) {
             self.pictures.extend(all.iter().filter_map(|(place, tensor)| Some((*place, tiles::picture(tensor)?))));
         }
+    }
+
+    /// A picture with something over it, on the adapter, with its width and height.
+    pub fn overlay(
+        &mut self,
+        ui: &Ui,
+        index: usize,
+        mix: impl FnOnce(&ColorImage) -> ColorImage,
+    ) -> Option<(egui::TextureId, [f32; 2])> {
+        let image = self.pictures.get(&index)?;
+        let own = self.overlays.entry(index);
+        let texture = own.or_insert_with(|| ui.ctx().load_texture("overlay", mix(image), TextureOptions::NEAREST));
+        Some((texture.id(), image.size.map(|side| side as f32)))
+    }
+
+    /// A picture of the judged split on the adapter, with its width and height, if it has come.
+    pub fn texture(&mut self, ui: &Ui, index: usize) -> Option<(egui::TextureId, [f32; 2])> {
+        let image = self.pictures.get(&index)?;
+        let own = self.textures.entry(index);
+        let texture = own.or_insert_with(|| ui.ctx().load_texture("sample", image.clone(), TextureOptions::NEAREST));
+        Some((texture.id(), image.size.map(|side| side as f32)))
     }
 
     /// The samples that the page shows now, the surest mistakes first.
@@ -65,6 +92,19 @@ pub fn confusion(verdicts: &[Verdict], classes: usize) -> Vec<Vec<u64>> {
         }
     }
     counts
+}
+
+impl App {
+    /// Asks for pictures of the judged split that have not come yet.
+    pub(crate) fn ask_pictures(&mut self, places: &[usize]) {
+        let missing: Vec<usize> =
+            places.iter().copied().filter(|place| !self.judging.pictures.contains_key(place)).collect();
+        let Some(judged) = &self.judging.judged else { return };
+        if !missing.is_empty() && self.asked != missing && self.watched.opened.picture.is_some() {
+            self.worker.ask(Ask::Pictures(judged.split, missing.clone()));
+            self.asked = missing;
+        }
+    }
 }
 
 /// The page.
@@ -99,7 +139,8 @@ pub fn show(app: &mut App, ui: &mut Ui) {
     let head = format!("{}   ·   {} {}", judged.line, say(language, "after step"), grouped(judged.step));
     ui.label(head);
     if judged.verdicts.is_empty() {
-        return;
+        ui.add_space(6.0);
+        return findings::show(app, ui);
     }
     let classes = judged.classes.clone();
     let counts = confusion(&judged.verdicts, classes.len());
@@ -118,7 +159,21 @@ pub fn show(app: &mut App, ui: &mut Ui) {
             }
         });
         ui.add_space(14.0);
-        ui.vertical(|ui| pictures(app, ui, &classes));
+        ui.vertical(|ui| {
+            ui.horizontal(|ui| {
+                for (table, word, name) in [
+                    (false, say(language, "Pictures"), "judged pictures"),
+                    (true, say(language, "Each class"), "judged classes"),
+                ] {
+                    let choice = ui.selectable_value(&mut app.judging.table, table, word);
+                    style::named(&choice, name);
+                }
+            });
+            match app.judging.table {
+                true => drop(ScrollArea::both().id_salt("each").show(ui, |ui| findings::tables(app, ui))),
+                false => pictures(app, ui, &classes),
+            }
+        });
     });
 }
 
@@ -196,13 +251,8 @@ fn pictures(app: &mut App, ui: &mut Ui, classes: &[String]) {
     if app.watched.opened.picture.is_none() {
         return quiet(ui, say(language, "No pictures: this is a table."));
     }
-    let missing: Vec<usize> =
-        shown.iter().map(|v| v.index).filter(|place| !app.judging.pictures.contains_key(place)).collect();
-    if !missing.is_empty() && app.asked != missing {
-        let split = app.judging.judged.as_ref().map_or(Split::Test, |judged| judged.split);
-        app.worker.ask(Ask::Pictures(split, missing.clone()));
-        app.asked = missing;
-    }
+    let places: Vec<usize> = shown.iter().map(|v| v.index).collect();
+    app.ask_pictures(&places);
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.horizontal_wrapped(|ui| {
             for verdict in shown {
@@ -229,6 +279,7 @@ fn pictures(app: &mut App, ui: &mut Ui, classes: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::More;
 
     fn verdict(index: usize, truth: usize, said: usize, sure: f64, right: f64) -> Verdict {
         Verdict { index, truth, said, sure, right }
@@ -244,7 +295,8 @@ mod tests {
         ];
         assert_eq!(confusion(&verdicts, 3), [[0, 0, 0], [0, 1, 2], [1, 0, 0]]);
         let classes = ["a", "b", "c"].map(String::from).to_vec();
-        let judged = Judged { split: Split::Test, step: 1, line: String::new(), classes, verdicts };
+        let (more, tables) = (More::Nothing.into(), Vec::new());
+        let judged = Judged { split: Split::Test, step: 1, line: String::new(), classes, verdicts, more, tables };
         let mut judging = Judging::default();
         judging.take(judged);
         let order = |judging: &Judging| judging.shown().iter().map(|v| v.index).collect::<Vec<usize>>();

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::checker::Circle;
 use crate::layout;
 use crate::style::{self, accent, figure, quiet};
+use crate::typing;
 use crate::words::{bytes, grouped, say, short};
 use egui::text::{CCursor, CCursorRange, LayoutJob, TextFormat};
 use egui::{Color32, FontId, Panel, Pos2, RichText, ScrollArea, Sense, Shape, Stroke, TextEdit, Ui, Vec2, vec2};
@@ -44,6 +45,9 @@ fn text(app: &mut App, ui: &mut Ui) {
         });
     });
     mistakes(app, ui);
+    if let Some(found) = app.found.clone() {
+        quiet(ui, &format!("{}: {found}", say(language, "Found")));
+    }
     let spans: Vec<Range<usize>> = app.document.mistakes.iter().map(|m| app.document.span(m)).collect();
     let current = app.document.checked == app.document.version;
     let wrong = style::wrong(ui);
@@ -57,6 +61,12 @@ fn text(app: &mut App, ui: &mut Ui) {
         ui.fonts_mut(|fonts| fonts.layout_job(job))
     };
     let jump = app.jump.take();
+    typing::keys(app, ui);
+    if let Some(hint) = app.typing.hint.clone() {
+        Panel::bottom("hint").frame(egui::Frame::new()).show(ui, |ui| {
+            ui.add(egui::Label::new(RichText::new(hint).small().weak()).wrap());
+        });
+    }
     ScrollArea::both().id_salt("text").auto_shrink(false).show(ui, |ui| {
         let edit = TextEdit::multiline(&mut app.document.text)
             .code_editor()
@@ -74,15 +84,20 @@ fn text(app: &mut App, ui: &mut Ui) {
             let from = CCursor::new(app.document.line_start(line));
             let to = CCursor::new(app.document.line_start(line + 1).saturating_sub(1));
             output.state.cursor.set_char_range(Some(CCursorRange::two(from, to)));
-            output.state.store(ui.ctx(), output.response.id);
+            output.state.clone().store(ui.ctx(), output.response.id);
             let place = output.galley.pos_from_cursor(from).translate(output.galley_pos.to_vec2());
             ui.scroll_to_rect(place.expand(60.0), None);
             output.response.request_focus();
         }
-        if let Some(range) = output.cursor_range {
+        if let Some(range) = &output.cursor_range {
             let before = app.document.text.chars().take(range.primary.index.into()).filter(|&c| c == '\n').count();
             app.line = before + 1;
         }
+        let below = output.cursor_range.as_ref().map(|range| {
+            let place = output.galley.pos_from_cursor(range.primary);
+            place.left_bottom() + output.galley_pos.to_vec2() + vec2(0.0, 4.0)
+        });
+        typing::follow(app, ui, &mut output, below);
     });
 }
 

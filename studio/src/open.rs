@@ -1,12 +1,13 @@
 //! The page that opens: recent files, a path, the shelf of models.
 
 use crate::app::App;
+use crate::gallery;
 use crate::shelf::{self, SHELF};
-use crate::style::{self, accent, quiet};
+use crate::style::{self, quiet};
 use crate::words::say;
-use egui::{RichText, ScrollArea, Sense, Ui, vec2};
-use egui::{Role, WidgetInfo};
-use std::path::PathBuf;
+use crate::worker::Ask;
+use egui::{RichText, ScrollArea, Ui};
+use std::path::{Path, PathBuf};
 
 /// What to open.
 enum Wish {
@@ -18,6 +19,7 @@ enum Wish {
 pub fn show(app: &mut App, ui: &mut Ui) {
     let language = app.settings.language;
     let mut wish = None;
+    app.begin_gallery(ui.ctx());
     ui.label(RichText::new(say(language, "A spec or a run folder: type its path, or drop it on this window")).weak());
     ui.horizontal(|ui| {
         let field = egui::TextEdit::singleline(&mut app.path_field).desired_width(420.0).hint_text("my.json");
@@ -37,23 +39,34 @@ pub fn show(app: &mut App, ui: &mut Ui) {
             quiet(ui, say(language, "Nothing was opened yet."));
         }
         for path in app.settings.recent.iter().take(6) {
-            if ui.link(path.display().to_string()).clicked() {
+            if ui.link(short(path)).on_hover_text(path.display().to_string()).clicked() {
                 wish = Some(Wish::Path(path.clone()));
             }
         }
         ui.add_space(14.0);
+        egui::CollapsingHeader::new(say(language, "New from my own data"))
+            .id_salt("fresh")
+            .show(ui, |ui| fresh(app, ui));
+        ui.add_space(6.0);
         ui.label(RichText::new(say(language, "Models that come with the program")).size(17.0));
-        ui.add_space(4.0);
-        let columns = (ui.available_width() / 330.0).floor().max(1.0) as usize;
-        let width = ui.available_width() / columns as f32 - 12.0;
-        for row in (0..SHELF.len()).step_by(columns) {
-            ui.horizontal(|ui| {
-                for i in row..(row + columns).min(SHELF.len()) {
-                    if card(ui, i, width) {
-                        wish = Some(Wish::Shelf(i));
+        let adapter = app.gallery.adapter.clone().unwrap_or_else(|| "…".into());
+        quiet(ui, &format!("{}  {adapter}", say(language, "FLOPs of a sample, memory of a step; adapter:")));
+        let titles = [say(language, "They train as they stand"), say(language, "They want data of your own")];
+        for (title, models) in titles.into_iter().zip(shelf::parts()) {
+            ui.add_space(6.0);
+            ui.label(RichText::new(title).strong());
+            let columns = (ui.available_width() / 330.0).floor().max(1.0) as usize;
+            let width = ui.available_width() / columns as f32 - 12.0;
+            for row in models.chunks(columns) {
+                ui.horizontal(|ui| {
+                    for &i in row {
+                        let fact = app.gallery.facts.get(i).and_then(Option::as_ref);
+                        if gallery::card(ui, language, i, width, fact) {
+                            wish = Some(Wish::Shelf(i));
+                        }
                     }
-                }
-            });
+                });
+            }
         }
     });
     match wish {
@@ -63,31 +76,47 @@ pub fn show(app: &mut App, ui: &mut Ui) {
     }
 }
 
-fn card(ui: &mut Ui, index: usize, width: f32) -> bool {
-    let (name, text) = SHELF[index];
-    let (rect, response) = ui.allocate_exact_size(vec2(width, 66.0), Sense::click());
-    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, name));
-    style::named(&response, &format!("model {name}"));
-    let lit = response.hovered() || response.has_focus();
-    let edge = if lit { egui::Stroke::new(1.5, accent(ui)) } else { ui.visuals().widgets.noninteractive.bg_stroke };
-    let fill = ui.visuals().extreme_bg_color;
-    ui.painter().rect(rect.shrink(1.0), 14.0, fill, edge, egui::StrokeKind::Inside);
-    let dot = rect.left_center() + vec2(24.0, 0.0);
-    // A picture of its depth: as many circles above one another as there are tens of layers.
-    let layers = text.matches("\"op\"").count().max(1);
-    let circles = (1 + layers / 6).min(5);
-    for k in 0..circles {
-        let y = (k as f32 - (circles as f32 - 1.0) / 2.0) * 10.0;
-        ui.painter().circle_filled(dot + vec2(0.0, y), 4.0, accent(ui));
+/// The last two parts of a path: enough to know it again.
+fn short(path: &Path) -> String {
+    let parts: Vec<String> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    parts[parts.len().saturating_sub(2)..].join("/")
+}
+
+/// A spec for somebody's own data.
+fn fresh(app: &mut App, ui: &mut Ui) {
+    let language = app.settings.language;
+    quiet(
+        ui,
+        say(
+            language,
+            "A folder with a folder of pictures for each class, one with images and masks, or a table (CSV). What is found is written as a spec.",
+        ),
+    );
+    ui.horizontal_wrapped(|ui| {
+        let field = egui::TextEdit::singleline(&mut app.data_field).desired_width(300.0);
+        let field = ui.add(field.hint_text(say(language, "my folder of pictures")));
+        style::named(&field, "data path");
+        ui.label("→");
+        let folder = egui::TextEdit::singleline(&mut app.folder_field).desired_width(200.0);
+        let folder = ui.add(folder.hint_text(say(language, "a new folder for the spec")));
+        style::named(&folder, "new folder");
+        let ready = !app.data_field.trim().is_empty() && !app.folder_field.trim().is_empty();
+        let begin = ui.add_enabled(ready, egui::Button::new(say(language, "Look and write")));
+        style::named(&begin, "draft");
+        if begin.clicked() {
+            let [data, folder] = [&app.data_field, &app.folder_field].map(|field| PathBuf::from(field.trim()));
+            app.worker.ask(Ask::Draft(data, folder));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recent_file_is_known_by_its_folder_and_its_name() {
+        assert_eq!(short(Path::new("/home/me/nets/my.json")), "nets/my.json");
+        assert_eq!(short(Path::new("my.json")), "my.json");
     }
-    let inner = rect.shrink2(vec2(12.0, 8.0)).with_min_x(rect.min.x + 46.0);
-    let font = egui::FontId::proportional(14.0);
-    ui.painter().text(inner.min, egui::Align2::LEFT_TOP, name, font, ui.visuals().text_color());
-    let weak = ui.visuals().weak_text_color();
-    let mut job =
-        egui::text::LayoutJob::simple(shelf::about(text), egui::FontId::proportional(11.5), weak, inner.width());
-    job.wrap.max_rows = 2;
-    let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
-    ui.painter().galley(inner.min + vec2(0.0, 20.0), galley, weak);
-    response.on_hover_text(shelf::about(text)).clicked()
 }

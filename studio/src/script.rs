@@ -2,7 +2,7 @@
 //! as those of a person.
 //!
 //! `until CONDITION` waits ([`App::holds`]); `click NAME` and `stroke NAME x,y x,y …` (0 to 1) act on a widget by its name;
-//! `key F5`, `text TEXT`, `shot FILE.png`, `wait SECONDS`, `close`. `#` begins a comment.
+//! `key F5`, `key Backspace 3`, `text TEXT`, `shot FILE.png`, `wait SECONDS`, `close`. `#` begins a comment.
 
 use crate::app::App;
 use crate::style;
@@ -122,13 +122,16 @@ impl Script {
         !points.is_empty()
     }
 
-    fn key(&mut self, name: &str) -> bool {
+    /// `NAME`, or `NAME TIMES`.
+    fn key(&mut self, order: &str) -> bool {
+        let (name, times) = order.split_once(' ').unwrap_or((order, "1"));
         let (name, modifiers) = match name.strip_prefix("Ctrl+") {
             Some(name) => (name, Modifiers::COMMAND | Modifiers::CTRL),
             None => (name, Modifiers::NONE),
         };
         let Some(key) = Key::from_name(name) else { return false };
-        for pressed in [true, false] {
+        let Ok(times) = times.parse::<usize>() else { return false };
+        for pressed in [true, false].repeat(times) {
             let event = Event::Key { key, physical_key: None, pressed, repeat: false, modifiers };
             self.frames.push_back(vec![event]);
         }
@@ -161,5 +164,8 @@ mod tests {
         assert!(!script.is_done());
         assert!(script.key("Ctrl+1") && script.key("F5") && !script.key("Nokey"));
         assert_eq!(script.events().len(), 1);
+        let before = script.frames.len();
+        assert!(script.key("Backspace 3") && !script.key("Backspace x"));
+        assert_eq!(script.frames.len() - before, 6);
     }
 }

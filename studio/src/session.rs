@@ -1,12 +1,12 @@
 //! What the training thread does: it serves asks between two updates.
 
-use crate::worker::{Ask, EpochLine, Judged, Looked, News, Opened, Picture, State, Verdict};
+use crate::worker::{Ask, EpochLine, Looked, News, Opened, Picture, State};
 use pumice::gpu::Session;
 use pumice::model::InputShape;
 use pumice::spec::Source;
 use pumice::train::{Opening, Problem, fit, problem};
 use pumice::{Data, Device, Error, Event, HostTensor, Metric, Model, Prediction, Result, Run, Split, Tap, Trainer};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,14 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// The thread's whole state.
 pub struct Desk {
-    tell: Box<dyn Fn(News) + Send>,
-    device: Option<Device>,
-    trainer: Option<Trainer>,
-    run: Option<Run>,
+    pub(crate) tell: Box<dyn Fn(News) + Send>,
+    pub(crate) device: Option<Device>,
+    pub(crate) trainer: Option<Trainer>,
+    pub(crate) run: Option<Run>,
+    /// Where the folders of runs are made.
+    runs: PathBuf,
     state: State,
-    saved: u64,
+    pub(crate) saved: u64,
     layer: Option<String>,
     tapped: Option<String>,
     picture: Picture,
@@ -37,6 +39,7 @@ impl Desk {
             device: None,
             trainer: None,
             run: None,
+            runs: PathBuf::from("runs"),
             state: State::Empty,
             saved: 0,
             layer: None,
@@ -104,6 +107,15 @@ impl Desk {
             Ask::Judge(split) => self.judge(split).await,
             Ask::Pictures(split, places) => self.pictures(split, &places),
             Ask::Rate(lr) => self.trainer.as_mut().map_or(Ok(()), |trainer| trainer.set_lr(lr)),
+            Ask::Count(split) => self.count(split),
+            Ask::Sheet(split, places, step) => self.sheet(split, &places, step),
+            Ask::Save => self.save().await,
+            Ask::Runs(folder) => {
+                self.runs = folder;
+                Ok(())
+            }
+            Ask::Export(kind) => self.export(kind).await,
+            Ask::Draft(data, folder) => self.draft(&data, &folder),
             Ask::Go | Ask::Step | Ask::Close => Ok(()),
         }
     }
@@ -146,9 +158,8 @@ impl Desk {
     /// Makes the run folder before the first update.
     fn begin_run(&mut self) -> Result<()> {
         let (Some(trainer), None) = (&self.trainer, &self.run) else { return Ok(()) };
-        let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
-        let name: String = trainer.model().name.chars().take(100).map(plain).collect();
-        let run = Run::create_numbered(&Path::new("runs").join(name), trainer.model())?;
+        let name = crate::export::plain(&trainer.model().name);
+        let run = Run::create_numbered(&self.runs.join(name), trainer.model())?;
         (self.tell)(News::Run(run.dir().to_path_buf()));
         self.run = Some(run);
         Ok(())
@@ -203,7 +214,7 @@ impl Desk {
     }
 
     /// Writes a checkpoint, if the last one is older than the last update.
-    async fn save(&mut self) -> Result<()> {
+    pub(crate) async fn save(&mut self) -> Result<()> {
         let (Some(trainer), Some(run)) = (&mut self.trainer, &self.run) else { return Ok(()) };
         if trainer.steps_done() != self.saved {
             trainer.save(run).await?;
@@ -254,31 +265,6 @@ impl Desk {
         Ok(())
     }
 
-    async fn judge(&mut self, split: Split) -> Result<()> {
-        let Some(trainer) = &mut self.trainer else { return Ok(()) };
-        let classes = classes_of(trainer);
-        let mut verdicts = Vec::new();
-        let evaluation = trainer
-            .evaluate_each(split, &mut |judged| {
-                let wanted = pumice::task::Wanted { top: usize::MAX, size: None, score: 0.0 };
-                let Prediction::Classes(said) = judged.task.decode(judged.output, judged.dims, &wanted) else {
-                    return Ok(());
-                };
-                let Data::I32(truth) = &judged.truth.tensor.data else { return Ok(()) };
-                let Some(truth) = truth.first().and_then(|&t| usize::try_from(t).ok()) else { return Ok(()) };
-                let shares = in_order(said, &classes);
-                let best = (0..shares.len()).max_by(|&a, &b| shares[a].1.total_cmp(&shares[b].1)).unwrap_or(0);
-                let (sure, right) = (shares[best].1, shares.get(truth).map_or(0.0, |share| share.1));
-                verdicts.push(Verdict { index: judged.index, truth, said: best, sure, right });
-                Ok(())
-            })
-            .await?;
-        let step = trainer.steps_done();
-        let judged = Judged { split, step, line: evaluation.to_string(), classes, verdicts };
-        (self.tell)(News::Judged(Box::new(judged)));
-        Ok(())
-    }
-
     fn pictures(&mut self, split: Split, places: &[usize]) -> Result<()> {
         let Some(trainer) = &self.trainer else { return Ok(()) };
         let one = |&place: &usize| Ok((place, trainer.problem().sample(split, place)?));
@@ -289,7 +275,7 @@ impl Desk {
 }
 
 /// The names of the classes, or their numbers.
-fn classes_of(trainer: &Trainer) -> Vec<String> {
+pub(crate) fn classes_of(trainer: &Trainer) -> Vec<String> {
     let names = &trainer.problem().classes;
     let count = trainer.model().classes().unwrap_or(names.len());
     if names.is_empty() { (0..count).map(|class| class.to_string()).collect() } else { names.clone() }

@@ -19,6 +19,15 @@ pub fn about(text: &str) -> String {
     said.trim().to_string()
 }
 
+/// The models in two parts: those that train as they stand, and those that want data of one's own.
+pub fn parts() -> [Vec<usize>; 2] {
+    let own = [r#""kind": "bundled""#, r#""kind": "shapes""#, r#""../data/"#];
+    (0..SHELF.len()).fold([Vec::new(), Vec::new()], |mut parts, i| {
+        parts[usize::from(!own.iter().any(|mark| SHELF[i].1.contains(mark)))].push(i);
+        parts
+    })
+}
+
 /// Where a model of the shelf lies, if the program is run beside the project's sources: its data lies beside it then.
 pub fn file(name: &str) -> Option<PathBuf> {
     let below = PathBuf::from("assets/models").join(format!("{name}.json"));
@@ -31,6 +40,15 @@ pub fn file(name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn models_that_need_no_data_come_first() {
+        let [ready, wanting] = parts();
+        let name = |i: &usize| SHELF[*i].0;
+        assert_eq!(ready.len() + wanting.len(), SHELF.len());
+        assert!(ready.iter().map(name).any(|name| name == "lenet5_mnist"));
+        assert!(wanting.iter().map(name).any(|name| name == "lenet5_fashion"));
+    }
 
     #[test]
     fn every_model_says_what_it_is() {

@@ -101,6 +101,77 @@ const CHINESE: &[(&str, &str)] = &[
     ("Dismiss", "知道了"),
     ("Saved", "已保存"),
     ("Data that lies beside the spec is searched from the working folder.", "与规格同处的数据将从工作文件夹查找。"),
+    ("Data", "数据"),
+    ("Keep", "保存结果"),
+    ("Counting …", "正在统计 …"),
+    ("plain", "原样"),
+    ("as training sees them", "训练所见"),
+    ("target", "目标"),
+    ("Pixels of each class", "各类像素"),
+    ("Objects of each class", "各类目标数"),
+    ("Samples of each class", "各类样本数"),
+    ("A click on a class shows its samples only.", "点击某一类只显示该类样本。"),
+    ("Nothing was left out.", "没有样本被跳过。"),
+    ("Left out, and notes", "被跳过的文件与提示"),
+    ("No samples of this class here.", "这里没有该类样本。"),
+    ("Some pictures have a dark ground, others a light one:", "部分图片为深色背景，部分为浅色背景："),
+    (
+        "The ground is light where that of the training is dark, or the other way round: invert the pictures.",
+        "背景明暗与训练集相反：请反转图片。",
+    ),
+    ("Small pictures are enlarged, which adds no detail:", "图片小于输入，放大不会增加细节："),
+    ("Pictures of another shape than the input are stretched or padded:", "图片长宽比与输入不同，将被拉伸或填充："),
+    ("Classes without a sample here:", "此部分中没有样本的类别："),
+    ("Classes with fewer than five:", "少于五个的类别："),
+    ("Classes are uneven; `data.weighted` would draw them alike:", "类别不均衡；`data.weighted` 可均匀抽取："),
+    ("The run folder is made with the first step: train first.", "运行文件夹在第一步时创建：请先训练。"),
+    ("Checkpoint now", "立即写入检查点"),
+    ("ONNX, for other programs", "ONNX（供其他程序使用）"),
+    ("Weights for PyTorch", "PyTorch 权重"),
+    ("Weights, as Pumice names them", "Pumice 命名的权重"),
+    ("Report, a page for a browser", "报告（浏览器页面）"),
+    ("Pictures: filters, feature maps, Grad-CAM, saliency", "图片：卷积核、特征图、Grad-CAM、显著图"),
+    ("Writing …", "正在写入 …"),
+    ("Written", "已写入"),
+    ("Copy the path", "复制路径"),
+    ("Each class", "各类指标"),
+    ("COCO's measures", "COCO 指标"),
+    ("true", "真实值"),
+    ("predicted", "预测值"),
+    ("without error", "无误差"),
+    ("residual: predicted less true", "残差：预测值减真实值"),
+    ("residual", "残差"),
+    ("recall", "召回率"),
+    ("precision", "精确率"),
+    ("Average precision of each class", "各类平均精确率"),
+    (
+        "By the area below the curve, at an overlap of 0.5; objects in brackets.",
+        "按曲线下面积计，重叠度 0.5；括号内为目标数。",
+    ),
+    ("The worst pictures", "最差的图片"),
+    (
+        "Dashed boxes are the truth; boxes in colour are what the network finds, with how sure it is.",
+        "虚线框为真实目标；彩色框为网络所找到的目标及其把握。",
+    ),
+    ("what the network says", "网络判断"),
+    ("the truth", "真实标注"),
+    ("Wrong pixels are hatched.", "错误像素以斜线标出。"),
+    ("Pictures", "图片"),
+    ("planned once its data is there", "数据就绪后才能计算"),
+    ("fits", "放得下"),
+    ("too large", "过大"),
+    ("FLOPs of a sample, memory of a step; adapter:", "每个样本的浮点运算，每步的内存；适配器："),
+    ("They train as they stand", "可直接训练"),
+    ("They want data of your own", "需要自备数据"),
+    ("New from my own data", "用我自己的数据新建"),
+    (
+        "A folder with a folder of pictures for each class, one with images and masks, or a table (CSV). What is found is written as a spec.",
+        "每类一个图片子文件夹的文件夹、含 images 与 masks 的文件夹，或 CSV 表格。将根据所发现的内容写出规格。",
+    ),
+    ("my folder of pictures", "我的图片文件夹"),
+    ("a new folder for the spec", "存放规格的新文件夹"),
+    ("Look and write", "查看并写出"),
+    ("Found", "发现"),
 ];
 
 /// A text in a language. One without a translation stays English.
@@ -158,6 +229,8 @@ mod tests {
         let mut used = 0;
         for entry in std::fs::read_dir(folder).expect("the sources") {
             let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a source");
+            // A call that is broken over lines counts as well.
+            let text = text.split_whitespace().collect::<Vec<&str>>().join(" ");
             for part in text.split(concat!("language", ", \"")).skip(1) {
                 let english = part.split('"').next().expect("a text");
                 used += 1;

@@ -1,7 +1,10 @@
 //! The thread that owns the trainer. The window asks, the thread tells; neither waits for the other. Each answer is plain
 //! data, so that panels are tested without a window or an adapter.
 
+use crate::export::Kind;
+use crate::samples::{Counted, Sheet};
 use crate::session::Desk;
+use crate::verdict::{Each, More};
 use pumice::spec::Source;
 use pumice::{HostTensor, Split};
 use std::path::PathBuf;
@@ -33,6 +36,18 @@ pub enum Ask {
     Rate(f64),
     /// Finish the step, write a checkpoint, and end the thread.
     Close,
+    /// Count what a split holds.
+    Count(Split),
+    /// Send samples of a split with their targets; as that step sees them, if it is said.
+    Sheet(Split, Vec<usize>, Option<u32>),
+    /// Write a checkpoint; training goes on.
+    Save,
+    /// Make the folders of runs in that one from now on; by default in `runs`.
+    Runs(PathBuf),
+    /// Write something for other programs.
+    Export(Kind),
+    /// Write a first spec for a folder or table of data into a new folder.
+    Draft(PathBuf, PathBuf),
 }
 
 /// A picture to look at.
@@ -153,6 +168,10 @@ pub struct Judged {
     pub classes: Vec<String>,
     /// Every sample; empty for another task than classes.
     pub verdicts: Vec<Verdict>,
+    /// What is known of samples of other tasks.
+    pub more: Arc<More>,
+    /// Metrics of each class.
+    pub tables: Vec<Each>,
 }
 
 /// What the thread tells.
@@ -182,6 +201,14 @@ pub enum News {
     Failed(String),
     /// The thread has ended.
     Closed,
+    /// What a split holds.
+    Counted(Box<Counted>),
+    /// Samples that were asked for.
+    Sheet(Box<Sheet>),
+    /// What was written, with its size in bytes; the files of a folder together.
+    Exported(PathBuf, u64),
+    /// A spec was written, and what was found.
+    Drafted(PathBuf, String),
 }
 
 /// Most losses that wait for a hidden window; of more, every second is kept.

@@ -1,6 +1,6 @@
 //! A sheet of samples, each with its targets drawn on it and its classes or values below it.
 
-use super::count::column;
+use crate::data::count::column;
 use crate::data::draw::{self, Drawn};
 use crate::data::mask::MASK;
 use crate::data::{BOXES, Dataset, IMAGE, INSTANCES, LABEL, Splits, VALUES, palette};
@@ -27,7 +27,7 @@ const LINE: usize = 12;
 /// Data without pictures; a file that cannot be written.
 pub fn sheet(model: &Model, splits: &Splits, file: &Path) -> Result<usize> {
     let set = [&splits.train, &splits.validation, &splits.test].into_iter().flatten().next();
-    let set = set.filter(|set| column(set, IMAGE).is_some() && set.dims().len() == 3).ok_or_else(|| {
+    let set = set.filter(|set| column(&set.columns, IMAGE).is_some() && set.dims().len() == 3).ok_or_else(|| {
         let what = "this data has no pictures to draw";
         Error::file(&model.source.file, what, "leave --draw out")
     })?;
@@ -81,17 +81,17 @@ impl Sample {
         }
         let mut sample = Sample { rgb, caption: String::new() };
         let name = |class: usize| set.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
-        let labels: Vec<f64> = match column(set, BOXES) {
+        let labels: Vec<f64> = match column(&set.columns, BOXES) {
             Some(boxes) => boxes.store.one(position)?.data.to_f64(),
             None => Vec::new(),
         };
         let objects: Vec<&[f64]> = labels.chunks_exact(5).filter(|row| row[0] >= 0.0).collect();
         // Without pixels of its own, an object stands there with those of its box.
-        let masks = match column(set, BOXES) {
+        let masks = match column(&set.columns, BOXES) {
             Some(boxes) => boxes.truth(position)?.objects.is_some_and(|own| own.list.iter().any(|o| o.mask.is_some())),
             None => false,
         };
-        if let Some(instances) = column(set, INSTANCES).filter(|_| masks) {
+        if let Some(instances) = column(&set.columns, INSTANCES).filter(|_| masks) {
             let own = instances.store.one(position)?;
             let (size, numbers) = ([own.shape[0], own.shape[1]], own.data.to_f64());
             for (k, row) in objects.iter().enumerate() {
@@ -111,13 +111,13 @@ impl Sample {
             })
             .collect();
         draw::boxes(&mut sample.rgb, tile[0], tile[1], &boxes);
-        if column(set, BOXES).is_some() {
+        if column(&set.columns, BOXES).is_some() {
             let of = |class: usize| boxes.iter().filter(|own| own.class == class).count();
             let counts = (0..set.classes.len()).map(|class| (class, of(class))).filter(|(_, count)| *count > 0);
             let counts: Vec<String> = counts.map(|(class, count)| format!("{count} {}", name(class))).collect();
             sample.caption = if counts.is_empty() { "no objects".into() } else { counts.join(", ") };
         }
-        if let Some(masks) = column(set, MASK) {
+        if let Some(masks) = column(&set.columns, MASK) {
             let own = masks.store.one(position)?;
             let (size, classes) = ([own.shape[0], own.shape[1]], own.data.to_f64());
             let mut there: Vec<usize> = classes.iter().map(|class| *class as usize).collect();
@@ -130,10 +130,10 @@ impl Sample {
             }
             sample.caption = there.into_iter().map(name).collect::<Vec<String>>().join(", ");
         }
-        if let Some(label) = column(set, LABEL) {
+        if let Some(label) = column(&set.columns, LABEL) {
             sample.caption = name(label.store.one(position)?.data.to_f64()[0] as usize);
         }
-        if let Some(values) = column(set, VALUES) {
+        if let Some(values) = column(&set.columns, VALUES) {
             let all = values.store.one(position)?.data.to_f64();
             sample.caption = all.iter().map(|x| format!("{x:.4}")).collect::<Vec<String>>().join(", ");
         }

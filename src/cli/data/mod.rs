@@ -1,11 +1,11 @@
 //! `pumice data`: what a data set holds, what is left out of it, and a sheet of samples with their targets.
 
-mod count;
 mod draw;
 
 use super::args::SpecArgs;
 use super::outcome::Outcome;
 use super::{numbers, output, progress};
+use crate::data::count::{self, Counts, Part};
 use crate::data::{Dataset, Splits, Want, order};
 use crate::error::{Error, Result};
 use crate::host::free_memory;
@@ -13,7 +13,6 @@ use crate::model::Model;
 use crate::report::table::{Align, Table};
 use crate::task;
 use crate::train::problem;
-use count::{Counts, Part};
 use serde_json::{Map, Value as Json, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,7 +46,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let parts = parts(&model, &splits);
     let parts: Vec<(&str, Part)> = parts
         .iter()
-        .map(|(name, set, positions)| Ok((*name, count::part(set, positions, classes.len())?)))
+        .map(|(name, set, positions)| Ok((*name, count::part(&set.columns, positions, classes.len())?)))
         .collect::<Result<_>>()?;
     let path = problem::folder(data, &model.source.file, args.data.as_deref());
     let path = path.map(|path| path.display().to_string());

@@ -10,13 +10,13 @@ mod start;
 mod summary;
 
 use super::outcome::Outcome;
+use super::output;
 use super::progress::{self, Progress};
-use super::{output, report};
 use crate::check::Profile;
 use crate::data::tensors::{self, Tensors};
 use crate::error::Result;
 use crate::gpu::Session;
-use crate::report::look;
+use crate::report::{judged, look};
 use crate::task;
 use crate::train::evaluate::Judged;
 use crate::train::fit::{self, Fit};
@@ -90,9 +90,9 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     if let Some(book) = &recorder.book {
         let model = fit.model().clone();
         let problem = &fit.into_problem();
-        let done = report::Done { model: &model, problem, split, evaluation, eye };
+        let done = judged::Done { model: &model, problem, split, evaluation, eye };
         // The run is complete without it.
-        if let Err(e) = report::whole(book, &recorder.diary.history, &device, &run, done).await {
+        if let Err(e) = judged::whole(book, &recorder.diary.history, &device, &run, done).await {
             output::note(&format!("the report shows no samples: {e}"));
         }
     }

@@ -32,14 +32,17 @@ const POINTS: usize = 120;
 pub struct Detections {
     /// Height and width of the input.
     input: [usize; 2],
-    pictures: Vec<(usize, Place, Seen)>,
+    /// Where each lies in the data, how in the input, and what was seen.
+    pub pictures: Vec<(usize, Place, Seen)>,
 }
 
 /// How a picture lies in the input.
 #[derive(Clone, Copy)]
-struct Place {
-    size: [usize; 2],
-    fit: Fit,
+pub struct Place {
+    /// Its height and width.
+    pub size: [usize; 2],
+    /// How it was brought to the input's.
+    pub fit: Fit,
 }
 
 impl Detections {
@@ -70,7 +73,7 @@ impl Detections {
 }
 
 /// Right boxes, boxes and objects of a picture: each object is found once.
-fn hits(seen: &Seen) -> [usize; 3] {
+pub fn hits(seen: &Seen) -> [usize; 3] {
     let found: Vec<&Found> = seen.found.iter().filter(|found| found.score >= SCORE).collect();
     let objects: Vec<&Object> = seen.objects.iter().filter(|object| !object.ignored).collect();
     let mut taken = vec![false; objects.len()];
@@ -86,7 +89,7 @@ fn hits(seen: &Seen) -> [usize; 3] {
 }
 
 /// The harmonic mean of precision and recall of a picture; 1 where nothing is and nothing is found.
-fn quality(seen: &Seen) -> f64 {
+pub fn quality(seen: &Seen) -> f64 {
     let [right, found, objects] = hits(seen);
     if found + objects == 0 { 1.0 } else { 2.0 * right as f64 / (found + objects) as f64 }
 }

@@ -3,10 +3,10 @@
 pub mod album;
 mod classify;
 mod confusion;
-mod detect;
+pub mod detect;
 pub mod other;
-mod regress;
-mod segment;
+pub mod regress;
+pub mod segment;
 
 use crate::model::Model;
 use crate::task::Task;

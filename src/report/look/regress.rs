@@ -22,9 +22,10 @@ const BINS: usize = 24;
 /// What was said of each sample.
 #[derive(Default)]
 pub struct Regressed {
-    names: Vec<String>,
+    /// Names of the outputs.
+    pub names: Vec<String>,
     /// Index, true and predicted values.
-    rows: Vec<(usize, Vec<f32>, Vec<f32>)>,
+    pub rows: Vec<(usize, Vec<f32>, Vec<f32>)>,
 }
 
 impl Regressed {

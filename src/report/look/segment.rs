@@ -18,21 +18,30 @@ const SIDE: usize = 300;
 
 /// A picture with its masks.
 #[derive(Clone)]
-struct Seen {
-    index: usize,
-    right: f64,
-    truth: Mask,
-    said: Mask,
+pub struct Seen {
+    /// Its place among the judged.
+    pub index: usize,
+    /// The share of right pixels.
+    pub right: f64,
+    /// The truth, in the size of the input.
+    pub truth: Mask,
+    /// What the network says, in that size.
+    pub said: Mask,
 }
 
 /// Masks of the pictures that will be shown.
 pub struct Segments {
-    ignore: u8,
+    /// The class that does not count.
+    pub ignore: u8,
     /// Height and width of what is kept of a mask.
     size: [usize; 2],
     count: usize,
-    first: Vec<Seen>,
-    worst: Vec<Seen>,
+    /// The first.
+    pub first: Vec<Seen>,
+    /// The worst, the worst first.
+    pub worst: Vec<Seen>,
+    /// Of the first and of the worst, so many are kept.
+    shown: [usize; 2],
 }
 
 impl Segments {
@@ -46,7 +55,13 @@ impl Segments {
             count: 0,
             first: Vec::new(),
             worst: Vec::new(),
+            shown: SHOWN,
         }
+    }
+
+    /// The same, which keeps so many of the worst and of the first.
+    pub fn keeping(self, shown: [usize; 2]) -> Segments {
+        Segments { shown, ..self }
     }
 
     /// The mask in the size of the network's input.
@@ -69,19 +84,19 @@ impl Eye for Segments {
         let counted = || truth.iter().zip(&said.mask.classes).filter(|(truth, _)| **truth != self.ignore);
         let right = counted().filter(|(truth, said)| truth == said).count() as f64 / counted().count().max(1) as f64;
         self.count += 1;
-        let enters = self.worst.len() < SHOWN[0] || self.worst.last().is_some_and(|last| right < last.right);
-        if !enters && self.first.len() >= SHOWN[1] {
+        let enters = self.worst.len() < self.shown[0] || self.worst.last().is_some_and(|last| right < last.right);
+        if !enters && self.first.len() >= self.shown[1] {
             return;
         }
         let truth = self.kept(&Mask { height, width, classes: truth });
         let seen = Seen { index: judged.index, right, truth, said: self.kept(&said.mask) };
-        if self.first.len() < SHOWN[1] {
+        if self.first.len() < self.shown[1] {
             self.first.push(seen.clone());
         }
         if enters {
             self.worst.push(seen);
             self.worst.sort_by(|a, b| a.right.total_cmp(&b.right));
-            self.worst.truncate(SHOWN[0]);
+            self.worst.truncate(self.shown[0]);
         }
     }
 

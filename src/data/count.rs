@@ -1,7 +1,8 @@
 //! What the samples of a part are.
 
-use crate::data::mask::MASK;
-use crate::data::{BOXES, Column, Dataset, IMAGE, LABEL, VALUES, picture};
+use super::dataset::{BOXES, Column, IMAGE, LABEL, VALUES};
+use super::mask::MASK;
+use super::picture;
 use crate::error::Result;
 use serde_json::{Map, Value as Json, json};
 
@@ -10,10 +11,12 @@ const LOOKED_AT: usize = 1000;
 
 /// What a part holds.
 pub struct Part {
+    /// How many samples there are.
     pub samples: usize,
+    /// What they hold.
     pub counts: Counts,
     /// Height and width of the smallest and of the largest picture, by area.
-    sizes: Option<[[usize; 2]; 2]>,
+    pub sizes: Option<[[usize; 2]; 2]>,
 }
 
 /// What is counted.
@@ -33,20 +36,20 @@ pub enum Counts {
 /// Objects of a part.
 pub struct Objects {
     /// Those of each class.
-    classes: Vec<u64>,
+    pub classes: Vec<u64>,
     /// Those that do not count.
-    ignored: u64,
+    pub ignored: u64,
     /// Those of each picture, ascending.
-    each: Vec<usize>,
+    pub each: Vec<usize>,
     /// √area of each in pixels of its picture, ascending.
-    sides: Vec<f64>,
+    pub sides: Vec<f64>,
 }
 
 /// Counts what the samples at some positions hold.
 ///
 /// # Errors
 /// A file that has changed since it was opened.
-pub fn part(set: &Dataset, positions: &[u32], classes: usize) -> Result<Part> {
+pub fn part(set: &[Column], positions: &[u32], classes: usize) -> Result<Part> {
     let counts = if let Some(boxes) = column(set, BOXES) {
         let mut found = Objects { classes: vec![0; classes], ignored: 0, each: Vec::new(), sides: Vec::new() };
         for &position in positions {
@@ -93,7 +96,7 @@ pub fn part(set: &Dataset, positions: &[u32], classes: usize) -> Result<Part> {
 }
 
 /// The sizes of the smallest and of the largest picture.
-fn sizes(set: &Dataset, positions: &[u32]) -> Result<Option<[[usize; 2]; 2]>> {
+fn sizes(set: &[Column], positions: &[u32]) -> Result<Option<[[usize; 2]; 2]>> {
     let mut all = Vec::new();
     for &position in positions.iter().step_by(positions.len().div_ceil(LOOKED_AT).max(1)) {
         if let Some(objects) =
@@ -131,7 +134,8 @@ impl Counts {
 }
 
 impl Objects {
-    fn empty(&self) -> usize {
+    /// Pictures without any.
+    pub fn empty(&self) -> usize {
         self.each.iter().filter(|count| **count == 0).count()
     }
 
@@ -203,6 +207,6 @@ impl Part {
 }
 
 /// A column by its name.
-pub fn column<'a>(set: &'a Dataset, field: &str) -> Option<&'a Column> {
-    set.columns.iter().find(|column| column.field == field)
+pub fn column<'a>(set: &'a [Column], field: &str) -> Option<&'a Column> {
+    set.iter().find(|column| column.field == field)
 }
