@@ -1,11 +1,11 @@
 //! 3 x 3 convolutions of stride 1 by Winograd's method: `winograd.wgsl`. Operands are transformed to 36 planes, which are
 //! multiplied as one 1 x 1 convolution of 36 groups (`image.rs`). That takes a quarter of the multiplications.
 
-use super::geometry::Geometry;
+use super::geometry::{Geometry, position};
 use super::image;
 use super::job::{Forward, GradInput, GradWeight};
-use super::kernel_choice::{Direction, ImageTile, PLANES};
-use crate::graph::{Grid, Kernel, KernelCx, Target};
+use super::kernel_choice::{Direction, ImageTile, LEAST, PLANES};
+use crate::graph::{Grid, Kernel, KernelCx, RefCx, Target};
 use crate::ops::layer::activation;
 use crate::ops::plumbing::bias_add::push_grad_bias;
 use crate::ops::tile::grouped;
@@ -53,6 +53,60 @@ pub fn suits(g: &Geometry) -> bool {
 pub fn largest(direction: Direction, g: &Geometry, batch: usize) -> usize {
     let most = g.channels.max(g.filters);
     PLANES * (tiles(direction, g) * batch * most).max(g.channels * g.filters)
+}
+
+/// An error of these kernels belongs to a whole tile (Barabasz et al. 2020): an output whose own terms are all 0 may come out as some 10⁻⁷ of what its
+/// neighbours are. For elements of an output: what `Σ|terms|` would be, if the magnitudes of its tiles were spread evenly over their
+/// cells. `cx` has the magnitudes of the op's inputs. 0, if no adapter computes such sizes by these kernels.
+pub fn spread(direction: Direction, g: &Geometry, cx: &RefCx, indices: &[usize]) -> Vec<f64> {
+    if !suits(g) || g.channels.min(g.filters) < LEAST {
+        return vec![0.0; indices.len()];
+    }
+    let before = [&g.window.h, &g.window.w].map(|axis| axis.before as isize);
+    let (a, b) = (&cx.inputs[0].data, &cx.inputs[1].data);
+    // The sum of a square of cells of one channel.
+    let square = |picture: &[f64], [h, w, c]: [usize; 3], [n, channel]: [usize; 2], corner: [isize; 2], side: isize| {
+        let range = |first: isize, most: usize| first.max(0) as usize..(first + side).clamp(0, most as isize) as usize;
+        let cells = range(corner[0], h).flat_map(|y| range(corner[1], w).map(move |x| ((n * h + y) * w + x) * c));
+        cells.map(|cell| picture[cell + channel]).sum::<f64>()
+    };
+    let corner = |[h, w]: [usize; 2], before: [isize; 2]| {
+        [(h / SIDE * SIDE) as isize - before[0], (w / SIDE * SIDE) as isize - before[1]]
+    };
+    let (side, reach) = (SIDE as isize, SIDE as isize + 2);
+    let mean = |sum: f64| sum / (reach * reach) as f64;
+    let filter = |w: &[f64], k: usize, c: usize| g.window_taps().map(|tap| w[g.w_index(k, tap, c)]).sum::<f64>();
+    let one = |&index: &usize| match direction {
+        Direction::Forward => {
+            let [oh, ow, filters] = g.y_dims();
+            let [n, h, w, k] = position(index, [cx.n, oh, ow, filters]);
+            let cells = |c: usize| mean(square(a, g.x_dims(), [n, c], corner([h, w], before), reach));
+            (0..g.channels).map(|c| cells(c) * filter(b, k, c)).sum()
+        }
+        Direction::GradInput => {
+            let [h, w, channels] = g.x_dims();
+            let [n, h, w, c] = position(index, [cx.n, h, w, channels]);
+            let first = corner([h, w], before.map(|cells| 2 - cells));
+            (0..g.filters).map(|k| mean(square(a, g.y_dims(), [n, k], first, reach)) * filter(b, k, c)).sum()
+        }
+        Direction::GradWeight => {
+            let [k, _, _, c] = position(index, g.w_dims());
+            let [oh, ow, _] = g.y_dims();
+            let tiles = (0..cx.n).flat_map(|n| (0..oh).step_by(SIDE).map(move |h| (n, h)));
+            let tiles = tiles.flat_map(|(n, h)| (0..ow).step_by(SIDE).map(move |w| (n, [h, w])));
+            let product = |(n, place)| {
+                let errors = square(a, g.y_dims(), [n, k], corner(place, [0, 0]), side);
+                // Most errors of many networks are 0.
+                if errors == 0.0 {
+                    0.0
+                } else {
+                    errors * mean(square(b, g.x_dims(), [n, c], corner(place, before), reach))
+                }
+            };
+            tiles.map(product).sum()
+        }
+    };
+    indices.iter().map(one).collect()
 }
 
 /// The products as one convolution: each plane is a group, each tile a pixel.
