@@ -232,3 +232,63 @@ pub fn grad_weight(cx: &mut KernelCx, job: &GradWeight, tile: ImageTile) {
         push_grad_bias(cx, g.pixels(), g.filters, db.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{RefTensor, Step};
+
+    const C: usize = LEAST;
+    /// Rows and columns of the picture: three tiles, and two of them.
+    const SIZE: [usize; 2] = [12, 8];
+
+    /// 3 x 3 filters over a picture with a cell of padding on each side, `C` channels and as many filters.
+    fn geometry() -> Geometry {
+        let axis = |side| Axis { input: side, output: side, kernel: 3, before: 1, ..Axis::POINT };
+        Geometry { window: Window { h: axis(SIZE[0]), w: axis(SIZE[1]) }, channels: C, filters: C, groups: 1 }
+    }
+
+    /// A picture that holds 1 at some cells of channel 0, or everywhere in all channels.
+    fn picture(cells: Option<&[[usize; 2]]>) -> RefTensor {
+        let mut data = vec![f64::from(u8::from(cells.is_none())); SIZE[0] * SIZE[1] * C];
+        cells.into_iter().flatten().for_each(|[h, w]| data[(h * SIZE[1] + w) * C] = 1.0);
+        RefTensor::new(vec![1, SIZE[0], SIZE[1], C], data)
+    }
+
+    fn spread_of(direction: Direction, inputs: [RefTensor; 2], index: usize) -> f64 {
+        let step = Step::of(1);
+        spread(direction, &geometry(), &RefCx { inputs: &inputs, n: 1, step: &step, salt: 0 }, &[index])[0]
+    }
+
+    #[test]
+    fn terms_that_are_all_equal_are_spread_as_they_are() {
+        let w = || RefTensor::new(vec![C, 3, 3, C], vec![1.0; C * 9 * C]);
+        // A tile that touches no padding at its sides: row 5, column 2 of a picture without padding on the left.
+        let at = (5 * SIZE[1] + 2) * C;
+        let inside = (9 * C) as f64 * 30.0 / 36.0;
+        assert!((spread_of(Direction::Forward, [picture(None), w()], at) - inside).abs() < 1e-9, "a column is padding");
+        assert!((spread_of(Direction::GradInput, [picture(None), w()], at) - inside).abs() < 1e-9);
+        // Six tiles of 16 outputs; of their 36 cells 25 or 30 lie in the picture.
+        let all = 16.0 * (4.0 * 25.0 + 2.0 * 30.0) / 36.0;
+        assert!((spread_of(Direction::GradWeight, [picture(None), picture(None)], 0) - all).abs() < 1e-9);
+    }
+
+    #[test]
+    fn terms_of_one_tile_are_a_scale_for_each_other_and_for_nothing_else() {
+        // The error at (1, 1) meets the cell at (4, 4) in the tile, though not under the filter.
+        let near = spread_of(Direction::GradWeight, [picture(Some(&[[1, 1]])), picture(Some(&[[4, 4]]))], 0);
+        assert!((near - 1.0 / 36.0).abs() < 1e-12, "{near}");
+        let far = spread_of(Direction::GradWeight, [picture(Some(&[[1, 1]])), picture(Some(&[[9, 1]]))], 0);
+        assert_eq!(far, 0.0, "two tiles further down");
+        // Another channel of x.
+        assert_eq!(spread_of(Direction::GradWeight, [picture(Some(&[[1, 1]])), picture(Some(&[[1, 1]]))], 1), 0.0);
+        let narrow = Geometry { channels: C / 2, ..geometry() };
+        let (step, inputs) = (Step::of(1), [picture(None), picture(None)]);
+        let cx = RefCx { inputs: &inputs, n: 1, step: &step, salt: 0 };
+        assert_eq!(
+            spread(Direction::GradWeight, &narrow, &cx, &[0]),
+            [0.0],
+            "these kernels never take so few channels"
+        );
+    }
+}
