@@ -114,6 +114,11 @@ pub fn survey(path: &Path) -> Result<Survey> {
     if !path.exists() {
         return Err(Error::file(path, "no such file or folder", "name the data that is to be learnt from"));
     }
+    // A folder `images` is also the one of YOLO's pictures.
+    let boxes = if path.join("masks").is_dir() { None } else { boxes_of(path) };
+    if let Some((kind, reader)) = boxes {
+        return objects(path, kind, &*reader);
+    }
     if mask_files::has(path, Split::Train) {
         let found = mask_files::pairs(path, "masks", Split::Train)?;
         let mut values: Vec<u8> = Vec::new();
@@ -127,9 +132,6 @@ pub fn survey(path: &Path) -> Result<Survey> {
         let named = mask_files::class_names(path)?.map(|names| names.len());
         let classes = if binary { 2 } else { named.unwrap_or(usize::from(most) + 1).max(2) };
         return Ok(Survey::Masks { pictures: found.pictures.len(), binary, classes, look: look(&found.pictures)? });
-    }
-    if let Some((kind, reader)) = boxes_of(path) {
-        return objects(path, kind, &*reader);
     }
     let part = class_folders::need_part(path, Split::Train, false)?;
     let found = class_folders::classes(&part, false)?;
