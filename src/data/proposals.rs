@@ -248,7 +248,7 @@ impl Proposals {
         let places = [Some(PathBuf::from(&own.name)), Some(folder.join(&own.name)), beside];
         let there = |path: &PathBuf| {
             let with = |ending: &&str| PathBuf::from(format!("{}.{ending}", path.display())).is_file();
-            path.is_file() || ENDINGS.iter().any(|ending| with(&ending))
+            path.is_file() || ENDINGS.iter().any(with)
         };
         places.iter().flatten().any(there)
     }

@@ -85,9 +85,9 @@ impl<'a> Crops<'a> {
             let corners = self.objects.fit.to_picture(shares, self.objects.size, self.size);
             (k, corners, self.best(corners))
         });
-        let regions: Vec<(usize, [f64; 4], Option<(&Object, f64)>)> = regions.collect();
-        let shown = |best: &Option<(&Object, f64)>| best.is_some_and(|(_, overlap)| overlap >= SHOWN);
-        let mut spare = BACKGROUND * regions.iter().filter(|(_, _, best)| shown(best)).count().max(1);
+        let regions: Vec<_> = regions.collect();
+        let shown = regions.iter().filter(|(_, _, best)| best.is_some_and(|(_, overlap)| overlap >= SHOWN));
+        let mut spare = BACKGROUND * shown.count().max(1);
         for (k, corners, best) in regions {
             let object = best.filter(|(_, overlap)| *overlap >= SHOWN).map(|(object, _)| object);
             if object.is_none() {

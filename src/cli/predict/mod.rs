@@ -219,8 +219,11 @@ async fn predict<'a>(
     Ok(())
 }
 
-/// A function that reads a file as samples for the model, with the regions that somebody else proposed in it.
-type Reader<'a> = dyn Fn(&Path) -> Result<(Read, &'a [f32])> + Sync + 'a;
+/// A file as samples for the model, with the regions that somebody else proposed in it.
+type Regarded<'a> = (Read, &'a [f32]);
+
+/// A function that reads a file.
+type Reader<'a> = dyn Fn(&Path) -> Result<Regarded<'a>> + Sync + 'a;
 
 /// The regions of pictures that a table has, as a model takes them. What of them is left out is added to `wrong`.
 fn regions(
@@ -243,8 +246,8 @@ fn regions(
 }
 
 /// Reads files on all cores, in their order.
-fn decode<'a>(files: &[PathBuf], read: &Reader<'a>) -> Vec<Result<(Read, &'a [f32])>> {
-    let mut found: Vec<Option<Result<(Read, &'a [f32])>>> = files.iter().map(|_| None).collect();
+fn decode<'a>(files: &[PathBuf], read: &Reader<'a>) -> Vec<Result<Regarded<'a>>> {
+    let mut found: Vec<Option<Result<Regarded<'a>>>> = files.iter().map(|_| None).collect();
     host::on_all_cores(files.iter().zip(&mut found), |(file, place)| *place = Some(read(file)));
     found.into_iter().map(|found| found.expect("each was read")).collect()
 }
