@@ -23,7 +23,7 @@ pub type Target = fn(&[u8], &Path) -> Result<()>;
 pub const BETWEEN: &[u8] = b"\xff\0\xff\0";
 
 /// All of them, by the names of their folders in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("spec", spec),
     ("idx", idx),
     ("cifar10", cifar10),
@@ -33,6 +33,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("voc", voc),
     ("coco", coco),
     ("yolo", yolo),
+    ("proposals", proposals),
     ("safetensors", safetensors),
     ("run", run),
     ("pth", pth),
@@ -144,6 +145,18 @@ pub fn yolo(bytes: &[u8], dir: &Path) -> Result<()> {
     labelled(&dir.join("yolo"), "images/a.png", json!({ "kind": "yolo" }))
 }
 
+/// A table of regions that somebody else proposed, of the picture `a.png`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn proposals(bytes: &[u8], dir: &Path) -> Result<()> {
+    let object =
+        "<object><name>a</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>";
+    written(dir, "proposals/a.xml", format!("<annotation>{object}</annotation>").as_bytes())?;
+    written(dir, "proposals/found.csv", bytes)?;
+    labelled(&dir.join("proposals"), "a.png", json!({ "kind": "voc", "proposals": "found.csv" }))
+}
+
 /// Opens data of one picture with objects. Whatever was left out of it is what is wrong.
 fn labelled(dir: &Path, picture: &str, data: serde_json::Value) -> Result<()> {
     let file = dir.join(picture);
@@ -157,7 +170,7 @@ fn labelled(dir: &Path, picture: &str, data: serde_json::Value) -> Result<()> {
     let data = Model::parse(spec.to_string())?.data;
     let reader = data.ok_or_else(|| Error::usage("no data", "name some"))?.reader;
     reader.count_classes(Some(dir), &Want::default())?;
-    let want = Want { train: true, size: Some([8, 12, 3]), instances: true, ..Want::default() };
+    let want = Want { train: true, size: Some([8, 12, 3]), instances: true, proposals: Some(3), ..Want::default() };
     match reader.open(Some(dir), &want)?.skipped.into_iter().next() {
         Some(first) => Err(Error::usage(first, "correct it")),
         None => Ok(()),

@@ -17,7 +17,8 @@ pub struct Args {
     /// What is to be learnt [default: what the data is for].
     #[arg(long, value_name = "TASK", value_parser = aim())]
     task: Option<Aim>,
-    /// The data: a folder of pictures in class folders, one with `images` and `masks`, or a CSV file [default: the bundled digits].
+    /// The data: a folder of pictures in class folders, one with `images` and `masks`, one with boxes as VOC, COCO or YOLO write them, or a CSV
+    /// file [default: the bundled digits].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }

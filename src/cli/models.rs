@@ -34,6 +34,7 @@ const SHELF: &[(&str, &str)] = shelf![
     "alexnet",
     "cnn7_mnist",
     "diabetes_regression",
+    "fast_rcnn_small",
     "fast_rcnn_vgg16",
     "faster_rcnn_resnet50_fpn",
     "faster_rcnn_small",

@@ -101,7 +101,7 @@ pub(super) fn target(
             let outside = term.loss.ignore().unwrap_or(OUTSIDE);
             Ok(b.one(AugmentMask { size, outside }, &[plain, numbers]))
         }
-        "boxes" => Ok(b.one(AugmentBoxes { size }, &[plain, numbers])),
+        "boxes" | "proposals" => Ok(b.one(AugmentBoxes { size }, &[plain, numbers])),
         // Outside of the picture there is no object.
         "instances" => Ok(b.one(AugmentMask { size, outside: 0 }, &[plain, numbers])),
         other => {

@@ -10,6 +10,7 @@ use crate::ops::layer::concat::Concat;
 use crate::ops::layer::elementwise::{Add, Mul};
 use crate::ops::layer::flatten::Reshape;
 use crate::ops::layer::given_rois::ROIS;
+use crate::ops::layer::regions::MAX_REGIONS;
 use crate::ops::plumbing::first_object::FirstObject;
 use crate::ops::plumbing::gather::{Gather, GatherRows};
 use crate::ops::plumbing::gather_bytes::GatherBytes;
@@ -80,6 +81,7 @@ pub fn build_for(model: &Model, options: &BuildOptions, fields: &[&str]) -> Resu
         moves: None,
         object: None,
         learnt: [None; 2],
+        given: None,
         resident: None,
         errors: Vec::new(),
     };
@@ -156,6 +158,8 @@ struct Build<'a> {
     object: Option<[Value; 2]>,
     /// The objects of the pictures, and regions that the batch brings, for layers that learn from them.
     learnt: [Option<Value>; 2],
+    /// The regions that somebody else proposed.
+    given: Option<Value>,
     /// How many samples the resident data set has, and the order.
     resident: Option<(usize, Value)>,
     errors: Vec<Diagnostic>,
@@ -244,6 +248,7 @@ impl Build<'_> {
             classes: self.model.classes(),
             input: self.model.input.dims(),
             boxes: self.learnt[0],
+            given: self.given,
             rois: self.learnt[1],
         };
         let built = node.layer.build(&mut cx, inputs);
@@ -363,16 +368,8 @@ impl Build<'_> {
                     None => self.target(&choice),
                 },
             };
-            let target = match (self.moves, targets.contains_key(name)) {
-                (Some(numbers), false) => match augment::target(&mut self.b, model, &choice, [target, numbers], term) {
-                    Ok(moved) => moved,
-                    Err(e) => {
-                        self.error(&term.place, e.what, e.hint);
-                        return;
-                    }
-                },
-                _ => target,
-            };
+            let moved = if targets.contains_key(name) { Some(target) } else { self.moved(target, &choice, term) };
+            let Some(target) = moved else { return };
             targets.insert(name, (field, target));
             self.b.scope = format!("loss/{}", term.of);
             match term.loss.build(&mut self.b, output, target) {
@@ -416,16 +413,8 @@ impl Build<'_> {
         if self.object.is_none() {
             let mut boxes = TargetType::boxes();
             boxes.ty.dims[0] = self.model.objects;
-            let mut target = self.target(&boxes);
-            if let Some(numbers) = self.moves {
-                match augment::target(&mut self.b, self.model, &boxes, [target, numbers], term) {
-                    Ok(moved) => target = moved,
-                    Err(e) => {
-                        self.error(&term.place, e.what, e.hint);
-                        return None;
-                    }
-                }
-            }
+            let plain = self.target(&boxes);
+            let target = self.moved(plain, &boxes, term)?;
             self.b.scope = "object".into();
             let parts = self.b.must(FirstObject, &[target]);
             self.object = Some([parts[0], parts[1]]);
@@ -434,21 +423,28 @@ impl Build<'_> {
         Some(if choice.field == "label" { class } else { corners })
     }
 
-    /// The objects of the pictures, and the regions that the batch brings, for layers that learn from them.
+    /// The objects of the pictures, and the regions that the batch brings, for layers that take them or learn from them.
     fn learnt(&mut self) {
         let (model, learns) = (self.model, self.model.layers.iter().any(|layer| layer.layer.learns_boxes()));
+        if let Some((_, count)) = model.given_rois().filter(|(_, count)| *count <= MAX_REGIONS) {
+            let choice = TargetType::proposals(count);
+            let plain = self.target(&choice);
+            self.given = model.loss.first().map_or(Some(plain), |term| self.moved(plain, &choice, term));
+        }
         let Some(term) = model.loss.first().filter(|_| learns && self.options.loss) else { return };
         let mut choice = TargetType::boxes();
         choice.ty.dims[0] = model.objects;
-        let mut boxes = self.target(&choice);
-        if let Some(numbers) = self.moves {
-            match augment::target(&mut self.b, model, &choice, [boxes, numbers], term) {
-                Ok(moved) => boxes = moved,
-                Err(e) => return self.error(&term.place, e.what, e.hint),
-            }
-        }
+        let plain = self.target(&choice);
+        let boxes = self.moved(plain, &choice, term);
         let rois = model.regions.map(|count| self.b.input(ROIS, TensorType::batch(&[count, 5])));
-        self.learnt = [Some(boxes), rois];
+        self.learnt = [boxes, rois];
+    }
+
+    /// Targets, moved as the batch's pictures are. None: they cannot be, which is reported.
+    fn moved(&mut self, plain: Value, choice: &TargetType, term: &LossNode) -> Option<Value> {
+        let Some(numbers) = self.moves else { return Some(plain) };
+        let moved = augment::target(&mut self.b, self.model, choice, [plain, numbers], term);
+        moved.map_err(|e| self.error(&term.place, e.what, e.hint)).ok()
     }
 
     /// The batch's targets: from the resident data set if there is one, else a tensor of the host.

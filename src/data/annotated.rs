@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::colour::Colour;
-use super::dataset::{Column, Dataset, IMAGE, Splits};
+use super::dataset::{Column, Dataset, IMAGE, PROPOSALS, Splits};
 use super::fit::Fit;
 use super::look::Look;
 use super::object_columns;
-use super::objects::{Object, Objects};
+use super::objects::{self, Object, Objects};
 use super::picture;
+use super::proposals::{Place as Input, Proposals};
 use super::reader::Want;
 use super::rle::Rle;
 use super::store::{self, Store};
-use crate::error::{Error, Result};
+use crate::error::{Diagnostic, Error, Result};
 use crate::tensor::{Data, HostTensor};
 
 /// The most objects of a picture. A kernel looks through all of them for each box of the network.
@@ -106,6 +107,8 @@ pub struct Opener<'a> {
     pub background: Colour,
     /// The names of the classes.
     pub names: Vec<String>,
+    /// The table of regions that somebody else proposed, if there is one.
+    pub proposals: Option<PathBuf>,
 }
 
 impl Opener<'_> {
@@ -127,6 +130,7 @@ impl Opener<'_> {
             }
         }
         let mut parts = parts.map(|part| part.expect("errors have been returned"));
+        let warnings = self.propose(&mut parts, [size[0], size[1]])?;
         let all = || parts.iter().flatten();
         let most = all().flat_map(|part| &part.objects).map(|o| o.list.len()).max().unwrap_or(0).max(1);
         let count: usize = all().map(|part| part.pictures.len()).sum();
@@ -135,7 +139,8 @@ impl Opener<'_> {
         let [height, width, channels] = size;
         let wide = if look.wide { 4 } else { 1 };
         let instances = if self.want.instances { 4 } else { 0 };
-        let bytes = count as u64 * (height * width * (channels * wide + instances) + most * 20) as u64;
+        let bytes = count as u64
+            * (height * width * (channels * wide + instances) + (most + self.want.proposals.unwrap_or(0)) * 20) as u64;
         let in_memory = self.want.in_memory(count, size, bytes)?;
         let mut skipped = Vec::new();
         let mut open = |part: &mut Option<Checked>| {
@@ -143,7 +148,29 @@ impl Opener<'_> {
         };
         let [train, validation, test] = &mut parts;
         let (train, validation, test) = (open(train)?, open(validation)?, open(test)?);
-        Ok(Splits { train, validation, test, skipped, ..Splits::default() })
+        Ok(Splits { train, validation, test, skipped, warnings, ..Splits::default() })
+    }
+
+    /// Gives the pictures of all parts the regions that somebody else proposed, if they are wanted. What of them is left out is named with the
+    /// first part. Returns warnings.
+    fn propose(&self, parts: &mut [Option<Checked>; 3], input: [usize; 2]) -> Result<Vec<Diagnostic>> {
+        let (Some(count), Some(file)) = (self.want.proposals, &self.proposals) else { return Ok(Vec::new()) };
+        let pictures = parts.iter().flatten().flat_map(|part| part.pictures.iter().zip(&part.objects));
+        let pictures: Vec<(&Path, [usize; 2])> = pictures.map(|(file, own)| (file.as_path(), own.size)).collect();
+        let place = Input { count, fit: self.fit, input };
+        // Where only one part is read, rows may be those of another one.
+        let found = Proposals::read(file)?.join(&pictures, &place, self.want.train)?;
+        let warnings = found.warnings(file, &pictures, count);
+        let mut wrong = found.wrong;
+        if self.want.strict && !wrong.is_empty() {
+            return Err(wrong.swap_remove(0));
+        }
+        let mut rows = found.rows.into_iter().map(|rows| rows.unwrap_or_else(|| place.none()));
+        for part in parts.iter_mut().flatten() {
+            part.proposals = Some(rows.by_ref().take(part.pictures.len()).collect());
+            part.wrong.append(&mut wrong);
+        }
+        Ok(warnings)
     }
 
     /// Compares annotations with their pictures, on all cores.
@@ -169,7 +196,8 @@ impl Opener<'_> {
         let mut found = found.into_inner().expect("nobody panics with it");
         found.sort_by_key(|(i, _)| *i);
         let pictures = found.iter().map(|(i, _)| part.pictures[*i].picture.clone()).collect();
-        Ok(Checked { pictures, objects: found.into_iter().map(|(_, objects)| Arc::new(objects)).collect(), wrong })
+        let objects = found.into_iter().map(|(_, objects)| Arc::new(objects)).collect();
+        Ok(Checked { pictures, objects, proposals: None, wrong })
     }
 
     /// The objects of a picture, in its own pixels. What is wrong with single ones is added to `wrong`.
@@ -181,7 +209,6 @@ impl Opener<'_> {
     ) -> Result<Objects> {
         let file = &annotated.file;
         let look = picture::shape(&annotated.picture)?;
-        let [height, width] = look.size;
         // Marked in the pixels that the camera wrote, before a viewer turned them.
         let turned = annotated.size.is_some_and(|size| size != look.size && size == look.stored);
         let own = if turned { look.stored } else { look.size };
@@ -213,28 +240,18 @@ impl Opener<'_> {
             };
             let pixels = |k: usize| written[k] * scale[k % 2];
             let corners = [0, 1, 2, 3].map(pixels);
-            if corners.iter().any(|x| !x.is_finite()) || corners[2] <= corners[0] || corners[3] <= corners[1] {
-                let [x1, y1, x2, y2] = written;
-                let swapped = x2 < x1 || y2 < y1;
-                let kind = if swapped { "its corners are swapped" } else { "it has no area" };
-                fault(format!("the box ({x1}, {y1}, {x2}, {y2}) is nothing: {kind}"), "correct or remove it");
-                continue;
-            }
-            let corners = if turned { look.turn(corners) } else { corners };
-            let [w, h] = [width as f64, height as f64];
-            let clipped = [
-                corners[0].clamp(0.0, w),
-                corners[1].clamp(0.0, h),
-                corners[2].clamp(0.0, w),
-                corners[3].clamp(0.0, h),
-            ];
-            if clipped[2] <= clipped[0] || clipped[3] <= clipped[1] {
-                let [x1, y1, x2, y2] = corners;
-                let what =
-                    format!("the box ({x1}, {y1}, {x2}, {y2}) lies outside of its picture of {width} x {height}");
+            if let Some(what) = objects::nothing(written) {
                 fault(what, "correct or remove it");
                 continue;
             }
+            let corners = if turned { look.turn(corners) } else { corners };
+            let clipped = match objects::clipped(corners, look.size) {
+                Ok(clipped) => clipped,
+                Err(what) => {
+                    fault(what, "correct or remove it");
+                    continue;
+                }
+            };
             let mask = match &object.mask {
                 Some(mask) if mask.size != own => {
                     let [mask_h, mask_w] = mask.size;
@@ -280,7 +297,7 @@ impl Opener<'_> {
         in_memory: bool,
         skipped: &mut Vec<String>,
     ) -> Result<Dataset> {
-        let Checked { mut pictures, mut objects, wrong } = part;
+        let Checked { mut pictures, mut objects, mut proposals, wrong } = part;
         let size = self.want.picture_size()?;
         let dims = size.to_vec();
         let paths: Vec<&Path> = pictures.iter().map(PathBuf::as_path).collect();
@@ -297,6 +314,7 @@ impl Opener<'_> {
         }
         store::remove(&mut pictures, 1, &broken);
         store::remove(&mut objects, 1, &broken);
+        proposals.iter_mut().for_each(|rows| store::remove(rows, 1, &broken));
         let mut all = wrong.into_iter().chain(failures.into_iter().map(|(_, error)| error)).peekable();
         if pictures.is_empty() {
             let nothing = || Error::usage("no picture with annotations is left in this part", "add some");
@@ -308,6 +326,10 @@ impl Opener<'_> {
         let mut targets = vec![object_columns::boxes(&objects, most, input)];
         if self.want.instances {
             targets.push(object_columns::instances(&objects, input));
+        }
+        if let (Some(rows), Some(most)) = (proposals, self.want.proposals) {
+            let rows = HostTensor::f32(&[count, most, 5], rows.concat());
+            targets.push(Column::new(PROPOSALS, Store::Memory(rows)));
         }
         let images = match in_memory {
             true => {
@@ -327,5 +349,7 @@ impl Opener<'_> {
 struct Checked {
     pictures: Vec<PathBuf>,
     objects: Vec<Arc<Objects>>,
+    /// Rows of regions of each picture, flattened, if they are wanted.
+    proposals: Option<Vec<Vec<f32>>>,
     wrong: Vec<Error>,
 }

@@ -135,7 +135,7 @@ fn open(path: &Path, keys: &Csv, want: &Want) -> Result<Splits> {
         return Err(Error::file(path, "the table has no test set", hint));
     }
     let train = want.train.then_some(all_train);
-    Ok(Splits { train, validation: None, test: all_test.filter(|_| want.test), skipped, categories })
+    Ok(Splits { train, test: all_test.filter(|_| want.test), skipped, categories, ..Splits::default() })
 }
 
 /// The test table. None if it has no target: it is there to be predicted.

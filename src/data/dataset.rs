@@ -2,7 +2,7 @@
 
 use super::objects::Objects;
 use super::store::{FileReader, Store};
-use crate::error::Result;
+use crate::error::{Diagnostic, Result};
 use crate::tensor::{Data, HostTensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub const LABEL: &str = "label";
 pub const BOXES: &str = "boxes";
 /// The object of each pixel, i32 `[h, w]`: k where it shows row k - 1 of [`BOXES`], and 0 for none. Later objects lie on top.
 pub const INSTANCES: &str = "instances";
+/// Regions that somebody else proposed, f32 `[regions, 5]`: 0, or -1 for none; x1, y1, x2, y2 as shares of the picture.
+pub const PROPOSALS: &str = "proposals";
 /// Values to predict, f32 `[targets]`.
 pub const VALUES: &str = "values";
 
@@ -184,6 +186,8 @@ pub struct Splits {
     pub test: Option<Dataset>,
     /// For each file that was left out: what is wrong with it.
     pub skipped: Vec<String>,
+    /// What hardly anybody means, though nothing is wrong with it.
+    pub warnings: Vec<Diagnostic>,
     /// The categories of features that are words: a list for each of those columns.
     pub categories: Vec<Vec<String>>,
 }

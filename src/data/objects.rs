@@ -14,6 +14,29 @@ pub struct Objects {
     pub list: Vec<Object>,
 }
 
+/// What of a box in pixels lies in a picture of `[height, width]`.
+///
+/// # Errors
+/// Nothing of it: why, in words.
+pub(super) fn clipped(corners: [f64; 4], [height, width]: [usize; 2]) -> Result<[f64; 4], String> {
+    let [x1, y1, x2, y2] = corners;
+    let [w, h] = [width as f64, height as f64];
+    let inside = [x1.clamp(0.0, w), y1.clamp(0.0, h), x2.clamp(0.0, w), y2.clamp(0.0, h)];
+    if inside[2] <= inside[0] || inside[3] <= inside[1] {
+        return Err(format!("the box ({x1}, {y1}, {x2}, {y2}) lies outside of its picture of {width} x {height}"));
+    }
+    Ok(inside)
+}
+
+/// Why a box is nothing, in words, if it is.
+pub(super) fn nothing([x1, y1, x2, y2]: [f64; 4]) -> Option<String> {
+    if [x1, y1, x2, y2].iter().all(|x| x.is_finite()) && x2 > x1 && y2 > y1 {
+        return None;
+    }
+    let kind = if x2 < x1 || y2 < y1 { "its corners are swapped" } else { "it has no area" };
+    Some(format!("the box ({x1}, {y1}, {x2}, {y2}) is nothing: {kind}"))
+}
+
 /// One object.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Object {

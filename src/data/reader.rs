@@ -63,6 +63,11 @@ pub trait Reader: Word {
         Fit::Stretch
     }
 
+    /// The table of regions that somebody else proposed, if the keys name one: a path from the data's folder.
+    fn proposals(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether this data is not divided into parts, and can be judged as a whole where the user names it for that.
     fn judges_whole(&self, path: &Path) -> bool {
         let _ = path;
@@ -169,6 +174,8 @@ pub struct Want {
     pub names: Option<Vec<String>>,
     /// Read the pixels of objects, too, where the files say them: the column [`INSTANCES`](super::dataset::INSTANCES).
     pub instances: bool,
+    /// Read so many regions a picture that somebody else proposed: the column [`PROPOSALS`](super::dataset::PROPOSALS).
+    pub proposals: Option<usize>,
     /// The class that the losses do not count, where they have a key for it and the task says so.
     pub ignore: Option<i32>,
     /// Height, width and channels that pictures are converted to.
@@ -193,6 +200,7 @@ impl Default for Want {
             classes: None,
             names: None,
             instances: false,
+            proposals: None,
             ignore: None,
             size: None,
             whole: false,

@@ -1,11 +1,18 @@
 //! What lies in a folder that somebody wants to learn from: for whoever writes a first spec.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::class_folders;
+use super::coco::Coco;
 use super::colour::Colour;
+use super::dataset::BOXES;
+use super::fit::Fit;
+use super::reader::{Reader, Want};
 use super::split::Split;
 use super::table::{Number, Table};
+use super::voc::Voc;
+use super::yolo::Yolo;
 use super::{mask, mask_files, picture};
 use crate::error::{Error, Result};
 use crate::tensor::Data;
@@ -36,6 +43,23 @@ pub enum Survey {
         binary: bool,
         /// How many classes the masks seem to have.
         classes: usize,
+        /// What the pictures are like.
+        look: Look,
+    },
+    /// Pictures with boxes around objects.
+    Objects {
+        /// The kind of data.
+        kind: &'static str,
+        /// How many pictures there are for training.
+        pictures: usize,
+        /// The names of the classes.
+        classes: Vec<String>,
+        /// Whether it has a validation set of its own.
+        validation: bool,
+        /// Height and width of the middle picture by each.
+        size: [usize; 2],
+        /// Width and height of each object, as shares of its picture.
+        boxes: Vec<[f64; 2]>,
         /// What the pictures are like.
         look: Look,
     },
@@ -90,6 +114,11 @@ pub fn survey(path: &Path) -> Result<Survey> {
     if !path.exists() {
         return Err(Error::file(path, "no such file or folder", "name the data that is to be learnt from"));
     }
+    // A folder `images` is also the one of YOLO's pictures.
+    let boxes = if path.join("masks").is_dir() { None } else { boxes_of(path) };
+    if let Some((kind, reader)) = boxes {
+        return objects(path, kind, &*reader);
+    }
     if mask_files::has(path, Split::Train) {
         let found = mask_files::pairs(path, "masks", Split::Train)?;
         let mut values: Vec<u8> = Vec::new();
@@ -109,6 +138,67 @@ pub fn survey(path: &Path) -> Result<Survey> {
     let files: Vec<PathBuf> = found.list.iter().flat_map(|class| class.files.clone()).collect();
     let names = found.list.into_iter().map(|class| class.name).collect();
     Ok(Survey::Classes { names, pictures: files.len(), look: look(&files)? })
+}
+
+/// The kind of data in which boxes around objects lie in a folder, and its reader.
+fn boxes_of(dir: &Path) -> Option<(&'static str, Box<dyn Reader>)> {
+    let parts = || [Split::Train, Split::Test].into_iter().flat_map(|split| split.folders()).map(|name| dir.join(name));
+    let places: Vec<PathBuf> = [dir.to_path_buf(), dir.join("Annotations")].into_iter().chain(parts()).collect();
+    let ends = |place: &PathBuf, ending: &str| {
+        let mut files = fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path());
+        files.any(|file| file.extension().is_some_and(|own| own.eq_ignore_ascii_case(ending)))
+    };
+    let (fit, background) = (Fit::Stretch, Colour::WHITE);
+    if places.iter().any(|place| ends(place, "xml")) {
+        return Some(("voc", Box::new(Voc { sets: None, fit, background, proposals: None })));
+    }
+    let yolo = Yolo { sets: None, fit, background, proposals: None };
+    let texts = ends(&dir.to_path_buf(), "yaml") || places.iter().any(|place| place.join("labels").is_dir());
+    if texts && yolo.has(Some(dir), Split::Train) {
+        return Some(("yolo", Box::new(yolo)));
+    }
+    let coco = Coco { sets: None, fit, background, proposals: None };
+    // Other JSON files may lie beside pictures.
+    let sound = coco.has(Some(dir), Split::Train) && coco.count_classes(Some(dir), &Want::default()).is_ok();
+    sound.then(|| ("coco", Box::new(coco) as Box<dyn Reader>))
+}
+
+/// Reads the training part of data with boxes.
+fn objects(dir: &Path, kind: &'static str, reader: &dyn Reader) -> Result<Survey> {
+    // The size of the input is not known yet, and of no matter here.
+    let want = Want { train: true, size: Some([32, 32, 3]), memory: Some(0), ..Want::default() };
+    let splits = reader.open(Some(dir), &want)?;
+    let set = splits.train.expect("the training part was wanted");
+    let found = set.columns.iter().find(|column| column.field == BOXES).expect("a column of boxes");
+    let (mut sides, mut boxes, mut files) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
+    for position in 0..set.len() as u32 {
+        let Some(own) = found.truth(position)?.objects else { continue };
+        let [h, w] = own.size;
+        sides[0].push(h);
+        sides[1].push(w);
+        files.extend(set.columns[0].file(position).map(Path::to_path_buf));
+        boxes.extend(own.list.iter().filter(|object| !object.crowd).map(|object| {
+            let [x1, y1, x2, y2] = object.corners;
+            [(x2 - x1) / w as f64, (y2 - y1) / h as f64]
+        }));
+    }
+    let size = sides.map(|mut all| {
+        all.sort_unstable();
+        all[all.len() / 2]
+    });
+    if boxes.is_empty() {
+        return Err(Error::file(dir, "no object in any annotation of the training set", "mark some"));
+    }
+    let validation = splits.validation.is_some();
+    Ok(Survey::Objects {
+        kind,
+        pictures: set.len(),
+        classes: set.classes,
+        validation,
+        size,
+        boxes,
+        look: look(&files)?,
+    })
 }
 
 fn columns(file: &Path) -> Result<Survey> {

@@ -41,6 +41,9 @@ spec_struct! {
         pub fit: Fit = Fit::Stretch,
         /// What transparent pixels show: a word such as "white" or "black", or "#rrggbb".
         pub background: Colour = Colour::WHITE,
+        /// A CSV table of regions that somebody else proposed, for a layer `given_rois`: columns file, x1, y1, x2, y2 in pixels of the picture and, if there
+        /// is one, score. A path from the data's folder.
+        pub proposals: Option<String>,
     }
 }
 
@@ -80,7 +83,8 @@ impl Reader for Yolo {
             }
         };
         let parts: [Option<Part>; 3] = parts.try_into().expect("three parts");
-        Opener { want, fit: self.fit, background: self.background, names }.open(parts)
+        let proposals = self.proposals.as_ref().map(|file| dir.join(file));
+        Opener { want, fit: self.fit, background: self.background, names, proposals }.open(parts)
     }
 
     fn has(&self, path: Option<&Path>, split: Split) -> bool {
@@ -104,6 +108,10 @@ impl Reader for Yolo {
 
     fn fit(&self) -> Fit {
         self.fit
+    }
+
+    fn proposals(&self) -> Option<&str> {
+        self.proposals.as_deref()
     }
 
     fn judges_whole(&self, path: &Path) -> bool {

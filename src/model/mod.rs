@@ -25,6 +25,7 @@ mod warnings;
 use crate::data::dataset::{BOXES, FEATURES, IMAGE, INSTANCES, LABEL, VALUES};
 use crate::error::{Error, Result};
 use crate::ops::layer::activation::ActivationKind;
+use crate::ops::layer::given_rois::GivenRoisKeys;
 use crate::ops::layer::knn::KnnKeys;
 use crate::spec::{self, Field, Place, Source};
 use crate::tensor::{DType, TensorType};
@@ -83,6 +84,11 @@ impl Model {
     pub fn knn(&self) -> Option<(&LayerNode, &KnnKeys)> {
         let last = self.layers.last()?;
         last.layer.downcast_ref::<KnnKeys>().map(|keys| (last, keys))
+    }
+
+    /// The layer `given_rois`, which takes regions that somebody else proposed, and how many a picture. None if the model has none.
+    pub fn given_rois(&self) -> Option<(&LayerNode, usize)> {
+        self.layers.iter().find_map(|node| Some((node, node.layer.downcast_ref::<GivenRoisKeys>()?.count.0)))
     }
 
     /// The type of a batch of inputs: f32. Only images that are

@@ -39,6 +39,8 @@ pub struct LayerCx<'a> {
     pub input: Vec<usize>,
     /// The objects of the batch's pictures, `[N, G, 5]`, where the graph learns from them.
     pub boxes: Option<Value>,
+    /// Regions that somebody else proposed, `[N, R, 5]`, where the network takes some.
+    pub given: Option<Value>,
     /// Regions with labels, `[N, R, 5]`, that the batch brings in the place of those that a layer would choose.
     pub rois: Option<Value>,
 }
@@ -77,6 +79,7 @@ impl LayerCx<'_> {
             init: self.init,
             classes: self.classes,
             boxes: self.boxes,
+            given: self.given,
             rois: self.rois,
         }
     }
@@ -175,6 +178,11 @@ impl TargetType {
     /// Numbers of the output's own type.
     pub fn values(output: &TensorType) -> TargetType {
         TargetType { field: "values", ty: output.clone(), stored: output.dtype }
+    }
+
+    /// So many regions of a sample that somebody else proposed, f32 `[N, count, 5]`: a number, or -1 for none; x1, y1, x2, y2 from 0 to 1.
+    pub fn proposals(count: usize) -> TargetType {
+        TargetType { field: "proposals", ty: TensorType::batch(&[count, 5]), stored: DType::F32 }
     }
 
     /// The name under which a batch of the host brings them: `target` for a class or values, else that of the field.

@@ -214,7 +214,7 @@ impl Worker {
         let network = &mut self.networks[jobs[0].run];
         let all: Vec<&HostTensor> = jobs.iter().flat_map(|job| &job.samples).collect();
         let count = jobs.iter().map(Job::count).sum();
-        let computed = catch_unwind(AssertUnwindSafe(|| pollster::block_on(answer::outputs(network, &all))));
+        let computed = catch_unwind(AssertUnwindSafe(|| pollster::block_on(answer::outputs(network, &all, &[]))));
         let why = match computed {
             Ok(Ok(found)) => {
                 self.metrics.batch(count);

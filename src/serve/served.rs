@@ -39,6 +39,10 @@ impl Served {
         let run = Run::open(dir)?;
         let mut model = run.model()?;
         problem::count_classes(&mut model, None)?;
+        if model.given_rois().is_some() {
+            let what = "the model takes regions that somebody else proposed, and no request brings them";
+            return Err(Error::file(dir, what, "serve a detector that finds its own, or use `predict --proposals`"));
+        }
         let input = Input::of(&model, &run)?;
         let opened = stamp(&run.weights_path());
         let network = network(&run, &model, device).await?;

@@ -1,5 +1,6 @@
 //! A first spec for somebody's own data: what is found there, and a small network that learns it.
 
+use crate::data::clusters::clusters;
 use crate::data::survey::{Look, Survey, TableColumn, survey};
 use crate::error::{Error, Result};
 use crate::model::{Model, schema};
@@ -60,7 +61,8 @@ pub struct Draft {
     optimizer: Json,
 }
 
-/// The spec for a folder of pictures in class folders, one with `images` and `masks`, or a CSV file; for the bundled digits
+/// The spec for a folder of pictures in class folders, one with `images` and `masks`, one with boxes as VOC, COCO or YOLO
+/// write them, or a CSV file; for the bundled digits
 /// without any. Without an aim it is what the data is for.
 ///
 /// # Errors
@@ -75,12 +77,6 @@ pub fn draft(data: Option<&Path>, aim: Option<Aim>) -> Result<Draft> {
             }
         };
     };
-    if aim == Some(Aim::Detect) {
-        return Err(Error::usage(
-            "init writes no spec for detection yet",
-            "begin with a detector of the shelf and data.kind \"voc\"",
-        ));
-    }
     let place = std::path::absolute(path).map_err(|e| Error::read(path, e))?;
     let place = place.to_str().ok_or_else(|| Error::file(path, "its name is not UTF-8", "rename it"))?;
     let found = survey(path)?;
@@ -97,6 +93,14 @@ pub fn draft(data: Option<&Path>, aim: Option<Aim>) -> Result<Draft> {
         }
         Survey::Masks { pictures, binary, classes, look } => {
             fits(Aim::Segment).map(|()| masks(place, pictures, (binary, classes), look))
+        }
+        Survey::Objects { kind, pictures, classes, validation, size, boxes, look } => {
+            let about = format!("objects of {} classes in {pictures} pictures for training", classes.len());
+            let mut data = json!({ "kind": kind, "path": place, "classes": classes.len() });
+            if !validation {
+                data["validation"] = json!(0.1);
+            }
+            fits(Aim::Detect).map(|()| Draft { about, ..detector(data, pictures, size, &boxes, look) })
         }
         Survey::Table { rows, columns, .. } => table(path, place, rows, &columns, aim),
     }
@@ -185,6 +189,55 @@ fn masks(place: &str, count: usize, (binary, classes): (bool, usize), look: Look
         data: json!({ "kind": "masks", "path": place, "binary": binary, "validation": 0.1 }),
         batch: 4,
         epochs: 20,
+        optimizer: adam(0.002),
+    }
+}
+
+/// A small SSD (Liu et al. 2016), as `ssd_small` of the shelf is. Its boxes are typical for the data.
+fn detector(mut data: Json, count: usize, [h, w]: [usize; 2], objects: &[[f64; 2]], look: Look) -> Draft {
+    /// Boxes that are sought, and whose grid they belong to by the root of their area in cells of the grid.
+    const BOXES: usize = 9;
+    const CELLS: f64 = 5.0;
+    let long = if h.max(w) >= 256 { 320 } else { 160 };
+    let (height, width) = match w as f64 / h as f64 {
+        1.2.. => (long * 3 / 4, long),
+        0.83..1.2 => (long * 4 / 5, long * 4 / 5),
+        _ => (long, long * 3 / 4),
+    };
+    let sides: Vec<[f64; 2]> = objects.iter().map(|[w, h]| [w * width as f64, h * height as f64]).collect();
+    // More of them would take long, and change little.
+    let some: Vec<[f64; 2]> = sides.iter().step_by(sides.len().div_ceil(5000)).copied().collect();
+    let mut grids: Vec<(usize, Vec<[f64; 2]>)> = [8, 16, 32].map(|step| (step, Vec::new())).into();
+    for own in clusters(&some, BOXES, 1).boxes {
+        let cells = |step: usize| (own[0] * own[1]).sqrt() / step as f64;
+        let level = grids.iter().position(|(step, _)| cells(*step) < CELLS).unwrap_or(2);
+        grids[level].1.push(own.map(|side| side.round().max(1.0)));
+    }
+    let last = grids.iter().rposition(|(_, boxes)| !boxes.is_empty()).unwrap_or(2);
+    grids.truncate(last + 1);
+    let convolution = |filters: usize, stride: usize| json!({ "op": "conv2d", "filters": filters, "kernel": 3, "stride": stride, "bias": false, "norm": "batch", "activation": "relu" });
+    let mut layers = vec![convolution(16, 2), convolution(32, 2), convolution(32, 1)];
+    for (step, _) in &grids {
+        let filters = if *step == 8 { 64 } else { 128 };
+        let mut end = convolution(filters, 1);
+        end["name"] = json!(format!("p{step}"));
+        layers.extend([convolution(filters, 2), end]);
+    }
+    grids.retain(|(_, boxes)| !boxes.is_empty());
+    let from: Vec<String> = grids.iter().map(|(step, _)| format!("p{step}")).collect();
+    let boxes: Vec<&Vec<[f64; 2]>> = grids.iter().map(|(_, boxes)| boxes).collect();
+    layers.push(json!({ "op": "anchors", "name": "head", "kind": "ssd", "from": from, "boxes": boxes }));
+    data["augment"] = json!([{ "op": "flip" }, { "op": "crop", "area": 0.5, "p": 0.5 }]);
+    let channels = if look.colour { 3 } else { 1 };
+    Draft {
+        about: String::new(),
+        input: json!({ "height": height, "width": width, "channels": channels, "normalize": "auto" }),
+        layers,
+        pair: false,
+        loss: "ssd",
+        data,
+        batch: 8,
+        epochs: 2 * pace(count).1,
         optimizer: adam(0.002),
     }
 }
@@ -314,6 +367,16 @@ impl Draft {
         } else {
             String::new()
         };
+        let boxes = self.layers.iter().any(|layer| layer["op"] == "anchors");
+        let anchors = if boxes {
+            "  // `boxes` are typical widths and heights in this data: `pumice anchors` says how many objects they reach.\n"
+        } else {
+            ""
+        };
+        let held = match self.data.get("validation") {
+            Some(_) => "A tenth is held back: epochs are judged on it, so that overfitting shows.",
+            None => "Epochs are judged on its own validation set, so that overfitting shows.",
+        };
         let layers: Vec<String> = self.layers.iter().map(|layer| format!("    {}", spaced(layer))).collect();
         let normalize = if self.input.get("features").is_some() {
             "Features are shifted and scaled to mean 0 and deviation 1."
@@ -329,11 +392,11 @@ impl Draft {
   // {normalize}
   "input": {},
 {blocks}  // Each layer takes the output of the one before. `pumice plan` shows their sizes.
-  "layers": [
+{anchors}  "layers": [
 {}
   ],
   "loss": "{}",
-  // A tenth is held back: epochs are judged on it, so that overfitting shows.
+  // {held}
   "data": {},
   "train": {{
     "seed": 1,

@@ -132,11 +132,11 @@ pub struct Outputs {
     pub scores: Vec<Vec<f32>>,
 }
 
-/// Computes the outputs, batch by batch.
+/// Computes the outputs, batch by batch. Of a network that takes regions that somebody else proposed, `regions` has those of each file.
 ///
 /// # Errors
-/// What the adapter reports.
-pub async fn outputs(network: &mut Network, files: &[&HostTensor]) -> Result<Outputs> {
+/// No regions, where the network takes some; what the adapter reports.
+pub async fn outputs(network: &mut Network, files: &[&HostTensor], regions: &[&[f32]]) -> Result<Outputs> {
     let each = |file: &&HostTensor| -> Vec<HostTensor> {
         let shape = [&[1], &file.shape[1..]].concat();
         let size: usize = shape.iter().product();
@@ -149,8 +149,10 @@ pub async fn outputs(network: &mut Network, files: &[&HostTensor]) -> Result<Out
     };
     let samples: Vec<HostTensor> = files.iter().flat_map(each).collect();
     let mut found = Outputs { dims: Vec::new(), scores: Vec::new() };
+    // Such a network takes pictures, and a picture is one sample.
+    let mut regions = regions.chunks(network.batch());
     for samples in samples.chunks(network.batch()) {
-        let scores = network.outputs(&joined(samples)).await?;
+        let scores = network.outputs_at(&joined(samples), &regions.next().unwrap_or_default().concat()).await?;
         let each = scores.as_f32().len() / samples.len();
         found.scores.extend(scores.as_f32().chunks_exact(each).map(<[f32]>::to_vec));
         found.dims = scores.shape[1..].to_vec();

@@ -9,7 +9,7 @@ use crate::compile::layout::Layout;
 use crate::compile::{inference_graph, lower};
 use crate::data::colour::Colour;
 use crate::data::tensors::Tensors;
-use crate::data::{FEATURES, picture};
+use crate::data::{FEATURES, PROPOSALS, picture};
 use crate::error::{Error, Result};
 use crate::gpu::{Bound, Device, Session};
 use crate::graph::{NodeKind, Segment, Step};
@@ -62,6 +62,12 @@ pub fn input_data(input: &InputSpec, dtype: DType, images: &HostTensor) -> Data 
         (f32::from(b) / 255.0 - mean[c] as f32) / std[c] as f32
     };
     Data::F32(bytes.iter().enumerate().map(scale).collect())
+}
+
+/// What to say where a network takes regions that somebody else proposed, and there are none.
+pub fn no_regions() -> Error {
+    let hint = "name a table of them: pumice predict RUN FILE… --proposals F.csv, with columns file, x1, y1, x2, y2 in pixels of the picture";
+    Error::usage("the model takes regions of the picture that somebody else proposed, and there are none", hint)
 }
 
 impl Network {
@@ -222,6 +228,21 @@ impl Network {
     /// # Errors
     /// What the adapter reports.
     pub async fn outputs(&mut self, images: &HostTensor) -> Result<HostTensor> {
+        self.outputs_at(images, &[]).await
+    }
+
+    /// As [`Network::outputs`], for a network that takes regions that somebody else proposed: those of each sample, `[n, regions, 5]`
+    /// flattened, as [`crate::data::PROPOSALS`] has them.
+    ///
+    /// # Errors
+    /// No regions, where the network takes some; what the adapter reports.
+    pub async fn outputs_at(&mut self, images: &HostTensor, regions: &[f32]) -> Result<HostTensor> {
+        if let Some(input) = self.bound.program().inputs.get(PROPOSALS) {
+            if regions.len() != images.shape[0] * input.ty.items() {
+                return Err(no_regions());
+            }
+            self.session.write_input(&self.bound, PROPOSALS, &Data::F32(regions.to_vec()));
+        }
         self.output(images, "output").await
     }
 

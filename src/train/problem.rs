@@ -82,6 +82,7 @@ fn want(model: &Model, data: &DataSpec, task: &dyn Task) -> Want {
         names: data.class_names.clone(),
         size: model.input.dims().try_into().ok(),
         instances: model.learns_instances(),
+        proposals: model.given_rois().map(|(_, count)| count),
         ..Want::default()
     };
     task.want(&mut want);
@@ -180,7 +181,7 @@ impl Problem {
             validation: Vec::new(),
             test: Vec::new(),
             skipped: splits.skipped,
-            warnings: Vec::new(),
+            warnings: splits.warnings,
         };
         if let Some(set) = splits.train {
             let all = problem.add(model, set)?;

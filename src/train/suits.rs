@@ -4,7 +4,6 @@ use crate::compile::build::{self, BuildOptions, Feed};
 use crate::data::{Dataset, INSTANCES, LABEL, VALUES};
 use crate::error::{Error, Result};
 use crate::model::{DataSpec, LossNode, Model};
-use crate::ops::layer::given_rois::GivenRoisKeys;
 use crate::spec::list;
 use crate::task::Task;
 use crate::tensor::TensorType;
@@ -88,9 +87,11 @@ fn check_losses(model: &Model, data: &DataSpec) -> Result<()> {
 pub fn suits(model: &Model) -> Result<()> {
     let Some(data) = &model.data else { return Ok(()) };
     check_losses(model, data)?;
-    if let Some(layer) = model.layers.iter().find(|layer| layer.layer.downcast_ref::<GivenRoisKeys>().is_some()) {
-        let what = format!("layer `{}` needs regions that a batch brings, and no kind of data has them", layer.name);
-        return Err(model.mistake(&layer.place, what, "let layers `anchors` and `proposals` propose them"));
+    if let Some((layer, _)) = model.given_rois().filter(|_| data.reader.proposals().is_none()) {
+        let name = &layer.name;
+        let what = format!("layer `{name}` takes regions that somebody else proposed, and `data` names none");
+        let hint = "name a CSV table of them with `data.proposals` (kinds voc, coco and yolo), or let layers `anchors` and `proposals` propose them";
+        return Err(model.mistake(&layer.place, what, hint));
     }
     let what = "data.weighted is true, and the samples have no classes to be drawn by";
     match data.weighted && model.target_field() != LABEL {

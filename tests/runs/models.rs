@@ -52,7 +52,7 @@ const MASKS: [(&str, u64, u64); 3] = [
 
 /// Detectors, and what finds one object: trained parameters, and boxes. Published: SSD300 for VOC (Liu et al. 2016; 8,732 in section 3), the sums over
 /// yolov3.cfg and yolov3-tiny.cfg at 416 x 416, and over the layers of the first YOLO's figure 3.
-const DETECTORS: [(&str, u64, usize); 13] = [
+const DETECTORS: [(&str, u64, usize); 14] = [
     ("ssd300_vgg16", 26_285_486, 8732),
     ("yolo_v1", 271_703_550, 0),
     ("yolov3", 61_949_149, 10_647),
@@ -65,6 +65,7 @@ const DETECTORS: [(&str, u64, usize); 13] = [
     ("faster_rcnn_vgg16", 137_078_239 - 9 * 513, 0),
     // Not published: convolutions without bias and their batch norms, the head of the boxes, two layers over regions of 7 x 7, and
     // for the background and three classes a score and four offsets each.
+    ("fast_rcnn_small", RCNN_TRUNK - (9 * 64 + 1) * 64 + RCNN_HEAD, 0),
     ("faster_rcnn_small", RCNN_TRUNK + 65 * 30 + RCNN_HEAD, 0),
     ("mask_rcnn_small", RCNN_TRUNK + 65 * 20 + RCNN_HEAD + 9 * (32 * 32 + 32 * 32) + 4 * 32 * 32 + 3 * 32 + 33 * 4, 0),
     // Not published: convolutions without bias and their batch norms, and heads for three classes.
@@ -81,7 +82,7 @@ const RCNN_TRUNK: u64 =
 const RCNN_HEAD: u64 = (49 * 64 + 1) * 256 + 257 * 256 + 257 * 20;
 
 /// Detectors that take seconds on a software adapter, though their pictures are large.
-const SMALL: [&str; 3] = ["faster_rcnn_small", "ssd_small", "yolo_small"];
+const SMALL: [&str; 4] = ["fast_rcnn_small", "faster_rcnn_small", "ssd_small", "yolo_small"];
 
 fn models() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/models");

@@ -8,6 +8,7 @@ mod fuzz;
 mod golden;
 mod kinds;
 mod layering;
+mod proposals;
 mod reading;
 mod spec;
 mod sugar;

@@ -1,5 +1,6 @@
 //! `pumice data`: what a data set holds, what is left out of it, and a sheet of samples with their targets.
 
+mod crops;
 mod draw;
 
 use super::args::SpecArgs;
@@ -17,6 +18,9 @@ use serde_json::{Map, Value as Json, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// So many regions of a picture are read, where no layer says how many.
+const PROPOSED: usize = 2000;
+
 /// What is left out is named so often.
 const SHOWN: usize = 20;
 
@@ -30,6 +34,10 @@ pub struct Args {
     /// Draw samples with their targets into a PNG file.
     #[arg(long, value_name = "FILE")]
     draw: Option<PathBuf>,
+    /// Cut the regions of `data.proposals` out of their pictures and write them into a new folder, warped to the spec's input: into class folders, and
+    /// in DIR/boxes those near an object, with its box.
+    #[arg(long, value_name = "DIR")]
+    crops: Option<PathBuf>,
     /// Stop at the first thing that would be left out.
     #[arg(long)]
     strict: bool,
@@ -41,6 +49,7 @@ pub fn run(args: &Args, json: bool) -> Outcome {
     let splits = read(&model, args.data.as_deref(), args.draw.is_some(), args.strict)?;
     let data = model.data.as_ref().expect("it was read");
     let drawn = args.draw.as_deref().map(|file| draw::sheet(&model, &splits, file)).transpose()?;
+    let cut = args.crops.as_deref().map(|dir| crops::write(&model, &splits, dir)).transpose()?;
     let classes = [&splits.train, &splits.validation, &splits.test].into_iter().flatten().map(|set| &set.classes);
     let classes = classes.max_by_key(|names| names.len()).cloned().unwrap_or_default();
     let parts = parts(&model, &splits);
@@ -55,12 +64,19 @@ pub fn run(args: &Args, json: bool) -> Outcome {
         let file = args.draw.as_ref().map(|file| file.display().to_string());
         output::print_json(&json!({
             "kind": data.kind, "path": path, "classes": classes, "parts": all, "left_out": splits.skipped,
+            "warnings": splits.warnings.iter().map(ToString::to_string).collect::<Vec<String>>(),
+            "crops": cut.as_ref().map(|cut| json!({ "classes": cut.crops, "boxes": cut.boxes })),
             "drawn": drawn.map(|samples| json!({ "file": file, "samples": samples })),
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
     output::print(&text(data.kind, path.as_deref(), &parts, &classes))?;
     left_out(&splits.skipped)?;
+    splits.warnings.iter().try_for_each(|warning| output::print(&format!("warning: {warning}\n")))?;
+    if let (Some(dir), Some(cut)) = (&args.crops, &cut) {
+        let text = format!("\n{}: {} crops in class folders, {} with a box\n", dir.display(), cut.crops, cut.boxes);
+        output::print(&text)?;
+    }
     if let (Some(file), Some(samples)) = (&args.draw, drawn) {
         output::print(&format!("\n{}: {samples} samples with their targets\n", file.display()))?;
     }
@@ -83,6 +99,8 @@ pub fn read(model: &Model, given: Option<&Path>, instances: bool, strict: bool) 
         names: data.class_names.clone(),
         size: model.input.dims().try_into().ok(),
         instances,
+        // Whoever takes all that there are says how many.
+        proposals: model.given_rois().map(|(_, count)| count).or(data.reader.proposals().map(|_| PROPOSED)),
         strict,
         memory: free_memory().map(|bytes| bytes / 2),
         progress: Some(progress::reading),

@@ -6,7 +6,9 @@ mod table;
 use super::args::{DeviceArgs, count, share};
 use super::outcome::{Outcome, fail};
 use super::output;
+use crate::data::fit::Fit;
 use crate::data::picture;
+use crate::data::proposals::{Place, Proposals};
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result, printable, shown};
 use crate::gpu::Session;
@@ -16,6 +18,7 @@ use crate::spec::Count;
 use crate::task::{self, Prediction, Wanted};
 use crate::tensor::HostTensor;
 use crate::train::answer::{self, Input, Outputs, Read, mistake, object};
+use crate::train::network::no_regions;
 use crate::train::{Network, Run, problem};
 use serde_json::{Map, Value as Json};
 use sources::Sources;
@@ -40,6 +43,10 @@ pub struct Args {
     /// Of objects in pictures, those with at least this score, from 0 to 1.
     #[arg(long, value_name = "S", default_value_t = Wanted::SCORE, value_parser = share)]
     score: f64,
+    /// For a model that judges regions that somebody else proposed: a CSV table of them, with columns file, x1, y1, x2, y2 in pixels
+    /// of the picture and, if there is one, score.
+    #[arg(long, value_name = "F.csv")]
+    proposals: Option<PathBuf>,
     /// Swap light and dark in every picture first, where the training pictures are the other way round.
     #[arg(long)]
     invert: bool,
@@ -62,11 +69,19 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
     if args.invert && !input.pictures() {
         return Err(Error::usage("--invert is for pictures, and the model takes a table", "leave it out"));
     }
-    let read = |file: &Path| input.read(file, args.invert);
     let mut sources = Sources::of(&args.files, input.pictures())?;
     if args.draw.is_some() || task::of(&model)?.draws() {
         names_differ(&sources.files)?;
     }
+    let regions = match (model.given_rois(), &args.proposals) {
+        (None, None) => None,
+        (None, Some(_)) => {
+            let what = "--proposals is for models with a layer `given_rois`, and this one finds regions itself";
+            return Err(Error::usage(what, "leave it out"));
+        }
+        (Some(_), None) => return Err(no_regions()),
+        (Some((_, count)), Some(table)) => Some(regions(table, &model, count, &sources.files, &mut sources.wrong)?),
+    };
     let weights = run.read_weights()?;
     let mut table = args.out.as_deref().map(Table::create).transpose()?;
     let (mut found, mut wrong) = (Vec::new(), std::mem::take(&mut sources.wrong));
@@ -82,6 +97,13 @@ pub async fn run(args: &Args, json: bool) -> Outcome {
             output::print(&line(file, row, &prediction, &drawn))?;
         }
         Ok(())
+    };
+    let read = |file: &Path| {
+        let read = input.read(file, args.invert)?;
+        let Some(regions) = &regions else { return Ok((read, &[][..])) };
+        let none =
+            || Error::file(file, "the table of --proposals has no row for it", "add its regions, or leave it out");
+        Ok((read, regions.get(file).ok_or_else(none)?.as_slice()))
     };
     predict(args, (&run, weights), (&model, input.pictures()), &sources.files, &read, &mut wrong, &mut tell).await?;
     if let Some(mut table) = table {
@@ -143,14 +165,14 @@ async fn predict<'a>(
         let mut samples = Vec::new();
         for (file, found) in list.iter().zip(next.take().into_iter().flatten()) {
             match found {
-                Ok(Read { samples: found, warning }) => {
+                Ok((Read { samples: found, warning }, regions)) => {
                     if let Some(what) = warning {
                         warned += 1;
                         if warned <= WARNINGS {
                             output::note(&format!("warning: {}: {what}", shown(file)));
                         }
                     }
-                    samples.push((file.as_path(), found));
+                    samples.push((file.as_path(), found, regions));
                 }
                 Err(e) => wrong.push(e),
             }
@@ -162,22 +184,23 @@ async fn predict<'a>(
             continue;
         }
         if network.is_none() {
-            let rows: usize = samples.iter().map(|(_, found)| found.shape[0]).sum();
+            let rows: usize = samples.iter().map(|(_, found, _)| found.shape[0]).sum();
             // A few files need no large batch. More of them fill it.
             let batch = if later.is_empty() { batch.min(rows) } else { batch };
             let session = Session::new(args.device.open().await?);
             network = Some(Network::new(session, model, None, batch, (&run.weights_path(), &weights)).await?);
         }
         let network = network.as_mut().expect("it was opened for the first samples");
-        let all: Vec<&HostTensor> = samples.iter().map(|(_, found)| found).collect();
+        let all: Vec<&HostTensor> = samples.iter().map(|(_, found, _)| found).collect();
+        let regions: Vec<&[f32]> = samples.iter().map(|(_, _, regions)| *regions).collect();
         let (decoded, scores) = std::thread::scope(|scope| {
             let decoded = scope.spawn(|| decode(later, read));
-            let scores = pollster::block_on(answer::outputs(network, &all));
+            let scores = pollster::block_on(answer::outputs(network, &all, &regions));
             (decoded.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), scores)
         });
         next = Some(decoded);
         let Outputs { dims, scores } = scores?;
-        let rows = samples.iter().flat_map(|(file, found)| (1..=found.shape[0]).map(move |row| (*file, row)));
+        let rows = samples.iter().flat_map(|(file, found, _)| (1..=found.shape[0]).map(move |row| (*file, row)));
         for ((file, row), scores) in rows.zip(&scores) {
             let size = if pictures { Some(picture::size(file)?.into()) } else { None };
             let wanted = Wanted { top: args.top.0, size, score: args.score };
@@ -196,12 +219,35 @@ async fn predict<'a>(
     Ok(())
 }
 
-/// A function that reads a file as samples for the model.
-type Reader<'a> = dyn Fn(&Path) -> Result<Read> + Sync + 'a;
+/// A file as samples for the model, with the regions that somebody else proposed in it.
+type Regarded<'a> = (Read, &'a [f32]);
+
+/// A function that reads a file.
+type Reader<'a> = dyn Fn(&Path) -> Result<Regarded<'a>> + Sync + 'a;
+
+/// The regions of pictures that a table has, as a model takes them. What of them is left out is added to `wrong`.
+fn regions(
+    table: &Path,
+    model: &Model,
+    count: usize,
+    files: &[PathBuf],
+    wrong: &mut Vec<Error>,
+) -> Result<HashMap<PathBuf, Vec<f32>>> {
+    let dims = model.input.dims();
+    let fit = model.data.as_ref().map_or(Fit::Stretch, |data| data.reader.fit());
+    let place = Place { count, fit, input: [dims[0], dims[1]] };
+    // What is wrong with a picture is said when it is read.
+    let sizes = files.iter().filter_map(|file| Some((file.as_path(), picture::size(file).ok()?.into())));
+    let pictures: Vec<(&Path, [usize; 2])> = sizes.collect();
+    let found = Proposals::read(table)?.join(&pictures, &place, false)?;
+    wrong.extend(found.wrong);
+    let named = pictures.iter().zip(found.rows).filter_map(|((file, _), rows)| Some((file.to_path_buf(), rows?)));
+    Ok(named.collect())
+}
 
 /// Reads files on all cores, in their order.
-fn decode(files: &[PathBuf], read: &Reader<'_>) -> Vec<Result<Read>> {
-    let mut found: Vec<Option<Result<Read>>> = files.iter().map(|_| None).collect();
+fn decode<'a>(files: &[PathBuf], read: &Reader<'a>) -> Vec<Result<Regarded<'a>>> {
+    let mut found: Vec<Option<Result<Regarded<'a>>>> = files.iter().map(|_| None).collect();
     host::on_all_cores(files.iter().zip(&mut found), |(file, place)| *place = Some(read(file)));
     found.into_iter().map(|found| found.expect("each was read")).collect()
 }

@@ -5,7 +5,7 @@ use crate::graph::{Builder, Grid, Kernel, KernelCx, Op, RefCx, ShapeError, Targe
 use crate::ops::flow::Flow;
 use crate::ops::layer::activation::{self, Activation, ActivationGrad, ActivationOp};
 use crate::ops::layer::batch_norm::{self, BatchNormInference, BatchNormKeys};
-use crate::ops::matmul::{Forward, Geometry, GradInput, GradWeight, MAX_TAPS, position};
+use crate::ops::matmul::{Direction, Forward, Geometry, GradInput, GradWeight, MAX_TAPS, position, spread};
 use crate::ops::plumbing::bias_add::{BiasAdd, BiasAddGradBias, push_grad_bias};
 use crate::ops::registry::{Layer, LayerCx, Registry};
 use crate::ops::tile::{chunk, even, grouped, parts, tile};
@@ -215,7 +215,10 @@ impl Op for Conv2d {
     }
 
     fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i, 1.0)).collect()))
+        let tiles = |cx: &RefCx| spread(Direction::Forward, &self.geometry, cx, indices).into_iter();
+        let filters = self.geometry.filters;
+        let most = |cx: &RefCx, i: usize, tile| self.sum(cx, i, 1.0).max(self.normalised(cx, i % filters, tile, 1.0));
+        Some(cx.abs(|cx| indices.iter().zip(tiles(cx)).map(|(&i, tile)| most(cx, i, tile)).collect()))
     }
 
     fn flops(&self, _: &[&TensorType], _: &[&TensorType]) -> u64 {
@@ -332,7 +335,8 @@ impl Op for Conv2dGradInput {
     }
 
     fn magnitude(&self, cx: &RefCx, _: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(cx.abs(|cx| indices.iter().map(|&i| self.sum(cx, i)).collect()))
+        let tiles = |cx: &RefCx| spread(Direction::GradInput, &self.geometry, cx, indices).into_iter();
+        Some(cx.abs(|cx| indices.iter().zip(tiles(cx)).map(|(&i, tile)| self.sum(cx, i).max(tile)).collect()))
     }
 
     fn flops(&self, _: &[&TensorType], _: &[&TensorType]) -> u64 {
@@ -435,7 +439,14 @@ impl Op for Conv2dGradWeight {
     }
 
     fn magnitude(&self, cx: &RefCx, output: usize, indices: &[usize]) -> Option<Vec<f64>> {
-        Some(cx.abs(|cx| self.reference(cx, output, indices)))
+        Some(cx.abs(|cx| {
+            let own = self.reference(cx, output, indices).into_iter();
+            if output > 0 {
+                return own.collect();
+            }
+            let tiles = spread(Direction::GradWeight, &self.geometry, cx, indices);
+            own.zip(tiles).map(|(own, tile)| own.max(tile)).collect()
+        }))
     }
 
     fn flops(&self, _: &[&TensorType], _: &[&TensorType]) -> u64 {

@@ -45,6 +45,9 @@ pub struct Shape {
 /// Planes of a tile transformed by Winograd's method: its 6 x 6 interpolation points.
 pub const PLANES: usize = 36;
 
+/// Winograd's method never pays with fewer channels or filters.
+pub const LEAST: usize = 64;
+
 /// The products of the planes of Winograd's method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Planes {
@@ -234,7 +237,7 @@ fn winograd_pays(direction: Direction, planes: &Planes, caps: &Caps) -> bool {
         Direction::GradWeight => planes.tiles >= 256 && planes.least * planes.tiles >= 1 << 15,
         _ => (planes.least >= 128 && planes.tiles >= 64) || planes.tiles >= 1024,
     };
-    full && fits && many && planes.least >= 64
+    full && fits && many && planes.least >= LEAST
 }
 
 /// Whether `image.rs` takes a shape, and why it does or does not.

@@ -21,3 +21,5 @@ mod winograd;
 
 pub use geometry::{Geometry, MAX_TAPS, position};
 pub use job::{Forward, GradInput, GradWeight};
+pub use kernel_choice::Direction;
+pub use winograd::spread;
