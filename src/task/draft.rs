@@ -62,8 +62,7 @@ pub struct Draft {
 }
 
 /// The spec for a folder of pictures in class folders, one with `images` and `masks`, one with boxes as VOC, COCO or YOLO
-/// write them, or a CSV file; for the bundled digits
-/// without any. Without an aim it is what the data is for.
+/// write them, or a CSV file; for the bundled digits without any. Without an aim it is what the data is for.
 ///
 /// # Errors
 /// Data that is none of these or serves another aim.
