@@ -7,10 +7,9 @@ use super::turn;
 use crate::compile::build::{BuildOptions, Feed, build};
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, NodeKind, Value};
+use crate::graph::{Graph, LayerInfo, NodeKind, Value};
 use crate::model::Model;
 use crate::ops::layer::activation::ActivationOp;
-use crate::ops::layer::anchors::Anchors;
 use crate::ops::layer::conv2d::{Conv2d, Conv2dGradInput};
 use crate::ops::layer::dense::Dense;
 use crate::ops::layer::elementwise::Copy;
@@ -101,11 +100,9 @@ pub struct Imported {
 /// The model's tensors in the order of their definition.
 fn own(model: &Model) -> Result<Vec<Own>> {
     let graph = build(model, &BuildOptions { training: false, random: false, loss: false, feed: Feed::Host })?;
-    let anchors = |node: &Node| {
-        let ty = node.op().filter(|op| op.is::<Anchors>()).and_then(|_| node.outputs.first())?;
-        Some((node.name.clone(), *ty.dims.last()?))
-    };
-    let heads: Vec<(String, usize)> = graph.nodes.iter().filter_map(anchors).collect();
+    let anchors = graph.layers.iter().filter(|layer| layer.op == "anchors");
+    let numbers = |layer: &LayerInfo| Some((layer.name.clone(), *graph.ty(layer.output?).dims.last()?));
+    let heads: Vec<(String, usize)> = anchors.filter_map(numbers).collect();
     let mut found = Vec::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         if matches!(node.kind, NodeKind::Parameter { .. } | NodeKind::State { saved: true, .. }) {
@@ -315,4 +312,21 @@ pub fn export(model: &Model, (file, weights): (&Path, &Tensors), names: Option<&
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_and_scores_of_boxes_are_joined_box_by_box() {
+        let rows =
+            |first: usize, count: usize| HostTensor::f32(&[count], (first..first + count).map(|i| i as f32).collect());
+        let (offsets, scores) = (rows(0, 8), rows(100, 6));
+        let both = joined(&offsets, &scores).expect("two boxes");
+        assert_eq!(both.as_f32(), [0., 1., 2., 3., 100., 101., 102., 4., 5., 6., 7., 103., 104., 105.]);
+        assert_eq!(apart(&both, 7), [offsets, scores]);
+        assert!(joined(&rows(0, 8), &rows(0, 5)).is_none(), "five scores are not those of two boxes");
+        assert!(joined(&rows(0, 2), &rows(0, 2)).is_none(), "a box has four offsets");
+    }
 }
