@@ -1,5 +1,5 @@
 // Pooling of x [N, H, W, C]. Windows have R x S cells, lie STRIDE_H
-// and STRIDE_W apart, and begin PAD_H and PAD_W cells before x.
+// and STRIDE_W apart, and begin PAD_H and PAD_W cells before x. Their cells lie DILATION_H and DILATION_W apart.
 // - max: y = the largest cell. NaN counts as larger than any number; of equal cells
 //   the first in row order counts. argmax = the winner's place r S + s in the
 //   window: 8 bits a channel with up to four channels a word, or 32 bits a channel.
@@ -22,6 +22,8 @@ override STRIDE_H: u32 = 1u;
 override STRIDE_W: u32 = 1u;
 override PAD_H: u32 = 0u;
 override PAD_W: u32 = 0u;
+override DILATION_H: u32 = 1u;  // of means 1
+override DILATION_W: u32 = 1u;
 override END_H: u32 = 1u;       // H plus the padding after it
 override END_W: u32 = 1u;
 override INCLUDE_PAD: u32 = 0u; // avg: 1 counts padding cells in the mean
@@ -47,13 +49,13 @@ struct Tap {
 }
 
 fn tap(t: u32, oh: u32, ow: u32) -> Tap {
-    let h = oh * STRIDE_H + t / S;
-    let w = ow * STRIDE_W + t % S;
+    let h = oh * STRIDE_H + t / S * DILATION_H;
+    let w = ow * STRIDE_W + t % S * DILATION_W;
     let real = t < R * S && h >= PAD_H && h < PAD_H + H && w >= PAD_W && w < PAD_W + W;
     return Tap((clamp(h, PAD_H, PAD_H + H - 1u) - PAD_H) * W + clamp(w, PAD_W, PAD_W + W - 1u) - PAD_W, real);
 }
 
-// The windows that hold cell `i`, along an axis: first and end.
+// The windows whose `taps` cells, with those between, hold cell `i`, along an axis: first and end.
 fn holders(i: u32, stride: u32, pad: u32, taps: u32, count: u32) -> vec2<u32> {
     return vec2<u32>((max(i + pad + stride, taps) - taps) / stride, min((i + pad) / stride + 1u, count));
 }
@@ -71,9 +73,12 @@ fn in_row(c: u32) -> u32 {
 
 // The place of cell (h, w) in window (oh, ow). The cell need not lie in the window.
 fn place(h: u32, w: u32, oh: u32, ow: u32) -> u32 {
-    let r = h + PAD_H - oh * STRIDE_H;
-    let s = w + PAD_W - ow * STRIDE_W;
-    return select(0xffffffffu, r * S + s, r < R && s < S);
+    let down = h + PAD_H - oh * STRIDE_H;
+    let right = w + PAD_W - ow * STRIDE_W;
+    let r = down / DILATION_H;
+    let s = right / DILATION_W;
+    let lies = r < R && s < S && r * DILATION_H == down && s * DILATION_W == right;
+    return select(0xffffffffu, r * S + s, lies);
 }
 
 // How many cells count in the mean of window (oh, ow).
@@ -176,8 +181,8 @@ fn max_grad_input(id: Invocation) {
     let i = min(raw, count - 1u);
     let h = i / (UNITS * W) % H;
     let w = i / UNITS % W;
-    let rows = holders(h, STRIDE_H, PAD_H, R, OH);
-    let columns = holders(w, STRIDE_W, PAD_W, S, OW);
+    let rows = holders(h, STRIDE_H, PAD_H, (R - 1u) * DILATION_H + 1u, OH);
+    let columns = holders(w, STRIDE_W, PAD_W, (S - 1u) * DILATION_W + 1u, OW);
     let image = i / (UNITS * W * H) * (OH * OW);
     let c = i % UNITS * LOADS;
 #for k in 0..LOADS

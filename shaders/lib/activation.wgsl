@@ -5,9 +5,9 @@
 #import lanes
 
 override ACTIVATION: u32 = 0u; // 0 none, 1 relu, 2 leaky_relu, 3 sigmoid, 4 tanh, 5 softplus, 6 relu6, 7 elu, 8 gelu,
-                               // 9 silu, 10 hard_sigmoid, 11 hard_swish
+                               // 9 silu, 10 hard_sigmoid, 11 hard_swish, 12 softsign, 13 thresholded_relu
 override SLOPE: f32 = 0.01;    // of leaky_relu
-override ALPHA: f32 = 1.0;     // of elu
+override ALPHA: f32 = 1.0;     // of elu and thresholded_relu
 
 // 1 / (1 + exp(-x)). The argument of exp is never positive, so exp cannot overflow.
 fn sigmoid(x: f32) -> f32 {
@@ -94,6 +94,8 @@ fn activate(x: f32) -> f32 {
         case 9u: { return x * sigmoid(x); }
         case 10u: { return between(x + 3.0, 6.0) / 6.0; }
         case 11u: { return x * (between(x + 3.0, 6.0) / 6.0); }
+        case 12u: { return x / (1.0 + abs(x)); }
+        case 13u: { return select(x, 0.0, x <= ALPHA); }
         default: { return x; }
     }
 }
@@ -112,7 +114,7 @@ fn activate4(x: vec4<f32>) -> vec4<f32> {
 }
 
 // The factor f' that dy is multiplied by. The argument is y; for gelu, silu and hard_swish it is x.
-// At kinks the derivative is PyTorch's: 0 for relu, relu6, hard_sigmoid and the left kink of hard_swish, SLOPE for
+// At kinks the derivative is PyTorch's: 0 for relu, relu6, thresholded_relu, hard_sigmoid and the left kink of hard_swish, SLOPE for
 // leaky_relu, ALPHA for elu, 1 for the right kink of hard_swish.
 fn activate_grad(y: f32) -> f32 {
     switch ACTIVATION {
@@ -127,6 +129,8 @@ fn activate_grad(y: f32) -> f32 {
         case 9u: { return silu_grad(y); }
         case 10u: { return select(0.0, 1.0 / 6.0, y > 0.0 && y < 1.0); }
         case 11u: { return select(select(y / 3.0 + 0.5, 1.0, y >= 3.0), 0.0, y <= -3.0); }
+        case 12u: { return (1.0 - abs(y)) * (1.0 - abs(y)); }
+        case 13u: { return select(0.0, 1.0, y > ALPHA); }
         default: { return 1.0; }
     }
 }

@@ -6,7 +6,7 @@ use super::output;
 use crate::data::{file, tensors};
 use crate::error::{Error, Result};
 use crate::exchange::torch::{self, Imported};
-use crate::exchange::{onnx_import, pth, torch::Pair};
+use crate::exchange::{onnx_import, pth, torch::Pair, torchvision};
 use crate::model::{self, Model};
 use crate::report::table::{Align, Table};
 use crate::spec::Source;
@@ -81,12 +81,15 @@ fn network(args: &Args, json: bool) -> Outcome {
 
 /// The tensors of the file, as the model has them.
 fn read(path: &Path, model: &Model) -> Result<Imported> {
+    let names = torchvision::names(&model.name);
     match ending(path).as_str() {
         "safetensors" => {
             let all: Vec<(String, HostTensor)> = tensors::read_tensors(path)?.into_iter().collect();
-            torch::import(model, path, all, false)
+            torch::import(model, (path, all), names.as_deref(), false)
         }
-        "pth" | "pt" | "bin" => torch::import(model, path, pth::read(path, &file::read(path)?)?, true),
+        "pth" | "pt" | "bin" => {
+            torch::import(model, (path, pth::read(path, &file::read(path)?)?), names.as_deref(), true)
+        }
         _ => {
             let what = "its name does not say what it is";
             Err(Error::file(path, what, "give a file that ends with .onnx, .safetensors or .pth"))

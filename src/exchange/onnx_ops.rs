@@ -20,6 +20,7 @@ use crate::ops::layer::pool2d::{AvgPool2d, MaxPool2d};
 use crate::ops::layer::prelu::Prelu;
 use crate::ops::layer::softmax::Softmax;
 use crate::ops::layer::upsample2d::{Upsample2d, UpsampleMode};
+use crate::ops::loss::cross_entropy::LogSoftmax;
 use crate::ops::matmul::Geometry;
 use crate::ops::plumbing::bias_add::BiasAdd;
 use crate::ops::window::Axis;
@@ -63,6 +64,8 @@ fn without_weights(values: &mut Values, op: &dyn Op, inputs: &[Value], y: Value)
     } else if op.is::<Softmax>() {
         // The sum does not depend on the order of the terms.
         elementwise(values, "Softmax", &[], inputs[0], y, &[("axis", Setting::Int(1))]);
+    } else if op.is::<LogSoftmax>() {
+        elementwise(values, "LogSoftmax", &[], inputs[0], y, &[("axis", Setting::Int(1))]);
     } else if let Some(op) = op.downcast_ref::<MaxPool2d>() {
         let pads = [&op.window.h, &op.window.w].map(|axis| [axis.before, overhang(axis)]);
         pool(values, "MaxPool", [&op.window.h, &op.window.w], (inputs[0], pads), y, &[]);
@@ -226,6 +229,8 @@ fn activation(values: &mut Values, activation: &Activation, x: Value, y: Value) 
         Kind::Softplus => ("Softplus", vec![]),
         Kind::HardSigmoid => ("HardSigmoid", vec![("alpha", Setting::Float(1.0 / 6.0)), ("beta", Setting::Float(0.5))]),
         Kind::HardSwish => ("HardSwish", vec![]),
+        Kind::Softsign => ("Softsign", vec![]),
+        Kind::ThresholdedRelu => ("ThresholdedRelu", vec![("alpha", Setting::Float(activation.alpha()))]),
         Kind::Relu6 => {
             let [least, most] = [("least", 0.0), ("most", 6.0)].map(|(word, x)| values.out.floats(word, &[], &[x]));
             return elementwise(values, "Clip", &[&least, &most], x, y, &[]);
@@ -237,7 +242,7 @@ fn activation(values: &mut Values, activation: &Activation, x: Value, y: Value) 
             return elementwise(values, "Mul", &[&sigmoid], x, y, &[]);
         }
         Kind::Gelu => return gelu(values, x, y),
-        Kind::Softmax | Kind::Prelu | Kind::Rrelu => unreachable!("an op of its own"),
+        Kind::Softmax | Kind::LogSoftmax | Kind::Prelu | Kind::Rrelu => unreachable!("an op of its own"),
     };
     elementwise(values, one, &[], x, y, &settings);
 }
@@ -280,6 +285,10 @@ fn pool_of(
         ("strides", Setting::sizes(&axes.map(|axis| axis.stride))),
         ("pads", pads(around)),
     ];
+    let dilations = axes.map(|axis| axis.dilation);
+    if dilations != [1, 1] {
+        settings.push(("dilations", Setting::sizes(&dilations)));
+    }
     settings.extend(more.iter().map(|&(name, n)| (name, Setting::Int(n))));
     named(values, op, &[x], y, &settings);
 }

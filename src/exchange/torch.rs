@@ -7,7 +7,7 @@ use super::turn;
 use crate::compile::build::{BuildOptions, Feed, build};
 use crate::data::tensors::Tensors;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeKind, Value};
+use crate::graph::{Graph, LayerInfo, NodeKind, Value};
 use crate::model::Model;
 use crate::ops::layer::activation::ActivationOp;
 use crate::ops::layer::conv2d::{Conv2d, Conv2dGradInput};
@@ -69,6 +69,8 @@ struct Own {
     name: String,
     dims: Vec<usize>,
     turn: Turn,
+    /// Numbers of a box, of the head of a detector.
+    numbers: Option<usize>,
 }
 
 /// What a tensor of the file became.
@@ -98,11 +100,19 @@ pub struct Imported {
 /// The model's tensors in the order of their definition.
 fn own(model: &Model) -> Result<Vec<Own>> {
     let graph = build(model, &BuildOptions { training: false, random: false, loss: false, feed: Feed::Host })?;
+    let anchors = graph.layers.iter().filter(|layer| layer.op == "anchors");
+    let numbers = |layer: &LayerInfo| Some((layer.name.clone(), *graph.ty(layer.output?).dims.last()?));
+    let heads: Vec<(String, usize)> = anchors.filter_map(numbers).collect();
     let mut found = Vec::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         if matches!(node.kind, NodeKind::Parameter { .. } | NodeKind::State { saved: true, .. }) {
             let turn = turn_of(&graph, Value { node: i, out: 0 });
-            found.push(Own { name: node.name.clone(), dims: node.outputs[0].dims.clone(), turn });
+            let head = |head: &&(String, usize)| {
+                let part = node.name.strip_prefix(&head.0).and_then(|rest| rest.strip_prefix('/'));
+                part.is_some_and(|part| part.starts_with("level_") || part.starts_with("head."))
+            };
+            let numbers = heads.iter().find(head).map(|head| head.1);
+            found.push(Own { name: node.name.clone(), dims: node.outputs[0].dims.clone(), turn, numbers });
         }
     }
     Ok(found)
@@ -156,18 +166,69 @@ fn defined(a: &str, b: &str) -> Ordering {
     key(a).cmp(&key(b)).then_with(|| a.cmp(b))
 }
 
-/// Takes the tensors of a file into a model. `ordered` says that the file has them in the order of definition.
+/// Offsets of a box, which come before its scores.
+const OFFSETS: usize = 4;
+
+/// The rows of offsets and those of scores as one tensor: of each box first the ones, then the others.
+fn joined(offsets: &HostTensor, scores: &HostTensor) -> Option<HostTensor> {
+    let boxes = offsets.shape.first()? / OFFSETS;
+    let fits = boxes > 0 && offsets.shape[1..] == *scores.shape.get(1..)? && scores.shape[0] % boxes == 0;
+    let parts = fits.then(|| [offsets, scores].map(|part| part.as_f32().chunks(part.as_f32().len() / boxes)))?;
+    let [offsets_of, scores_of] = parts;
+    let data: Vec<f32> = offsets_of.zip(scores_of).flat_map(|(a, b)| [a, b].concat()).collect();
+    let mut shape = offsets.shape.clone();
+    shape[0] += scores.shape[0];
+    Some(HostTensor::f32(&shape, data))
+}
+
+/// The inverse of [`joined`], for boxes of so many numbers.
+fn apart(both: &HostTensor, numbers: usize) -> [HostTensor; 2] {
+    let boxes = both.shape[0] / numbers;
+    let row = both.as_f32().len() / both.shape[0];
+    [0..OFFSETS, OFFSETS..numbers].map(|range| {
+        let rows = both.as_f32().chunks(numbers * row);
+        let data = rows.flat_map(|rows| rows[range.start * row..range.end * row].to_vec()).collect();
+        let mut shape = both.shape.clone();
+        shape[0] = boxes * range.len();
+        HostTensor::f32(&shape, data)
+    })
+}
+
+/// The tensors of a file in the order of torchvision's names, if it has them all, and what else is in it.
+fn named(names: &[String], tensors: &[(String, HostTensor)]) -> Option<Vec<(String, HostTensor)>> {
+    let find = |name: &str| tensors.iter().find(|(own, _)| own == name).map(|(_, tensor)| tensor);
+    let one = |name: &String| {
+        let tensor = match name.split_once('+') {
+            Some((offsets, scores)) => joined(find(offsets)?, find(scores)?)?,
+            None => find(name)?.clone(),
+        };
+        Some((name.clone(), tensor))
+    };
+    let mut found = names.iter().map(one).collect::<Option<Vec<_>>>()?;
+    let taken = |name: &str| names.iter().flat_map(|name| name.split('+')).any(|known| known == name);
+    found.extend(tensors.iter().filter(|(name, _)| !taken(name)).cloned());
+    Some(found)
+}
+
+/// Takes the tensors of a file into a model. `names` are torchvision's for it, if there are some. `ordered` says that the file has them in the order of definition.
 ///
 /// # Errors
 /// A model that cannot be built; the first two tensors that do not fit; a tensor that is missing or left over.
-pub fn import(model: &Model, file: &Path, mut tensors: Vec<(String, HostTensor)>, ordered: bool) -> Result<Imported> {
+pub fn import(
+    model: &Model,
+    (file, mut tensors): (&Path, Vec<(String, HostTensor)>),
+    names: Option<&[String]>,
+    ordered: bool,
+) -> Result<Imported> {
     let mut own = own(model)?;
     tensors.retain(|(name, _)| !name.ends_with("num_batches_tracked"));
     if let Some((name, tensor)) = tensors.iter().find(|(_, tensor)| tensor.data.dtype() != DType::F32) {
         let what = format!("tensor `{name}` holds {:?}", tensor.data.dtype());
         return Err(Error::file(file, what, "weights are f32"));
     }
-    if !ordered {
+    if let Some(found) = names.and_then(|names| named(names, &tensors)) {
+        tensors = found;
+    } else if !ordered {
         tensors.sort_by(|(a, _), (b, _)| defined(a, b));
     }
     let mut left = Vec::new();
@@ -185,7 +246,11 @@ pub fn import(model: &Model, file: &Path, mut tensors: Vec<(String, HostTensor)>
     for (own, (name, tensor)) in own.iter().zip(&tensors) {
         let wanted = own.turn.there(&own.dims);
         let suffix = |name: &str| name.rsplit('.').next().unwrap_or_default().to_string();
-        if tensor.shape != wanted || suffix(name).starts_with("running") != suffix(&own.name).starts_with("running") {
+        // A dense layer is a convolution here where it runs over regions.
+        let flat = own.turn == Turn::Filters && tensor.shape == [wanted[0], wanted[1..].iter().product()];
+        if tensor.shape != wanted && !flat
+            || suffix(name).starts_with("running") != suffix(&own.name).starts_with("running")
+        {
             let what = format!(
                 "tensor `{name}` {:?} comes where `{}` needs {wanted:?}; {} tensors before it fit",
                 tensor.shape,
@@ -219,7 +284,10 @@ pub fn export(model: &Model, (file, weights): (&Path, &Tensors), names: Option<&
     let own = own(model)?;
     // A spec of that name may have been changed since.
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_string();
-    let fit = |names: &&[String]| names.iter().map(|n| last(n)).eq(own.iter().map(|own| last(&own.name)));
+    let alike = |(there, own): (&String, &Own)| {
+        there.ends_with(&last(&own.name)) && there.contains('+') == own.numbers.is_some()
+    };
+    let fit = |names: &&[String]| names.len() == own.len() && names.iter().zip(&own).all(alike);
     let names = names.filter(fit);
     let mut found = Tensors::new();
     for (i, own) in own.iter().enumerate() {
@@ -229,7 +297,36 @@ pub fn export(model: &Model, (file, weights): (&Path, &Tensors), names: Option<&
         })?;
         let data = own.turn.to_there(tensor.as_f32(), &own.dims);
         let name = names.and_then(|names| names.get(i)).unwrap_or(&own.name);
-        found.insert(name.clone(), HostTensor::f32(&own.turn.there(&own.dims), data));
+        let mut shape = own.turn.there(&own.dims);
+        if name.starts_with("roi_heads.box_") && shape.len() == 4 {
+            shape = vec![shape[0], shape[1..].iter().product()];
+        }
+        let tensor = HostTensor::f32(&shape, data);
+        match name.split_once('+').zip(own.numbers) {
+            Some(((offsets, scores), numbers)) => {
+                let [first, second] = apart(&tensor, numbers);
+                found.insert(offsets.to_string(), first);
+                found.insert(scores.to_string(), second);
+            }
+            None => drop(found.insert(name.clone(), tensor)),
+        }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_and_scores_of_boxes_are_joined_box_by_box() {
+        let rows =
+            |first: usize, count: usize| HostTensor::f32(&[count], (first..first + count).map(|i| i as f32).collect());
+        let (offsets, scores) = (rows(0, 8), rows(100, 6));
+        let both = joined(&offsets, &scores).expect("two boxes");
+        assert_eq!(both.as_f32(), [0., 1., 2., 3., 100., 101., 102., 4., 5., 6., 7., 103., 104., 105.]);
+        assert_eq!(apart(&both, 7), [offsets, scores]);
+        assert!(joined(&rows(0, 8), &rows(0, 5)).is_none(), "five scores are not those of two boxes");
+        assert!(joined(&rows(0, 2), &rows(0, 2)).is_none(), "a box has four offsets");
+    }
 }

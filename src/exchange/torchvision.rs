@@ -1,4 +1,6 @@
-//! The names that torchvision (0.15 and later) gives the tensors of its models, in the order of definition.
+//! The names that torchvision (0.15 and later) gives the tensors of its models, in the order of definition here.
+//!
+//! A head that says offsets and scores with one convolution is two there: `OFFSETS+SCORES`.
 
 /// Tensors of a module: its weight, perhaps its bias; of a norm the statistics, too.
 fn module(names: &mut Vec<String>, module: &str, parts: &[&str]) {
@@ -24,6 +26,14 @@ pub fn names(model: &str) -> Option<Vec<String>> {
         "squeezenet" => squeezenet(&mut names),
         "mobilenet_v2" => mobilenet_v2(&mut names),
         "googlenet_bn" => googlenet(&mut names),
+        "ssd300_vgg16" => ssd(&mut names),
+        "faster_rcnn_resnet50_fpn" => pyramid(&mut names),
+        "mask_rcnn_resnet50_fpn" => {
+            pyramid(&mut names);
+            (0..4).for_each(|i| module(&mut names, &format!("roi_heads.mask_head.{i}.0"), BIASED));
+            module(&mut names, "roi_heads.mask_predictor.conv5_mask", BIASED);
+            module(&mut names, "roi_heads.mask_predictor.mask_fcn_logits", BIASED);
+        }
         _ => return None,
     }
     Some(names)
@@ -117,4 +127,39 @@ fn squeezenet(names: &mut Vec<String>) {
         }
     }
     module(names, "classifier.1", BIASED);
+}
+
+/// Offsets and scores of boxes.
+fn boxes(names: &mut Vec<String>, offsets: &str, scores: &str) {
+    names.extend(BIASED.iter().map(|part| format!("{offsets}.{part}+{scores}.{part}")));
+}
+
+/// SSD300 on VGG-16.
+fn ssd(names: &mut Vec<String>) {
+    let stages = vgg([2, 2, 3, 3, 3]);
+    stages[..10].iter().for_each(|i| module(names, &format!("backbone.features.{i}"), BIASED));
+    ["0.1", "0.3", "0.5", "0.7.1", "0.7.3"].iter().for_each(|i| module(names, &format!("backbone.extra.{i}"), BIASED));
+    for extra in 1..=4 {
+        [0, 2].iter().for_each(|i| module(names, &format!("backbone.extra.{extra}.{i}"), BIASED));
+    }
+    names.push("backbone.scale_weight".into());
+    for level in 0..6 {
+        let list = |head: &str| format!("head.{head}_head.module_list.{level}");
+        boxes(names, &list("regression"), &list("classification"));
+    }
+}
+
+/// Faster R-CNN on ResNet-50 with a feature pyramid.
+fn pyramid(names: &mut Vec<String>) {
+    let mut backbone = Vec::new();
+    resnet(&mut backbone, [3, 4, 6, 3], 3);
+    backbone.retain(|name| !name.starts_with("fc."));
+    names.extend(backbone.iter().map(|name| format!("backbone.body.{name}")));
+    (0..4).rev().for_each(|i| module(names, &format!("backbone.fpn.inner_blocks.{i}.0"), BIASED));
+    (0..4).for_each(|i| module(names, &format!("backbone.fpn.layer_blocks.{i}.0"), BIASED));
+    module(names, "rpn.head.conv.0.0", BIASED);
+    boxes(names, "rpn.head.bbox_pred", "rpn.head.cls_logits");
+    for layer in ["box_head.fc6", "box_head.fc7", "box_predictor.cls_score", "box_predictor.bbox_pred"] {
+        module(names, &format!("roi_heads.{layer}"), BIASED);
+    }
 }

@@ -158,6 +158,11 @@ impl Axis {
         Some(Axis { output, before: pad, after: pad, ..axis })
     }
 
+    /// Cells from the first tap to the last.
+    pub fn extent(&self) -> usize {
+        (self.kernel - 1) * self.dilation + 1
+    }
+
     /// Taps that meet the same input cell are this many taps apart: the least number that moves by whole strides.
     pub fn tap_step(&self) -> usize {
         self.stride / gcd(self.stride, self.dilation)

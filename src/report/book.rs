@@ -1,6 +1,6 @@
 //! The page of a run, put together: a plain one after each epoch, and the whole one once the network was judged.
 
-use super::coefficients::{self, Equation};
+use super::coefficients::{self, Equation, coefficient};
 use super::curves::{self, capital};
 use super::diary::best;
 use super::history::History;
@@ -254,12 +254,12 @@ fn equation(found: &Equation) -> Section {
         .chain(["per deviation".to_string()])
         .collect();
     let row = |((feature, own), most): ((&String, &Vec<f64>), &f64)| {
-        let own = own.iter().map(|x| format!("{x:.6}"));
-        std::iter::once(escape(feature)).chain(own).chain([format!("{most:.6}")]).collect()
+        let own = own.iter().map(|&x| coefficient(x));
+        std::iter::once(escape(feature)).chain(own).chain([coefficient(*most)]).collect()
     };
     let rows = found.features.iter().zip(&found.coefficients).zip(&found.per_deviation).map(row);
     let mut rows: Vec<Vec<String>> = rows.collect();
-    let intercepts = found.intercepts.iter().map(|x| format!("{x:.6}"));
+    let intercepts = found.intercepts.iter().map(|&x| coefficient(x));
     rows.push(std::iter::once("intercept".to_string()).chain(intercepts).chain([String::new()]).collect());
     let lede = "The model is linear; this is all that it has learnt, in the units of the table. The last column says what a \
                 step of one standard deviation does.";

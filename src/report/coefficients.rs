@@ -5,6 +5,7 @@ use crate::data::FEATURES;
 use crate::data::tensors::Tensors;
 use crate::model::{Model, Normalize};
 use crate::ops::layer::dense::DenseKeys;
+use crate::task::Unit;
 
 /// Tables of more rows or columns than this are not read by anybody.
 const MOST: [usize; 2] = [100, 12];
@@ -60,6 +61,11 @@ pub fn equation(model: &Model, weights: &Tensors) -> Option<Equation> {
     })
 }
 
+/// A coefficient: of large ones nobody reads six digits behind the point.
+pub fn coefficient(x: f64) -> String {
+    if x.abs() < 1e4 { format!("{x:.6}") } else { Unit::Number.text(x) }
+}
+
 /// The coefficients of a linear model as a table for terminals. The last column has the largest |w|: what a step of one
 /// standard deviation does. None for other models.
 pub fn table(model: &Model, weights: &Tensors) -> Option<Table> {
@@ -71,7 +77,7 @@ pub fn table(model: &Model, weights: &Tensors) -> Option<Table> {
     }
     columns.push(("per deviation", Align::Right));
     let mut table = Table::new(&columns);
-    let number = |x: &f64| format!("{x:.6}");
+    let number = |x: &f64| coefficient(*x);
     let rows = found.features.iter().zip(&found.coefficients).zip(&found.per_deviation);
     for ((feature, own), most) in rows {
         table.row([feature.clone()].into_iter().chain(own.iter().map(number)).chain([number(most)]));

@@ -50,7 +50,12 @@ impl Unit {
     pub fn text(self, value: f64) -> String {
         match self {
             Unit::Share => format!("{:.2} %", 100.0 * value),
-            Unit::Number => format!("{value:.4}"),
+            // Large numbers have fewer digits behind the point: about seven in all.
+            Unit::Number if value.abs() >= 1e9 => format!("{value:.3e}"),
+            Unit::Number => {
+                let digits = [(1e3, 4), (1e4, 3), (1e5, 2), (1e6, 1)].into_iter().find(|d| value.abs() < d.0);
+                format!("{value:.0$}", digits.map_or(0, |d| d.1))
+            }
             Unit::Count => format!("{value:.0}"),
         }
     }
@@ -89,5 +94,18 @@ impl Metric {
     /// The value as a number of which more is better.
     pub fn score(&self) -> f64 {
         if self.kind.better == Better::Higher { self.value } else { -self.value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_numbers_have_no_digits_that_nobody_reads() {
+        let numbers = [0.25, -12.5, 1234.5, 12549032.2, 3.25e12, f64::NAN];
+        let texts = ["0.2500", "-12.5000", "1234.500", "12549032", "3.250e12", "NaN"];
+        assert_eq!(numbers.map(|x| Unit::Number.text(x)), texts);
+        assert_eq!((Unit::Share.text(0.5), Unit::Count.text(12.0)), ("50.00 %".into(), "12".into()));
     }
 }

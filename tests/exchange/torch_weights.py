@@ -27,6 +27,8 @@ models = {
     "squeezenet": torchvision.models.squeezenet1_1(weights=None),
     "mobilenet_v2": torchvision.models.mobilenet_v2(weights=None),
     "googlenet_bn": torchvision.models.googlenet(weights=None, init_weights=False),
+    "ssd300_vgg16": torchvision.models.detection.ssd300_vgg16(weights=None, weights_backbone=None),
+    "mask_rcnn_resnet50_fpn": torchvision.models.detection.maskrcnn_resnet50_fpn(weights=None, weights_backbone=None),
 }
 for name, network in models.items():
     # With 64 x 64 pixels the last map of VGG is 2 x 2, so that the order of the first dense layer's columns matters.
@@ -45,10 +47,16 @@ for name, network in models.items():
             if module.bias is not None:
                 torch.nn.init.normal_(module.bias, std=0.1)
     # The auxiliary heads of GoogLeNet are made for the whole size.
-    size = 224 if name == "googlenet_bn" else 64
-    pixels = torch.randint(0, 256, (10, size, size, 3))
+    size = {"googlenet_bn": 224, "ssd300_vgg16": 300}.get(name, 64)
+    pixels = torch.randint(0, 256, (1 if name == "ssd300_vgg16" else 10, size, size, 3))
+    batch = ((pixels / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
+    scores = torch.zeros(1)
     with torch.no_grad():
-        scores = network(((pixels / 255 - mean) / std).permute(0, 3, 1, 2).contiguous())
+        if name == "ssd300_vgg16":  # what it says of each box, before boxes are chosen
+            head = network.head(list(network.backbone(batch).values()))
+            scores = torch.cat([head["bbox_regression"], head["cls_logits"]], 2)
+        elif name != "mask_rcnn_resnet50_fpn":
+            scores = network(batch)
     torch.save(network.state_dict(), folder / f"{name}.pth")
     save_file(network.state_dict(), folder / f"{name}.safetensors")
     save_file({"input": pixels.float().contiguous(), "scores": scores}, folder / f"{name}.scores.safetensors")

@@ -77,6 +77,15 @@ impl Axes {
         }
     }
 
+    /// Of `[C, H, W]` that is held as H, W and channels in another order: which channel each held one is.
+    pub fn shuffled_channels(&self) -> Option<Vec<usize>> {
+        let part = self.inner(&[0])?;
+        let outer = &self.held[..self.held.len() - part.held.len()];
+        let count = part.items();
+        let numbers: Vec<f32> = (0..count).map(|i| i as f32).collect();
+        (outer == self.flat(&[1, 2])).then(|| part.turned(&numbers, 1).into_iter().map(|x| x as usize).collect())
+    }
+
     /// Other dimensions of as many elements, in ONNX's order. None if a new dimension would be made of parts of old ones
     /// that are neither whole factors nor side by side in memory.
     pub fn reshape(&self, dims: &[usize]) -> Option<Axes> {

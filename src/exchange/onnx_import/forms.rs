@@ -197,8 +197,8 @@ pub fn concat(net: &mut Network, node: &Node) -> Done {
     Ok(())
 }
 
-/// Softmax. Before opset 13 it runs over all dimensions from its axis on.
-pub fn softmax(net: &mut Network, node: &Node) -> Done {
+/// Softmax and LogSoftmax, by its word `kind`. Before opset 13 they run over all dimensions from their axis on.
+pub fn softmax(net: &mut Network, node: &Node, kind: &str) -> Done {
     let (_, value) = first(net, node)?;
     let rank = value.axes.dims().len() as i64 + 1;
     let axis = node.int("axis", if node.opset < 13 { 1 } else { -1 });
@@ -211,7 +211,7 @@ pub fn softmax(net: &mut Network, node: &Node) -> Done {
     let part: Axes = value.axes.inner(&dims).ok_or("the elements that it sums do not lie side by side in its input")?;
     let from = rows(net, value.layer, part.items());
     let dims = net.dims(from).to_vec();
-    let layer = net.push("activation", json!({ "kind": "softmax" }), &[from], &dims);
+    let layer = net.push("activation", json!({ "kind": kind }), &[from], &dims);
     net.set(node.output(), Value { layer, axes: value.axes });
     Ok(())
 }

@@ -15,6 +15,7 @@ mod picture;
 mod pointwise;
 mod pools;
 mod reader;
+mod resize;
 mod spatial;
 mod weighted;
 

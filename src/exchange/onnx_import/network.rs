@@ -165,6 +165,22 @@ impl Network {
         self.values.insert(name.to_string(), value);
     }
 
+    /// Puts another layer with the same elements in the place of a value.
+    pub fn replace(&mut self, name: &str, value: Value) {
+        if let Some(layer) = self.layer(value.layer) {
+            layer.name = format!("{}/picture", named(name));
+            layer.uses += 1;
+        }
+        self.values.insert(name.to_string(), value);
+    }
+
+    /// Names the dimensions of a value anew.
+    pub fn replace_axes(&mut self, name: &str, axes: Axes) {
+        if let Some(value) = self.values.get_mut(name) {
+            value.axes = axes;
+        }
+    }
+
     /// Remembers that `name` is `old`, held as `axes` says.
     pub fn alias(&mut self, old: &str, name: &str, axes: Axes) -> Result<(), String> {
         let Value { layer, .. } = self.value(Some(old))?;

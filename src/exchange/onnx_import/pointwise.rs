@@ -50,7 +50,7 @@ impl Around {
 }
 
 /// scale · x + shift, without a layer where that is x.
-fn line(net: &mut Network, from: usize, [scale, shift]: [f64; 2]) -> usize {
+pub fn line(net: &mut Network, from: usize, [scale, shift]: [f64; 2]) -> usize {
     if [scale, shift] == [1.0, 0.0] {
         return from;
     }
@@ -68,14 +68,16 @@ pub fn function(net: &mut Network, node: &Node) -> Option<Done> {
         "Tanh" => json!("tanh"),
         "Softplus" => json!("softplus"),
         "HardSwish" => json!("hard_swish"),
+        "Softsign" => json!("softsign"),
+        "ThresholdedRelu" if alpha(1.0) >= 0.0 => json!({ "kind": "thresholded_relu", "alpha": alpha(1.0) }),
         "LeakyRelu" if alpha(0.01) >= 0.0 => json!({ "kind": "leaky_relu", "slope": alpha(0.01) }),
         "Elu" if alpha(1.0) == 1.0 => json!("elu"),
         "Elu" if alpha(1.0) >= 0.0 => json!({ "kind": "elu", "alpha": alpha(1.0) }),
         "Gelu" => match node.word("approximate", "none") {
             Ok("none") => json!("gelu"),
-            _ => return Some(Err("it is approximated by tanh, and `gelu` is exact".into())),
+            _ => return Some(gelu_by_tanh(net, node)),
         },
-        "LeakyRelu" | "Elu" => return Some(Err(format!("its alpha {} is below 0", alpha(1.0)))),
+        "LeakyRelu" | "Elu" | "ThresholdedRelu" => return Some(Err(format!("its alpha {} is below 0", alpha(1.0)))),
         "HardSigmoid" => return Some(hard_sigmoid(net, node)),
         "Clip" => return Some(clip(net, node)),
         "Selu" => {
@@ -91,6 +93,7 @@ pub fn function(net: &mut Network, node: &Node) -> Option<Done> {
             return Some(scaled(net, node, json!("silu"), [alpha, 1.0 / alpha], alpha));
         }
         "Neg" => return Some(negative(net, node)),
+        "Abs" => return Some(absolute(net, node)),
         "PRelu" => return Some(prelu(net, node)),
         "Mish" => return Some(mish(net, node)),
         _ => return None,
@@ -109,6 +112,34 @@ fn scaled(net: &mut Network, node: &Node, kind: Json, [before, after]: [f64; 2],
 fn negative(net: &mut Network, node: &Node) -> Done {
     let value = net.value(node.input(0))?;
     let layer = line(net, value.layer, [-1.0, 0.0]);
+    net.set(node.output(), Value { layer, axes: value.axes });
+    Ok(())
+}
+
+/// relu(x) + relu(-x).
+fn absolute(net: &mut Network, node: &Node) -> Done {
+    let value = net.value(node.input(0))?;
+    let positive = activation(net, value.layer, json!("relu"));
+    let minus = line(net, value.layer, [-1.0, 0.0]);
+    let negative = activation(net, minus, json!("relu"));
+    let dims = net.dims(positive).to_vec();
+    let negative = net.shaped(negative, &dims);
+    let layer = net.push("add", json!({}), &[positive, negative], &dims);
+    net.set(node.output(), Value { layer, axes: value.axes });
+    Ok(())
+}
+
+/// x / 2 · (1 + tanh(√(2 / π) · (x + 0.044715 · x³))), which is x · sigmoid(2 √(2 / π) · x · (1 + 0.044715 · x²)).
+fn gelu_by_tanh(net: &mut Network, node: &Node) -> Done {
+    let value = net.value(node.input(0))?;
+    let twice = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+    let dims = net.dims(value.layer).to_vec();
+    let square = net.push("mul", json!({}), &[value.layer, value.layer], &dims);
+    let factor = line(net, square, [0.044715 * twice, twice]);
+    let factor = net.shaped(factor, &dims);
+    let inner = net.push("mul", json!({}), &[value.layer, factor], &dims);
+    let gate = activation(net, inner, json!("sigmoid"));
+    let layer = net.push("mul", json!({}), &[value.layer, gate], &dims);
     net.set(node.output(), Value { layer, axes: value.axes });
     Ok(())
 }
@@ -149,7 +180,13 @@ fn clip(net: &mut Network, node: &Node) -> Done {
             let before = [6.0 / width, -6.0 * a / width - 3.0];
             Around { before, kind: json!("hard_sigmoid"), after: [width, a] }
         }
-        (Some(a), Some(b)) => return Err(format!("its range from {a} to {b} is empty")),
+        // The upper limit comes last.
+        (Some(_), Some(b)) => {
+            let value = net.value(node.input(0))?;
+            let layer = line(net, value.layer, [0.0, b]);
+            net.set(node.output(), Value { layer, axes: value.axes });
+            return Ok(());
+        }
     };
     around.insert(net, node)
 }

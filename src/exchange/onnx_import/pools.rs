@@ -1,12 +1,12 @@
-//! Operations over a picture's cells without weights: pools, pads, crops and enlargements.
+//! Operations over a picture's cells without weights: pools, pads and parts.
 
 use super::axes::Axes;
-use super::constant::Constant;
 use super::network::{Network, Value};
 use super::node::Node;
-use super::picture::{Picture, picture};
+use super::picture::{MOST, Picture, blocks_as_channels, channels_as_blocks, chosen, picture};
 use super::spatial::{Windows, written};
 use super::weighted::{cropped, padded};
+use crate::tensor::HostTensor;
 use serde_json::json;
 
 type Done = Result<(), String>;
@@ -15,21 +15,22 @@ type Done = Result<(), String>;
 pub fn pool(net: &mut Network, node: &Node, op: &'static str) -> Done {
     let x = picture(net, node.input(0))?;
     let mut windows = Windows::of(node, [x.dims[0], x.dims[1]], None)?;
-    if windows.dilation != [1, 1] {
-        return Err(format!("its dilations are {:?}, and pools have none", windows.dilation));
-    }
     let [h, w] = windows.output()?;
     let channels = x.dims[2];
+    let pads = [windows.before, windows.after] != [[0; 2]; 2];
+    let counted = op == "avg_pool2d" && node.int("count_include_pad", 0) != 0 && pads;
+    let dilated = windows.dilation != [1, 1];
+    let mut placed =
+        if counted && windows.ceil || dilated && op == "avg_pool2d" { None } else { windows.placed(true)? };
     let mut from = x.held(net);
-    let counted = op == "avg_pool2d" && node.int("count_include_pad", 0) != 0;
-    if counted && [windows.before, windows.after] != [[0; 2]; 2] {
+    if counted && !windows.ceil && !dilated {
         // The mean counts padding as cells. So they become cells.
         from = padded(net, from, &windows, channels);
         windows = windows.padded();
+        placed = windows.placed(true)?;
     }
-    let mut placed = windows.placed(true)?;
     let holds = (0..2).all(|k| windows.before[k].max(windows.after[k]) < windows.kernel[k]);
-    if placed.is_none() && op == "max_pool2d" && holds {
+    if placed.is_none() && op == "max_pool2d" && holds && !windows.ceil && !dilated {
         // A window with copies of an edge holds the edge, too. So they change no maximum.
         from = padded(net, from, &windows, channels);
         if let Some(layer) = net.layer(from) {
@@ -39,6 +40,9 @@ pub fn pool(net: &mut Network, node: &Node, op: &'static str) -> Done {
         placed = windows.placed(true)?;
     }
     let Some(placed) = placed else {
+        if op == "avg_pool2d" {
+            return mean(net, node, &x, &windows, counted);
+        }
         let [before, after] = [windows.before, windows.after];
         return Err(format!(
             "its pads {before:?} before and {after:?} after have no like in a pool of {:?}",
@@ -52,12 +56,67 @@ pub fn pool(net: &mut Network, node: &Node, op: &'static str) -> Done {
     if placed.padding != json!(0) {
         keys["padding"] = placed.padding;
     }
+    if dilated {
+        keys["dilation"] = written(windows.dilation);
+    }
     if placed.ceil {
         keys["ceil_mode"] = json!(true);
     }
     let whole = [h + placed.more[0][0] + placed.more[0][1], w + placed.more[1][0] + placed.more[1][1], channels];
     let layer = net.push(op, keys, &[from], &whole);
     let layer = cropped(net, layer, placed.more, &[h, w, channels]);
+    net.set(node.output(), Value { layer, axes: Axes::picture([h, w, channels], x.rank) });
+    Ok(())
+}
+
+/// Means over windows that no pool has: sums over a picture padded with zeros, each times its own factor.
+fn mean(net: &mut Network, node: &Node, x: &Picture, windows: &Windows, counted: bool) -> Done {
+    let [h, w] = windows.output()?;
+    let channels = x.dims[2];
+    if [h, w].into_iter().zip(windows.kernel).any(|(count, taps)| count.saturating_mul(taps) > 1 << 24) {
+        return Err("its windows are too large".into());
+    }
+    // How many cells count along an axis in each window.
+    let counts = |k: usize, count: usize| -> Vec<usize> {
+        let first = if counted { 0 } else { windows.before[k] };
+        let end = windows.before[k] + windows.input[k] + if counted { windows.after[k] } else { 0 };
+        let of = |o: usize| {
+            (0..windows.kernel[k])
+                .filter(|t| (first..end).contains(&(o * windows.stride[k] + t * windows.dilation[k])))
+                .count()
+        };
+        (0..count).map(of).collect()
+    };
+    let (rows, columns) = (counts(0, h), counts(1, w));
+    if rows.iter().chain(&columns).any(|&n| n == 0) {
+        return Err("one of its windows holds nothing but padding".into());
+    }
+    let mut reach = *windows;
+    for (k, count) in [h, w].into_iter().enumerate() {
+        let end = (count - 1) * windows.stride[k] + windows.extent(k);
+        reach.after[k] = end.saturating_sub(windows.input[k] + windows.before[k]);
+    }
+    let mut from = x.held(net);
+    if [reach.before, reach.after] != [[0; 2]; 2] {
+        from = padded(net, from, &reach, channels);
+    }
+    let [r, s] = windows.kernel;
+    let keys = json!({
+        "filters": channels, "kernel": written(windows.kernel), "stride": written(windows.stride), "padding": 0,
+        "dilation": written(windows.dilation), "groups": channels, "bias": false, "trainable": false
+    });
+    let sum = net.push("conv2d", keys, &[from], &[h, w, channels]);
+    let same = rows.iter().all(|&n| n == rows[0]) && columns.iter().all(|&n| n == columns[0]);
+    let one = if same { 1.0 / (rows[0] * columns[0]) as f32 } else { 1.0 };
+    net.weight(sum, "weight", HostTensor::f32(&[channels, r, s, 1], vec![one; channels * r * s]), None);
+    let layer = match same {
+        true => sum,
+        false => {
+            let cell = |i: usize| 1.0 / (rows[i / channels / w] * columns[i / channels % w]) as f32;
+            let factors: Vec<f32> = (0..h * w * channels).map(cell).collect();
+            net.scaled(sum, &factors, None)
+        }
+    };
     net.set(node.output(), Value { layer, axes: Axes::picture([h, w, channels], x.rank) });
     Ok(())
 }
@@ -121,14 +180,23 @@ fn spread(rank: usize, values: &[i64], axes: Option<&[i64]>) -> Option<Vec<[i64;
     Some(found)
 }
 
+/// Which channels are left, and where others are added.
+fn channels(count: usize, [before, after]: [i64; 2]) -> Option<Vec<Option<usize>>> {
+    if before.max(after) > 1 << 16 || before.min(after) < -(1 << 24) {
+        return None;
+    }
+    let end = Some(count as i64 + after).filter(|end| end + before > 0)?;
+    Some((-before..end).map(|i| usize::try_from(i).ok().filter(|&i| i < count)).collect())
+}
+
 /// Pad.
 pub fn pad(net: &mut Network, node: &Node) -> Done {
     let x = picture(net, node.input(0))?;
     let values = list(net, node, "pads", 1)?.ok_or("it has no pads")?;
     let axes = list(net, node, "axes", 3)?;
     let ends = spread(x.rank + 1, &values, axes.as_deref()).ok_or_else(|| format!("its pads are {values:?}"))?;
-    if ends[..2] != [[0; 2]; 2] {
-        return Err(format!("its pads {values:?} change the batch or the channels"));
+    if ends[0] != [0; 2] {
+        return Err(format!("its pads {values:?} change the number of samples"));
     }
     let sides = if x.rank == 2 { [[0; 2], ends[2]] } else { [ends[2], ends[3]] };
     let mode = match node.word("mode", "constant")? {
@@ -145,8 +213,14 @@ pub fn pad(net: &mut Network, node: &Node) -> Done {
     if !shift.is_finite() {
         return Err(format!("it pads with {shift}"));
     }
-    let [h, w, c] = x.dims;
+    let [h, w, mut c] = x.dims;
     let mut from = x.held(net);
+    if ends[1] != [0; 2] {
+        let picks = channels(c, ends[1]).filter(|_| mode == "constant");
+        let picks = picks.ok_or_else(|| format!("its pads {values:?} change the channels, with mode `{mode}`"))?;
+        from = chosen(net, from, &picks, value)?;
+        c = picks.len();
+    }
     let cut = sides.map(|side| side.map(|n| (-n).max(0)));
     let more = sides.map(|side| side.map(|n| n.max(0)));
     if cut.iter().chain(&more).flatten().any(|&n| n > 1 << 24) {
@@ -177,162 +251,121 @@ pub fn pad(net: &mut Network, node: &Node) -> Done {
     Ok(())
 }
 
-/// A Slice of rows and columns.
+/// A value with at least rows of channels: a picture, or one cell.
+fn cells(net: &mut Network, node: &Node) -> Result<Picture, String> {
+    let value = net.value(node.input(0))?;
+    match value.axes.dims()[..] {
+        [c] if value.axes.is_plain() => Ok(Picture { layer: value.layer, dims: [1, 1, c], rank: 1 }),
+        _ => picture(net, node.input(0)),
+    }
+}
+
+/// The part of a value from one place of a dimension to another, every `step`th. N is dimension 0.
+fn part(net: &mut Network, x: &Picture, axis: i64, [start, end, step]: [i64; 3]) -> Result<Picture, String> {
+    let axis = if axis < 0 { axis + x.rank as i64 + 1 } else { axis };
+    let k = match (axis, x.rank) {
+        (1, _) => 2,
+        (2, 3) => 0,
+        (3, 3) | (2, 2) => 1,
+        _ => return Err("it cuts off samples".into()),
+    };
+    let size = x.dims[k] as i64;
+    let place = |n: i64, least: i64| if n < 0 { n.saturating_add(size).max(least) } else { n.min(size + least) };
+    let list: Vec<usize> = match step {
+        1.. => (place(start, 0)..place(end, 0)).step_by(step as usize).map(|i| i as usize).collect(),
+        _ => return Err(format!("its step is {step}")),
+    };
+    let (Some(&first), Some(&last)) = (list.first(), list.last()) else {
+        return Err("it leaves nothing of its input".into());
+    };
+    let mut dims = x.dims;
+    dims[k] = list.len();
+    let mut from = x.held(net);
+    if k == 2 {
+        let picks: Vec<Option<usize>> = list.into_iter().map(Some).collect();
+        return Ok(Picture { layer: chosen(net, from, &picks, 0.0)?, dims, rank: x.rank });
+    }
+    let mut sides = [[0; 2]; 2];
+    sides[k] = [first, x.dims[k] - 1 - last];
+    let mut whole = dims;
+    whole[k] = last - first + 1;
+    from = cropped(net, from, sides, &whole);
+    if step > 1 {
+        let mut stride = [1; 2];
+        stride[k] = step as usize;
+        let keys = json!({ "size": 1, "stride": written(stride) });
+        from = net.push("max_pool2d", keys, &[from], &dims);
+    }
+    Ok(Picture { layer: from, dims, rank: x.rank })
+}
+
+/// Remembers a part under its name.
+fn remember(net: &mut Network, name: &str, x: &Picture) {
+    let axes = if x.rank == 1 { Axes::plain(&[x.dims[2]]) } else { Axes::picture(x.dims, x.rank) };
+    net.set(name, Value { layer: x.layer, axes });
+}
+
+/// A Slice of rows, columns or channels.
 pub fn slice(net: &mut Network, node: &Node) -> Done {
-    let x = picture(net, node.input(0))?;
+    let mut x = cells(net, node)?;
     let starts = list(net, node, "starts", 1)?.ok_or("it has no starts")?;
     let ends = list(net, node, "ends", 2)?.ok_or("it has no ends")?;
     let axes = list(net, node, "axes", 3)?.unwrap_or((0..starts.len() as i64).collect());
     let steps = list(net, node, "steps", 4)?.unwrap_or(vec![1; starts.len()]);
-    if starts.len() != ends.len() || axes.len() != starts.len() || steps.iter().any(|&step| step != 1) {
+    if starts.len() != ends.len() || axes.len() != starts.len() || steps.len() != starts.len() {
         return Err(format!("its starts {starts:?}, ends {ends:?} and steps {steps:?} are no cut"));
     }
-    let mut sides = [[0; 2]; 2];
-    let mut dims = x.dims;
-    for ((&start, &end), &axis) in starts.iter().zip(&ends).zip(&axes) {
-        let axis = if axis < 0 { axis + x.rank as i64 + 1 } else { axis };
-        let k = match (axis, x.rank) {
-            (2, 3) => 0,
-            (3, 3) | (2, 2) => 1,
-            _ => return Err("it cuts off channels or samples, not rows and columns".into()),
-        };
-        let size = x.dims[k] as i64;
-        let place = |n: i64| if n < 0 { n.saturating_add(size).max(0) } else { n.min(size) };
-        let (first, last) = (place(start), place(end));
-        if first >= last {
-            return Err("it leaves nothing of the picture".into());
-        }
-        sides[k] = [first as usize, (size - last) as usize];
-        dims[k] = (last - first) as usize;
+    for (i, &axis) in axes.iter().enumerate() {
+        x = part(net, &x, axis, [starts[i], ends[i], steps[i]])?;
     }
-    let from = x.held(net);
-    let layer = cropped(net, from, sides, &dims);
-    net.set(node.output(), Value { layer, axes: Axes::picture(dims, x.rank) });
+    remember(net, node.output(), &x);
     Ok(())
 }
 
-/// How many times as large each dimension becomes, N included, and the sizes if these are given.
-fn scales(net: &Network, node: &Node, dims: &[usize]) -> Result<Vec<f64>, String> {
-    let (at, sizes) =
-        if node.op() == "Upsample" { (1, None) } else { (if node.opset < 11 { 1 } else { 2 }, node.input(3)) };
-    let axes = node.ints("axes");
-    let rank = dims.len() + 1;
-    let given: Vec<f64> = if let Some(name) = sizes {
-        let policy = node.word("keep_aspect_ratio_policy", "stretch")?;
-        if policy != "stretch" {
-            return Err(format!("its keep_aspect_ratio_policy is `{policy}`"));
+/// Split into parts of one dimension, each an output.
+pub fn split(net: &mut Network, node: &Node) -> Done {
+    let x = cells(net, node)?;
+    let axis = node.int("axis", 0);
+    let axis = if axis < 0 { axis + x.rank as i64 + 1 } else { axis };
+    let outputs = &node.proto.output;
+    let size = net.value(node.input(0))?.axes.dims().get((axis - 1).max(0) as usize).copied().unwrap_or(0);
+    let even = size.div_ceil(outputs.len().max(1)) as i64;
+    let parts = list(net, node, "split", 1)?.unwrap_or(vec![even; outputs.len()]);
+    let mut start = 0i64;
+    for (name, &count) in outputs.iter().zip(&parts) {
+        let end = start.checked_add(count).filter(|_| count > 0 && axis > 0);
+        let end = end
+            .ok_or_else(|| format!("its parts {parts:?} of dimension {axis} are none of rows, columns or channels"))?;
+        if net.readers(name) > 0 {
+            let part = part(net, &x, axis, [start, end, 1])?;
+            remember(net, name, &part);
         }
-        let constant = net.needed(Some(name), "sizes")?;
-        let sizes = constant.whole().ok_or("its sizes are no whole numbers")?;
-        let of = |(i, &n): (usize, &i64)| {
-            let axis = axes.map_or(i as i64, |axes| axes.get(i).copied().unwrap_or(-1));
-            let old = usize::try_from(axis - 1).ok().and_then(|i| dims.get(i));
-            old.map_or(1.0, |&old| n as f64 / old as f64)
-        };
-        sizes.iter().enumerate().map(of).collect()
-    } else if let Some(attribute) = node.attribute("scales") {
-        attribute.floats.iter().map(|&x| f64::from(x)).collect()
-    } else {
-        let constant: std::rc::Rc<Constant> = net.needed(node.input(at), "scales")?;
-        constant.floats().ok_or("its scales are no numbers")?.iter().map(|&x| f64::from(x)).collect()
-    };
-    let mut found = vec![1.0; rank];
-    for (i, &scale) in given.iter().enumerate() {
-        let axis = axes.map_or(Some(i as i64), |axes| axes.get(i).copied());
-        let axis = axis.map(|a| if a < 0 { a + rank as i64 } else { a }).and_then(|a| usize::try_from(a).ok());
-        match axis.and_then(|a| found.get_mut(a)) {
-            Some(place) => *place = scale,
-            None => return Err(format!("its scales {given:?} do not suit its input")),
-        }
+        start = end;
     }
-    Ok(found)
+    Ok(())
 }
 
-/// Where cell `o` of an enlarged axis of `size` cells lies on the old one.
-fn position(mode: &str, o: f64, scale: f64, size: f64) -> Option<f64> {
-    let new = (size * scale).floor();
-    Some(match mode {
-        "half_pixel" | "half_pixel_symmetric" => (o + 0.5) / scale - 0.5,
-        "pytorch_half_pixel" => {
-            if new > 1.0 {
-                (o + 0.5) / scale - 0.5
-            } else {
-                0.0
-            }
-        }
-        "asymmetric" => o / scale,
-        "tf_half_pixel_for_nn" => (o + 0.5) / scale,
-        "align_corners" => {
-            if new > 1.0 {
-                o * (size - 1.0) / (new - 1.0)
-            } else {
-                0.0
-            }
-        }
-        _ => return None,
-    })
-}
-
-/// The cell nearest to a position.
-fn nearest(mode: &str, at: f64) -> Option<f64> {
-    Some(match mode {
-        "round_prefer_floor" => (at - 0.5).ceil(),
-        "round_prefer_ceil" => (at + 0.5).floor(),
-        "floor" => at.floor(),
-        "ceil" => at.ceil(),
-        _ => return None,
-    })
-}
-
-/// Resize and Upsample: enlargements by whole numbers whose cells are those of `upsample2d`.
-pub fn resize(net: &mut Network, node: &Node) -> Done {
+/// DepthToSpace and SpaceToDepth.
+pub fn blocks(net: &mut Network, node: &Node) -> Done {
     let x = picture(net, node.input(0))?;
-    let dims = net.value(node.input(0))?.axes.dims();
-    let scales = scales(net, node, &dims)?;
-    let cells = if x.rank == 2 { [1.0, scales[2]] } else { [scales[2], scales[3]] };
-    let whole = |scale: f64| scale.fract() == 0.0 && (1.0..=65536.0).contains(&scale);
-    if scales[..2] != [1.0, 1.0] || !cells.iter().all(|&scale| whole(scale)) {
-        return Err(format!("its scales are {scales:?}: only rows and columns are enlarged, by whole numbers"));
-    }
-    if node.int("antialias", 0) != 0 {
-        return Err("it is antialiased".into());
-    }
-    let mode = node.word("mode", "nearest")?;
-    let old = node.op() == "Upsample" || node.opset < 11;
-    let default = if old { "asymmetric" } else { "half_pixel" };
-    let transform = node.word("coordinate_transformation_mode", default)?;
-    let rounding = node.word("nearest_mode", if old { "floor" } else { "round_prefer_floor" })?;
-    let word = match mode {
-        "nearest" => "nearest",
-        "linear" | "bilinear" => "bilinear",
-        other => return Err(format!("its mode is `{other}`")),
+    let size = usize::try_from(node.int("blocksize", 1)).ok().filter(|n| (1..=64).contains(n));
+    let size = size.ok_or("its blocksize is not from 1 to 64")?;
+    let [h, w, c] = x.dims;
+    let mode = node.word("mode", "DCR")?;
+    let inner = if node.op() == "SpaceToDepth" { c } else { c / (size * size) };
+    let place = |[row, column, channel]: [usize; 3]| match mode {
+        "CRD" => (channel * size + row) * size + column,
+        _ => (row * size + column) * inner + channel,
     };
-    for (k, &scale) in cells.iter().enumerate() {
-        let size = x.dims[k] as f64;
-        let count = x.dims[k].checked_mul(scale as usize).filter(|&n| n <= 1 << 24).ok_or("its output is too large")?;
-        for o in 0..count {
-            let at = position(transform, o as f64, scale, size).ok_or_else(|| format!("its mode is `{transform}`"))?;
-            let fits = if word == "nearest" {
-                let cell = nearest(rounding, at).ok_or_else(|| format!("its nearest_mode is `{rounding}`"))?;
-                cell.clamp(0.0, size - 1.0) == (o as f64 / scale).floor()
-            } else {
-                let ours = (o as f64 + 0.5) / scale - 0.5;
-                (at.clamp(0.0, size - 1.0) - ours.clamp(0.0, size - 1.0)).abs() < 1e-9
-            };
-            if !fits {
-                let rounds = if word == "nearest" { format!(" with {rounding}") } else { String::new() };
-                return Err(format!("{mode} by {transform}{rounds} takes other cells than `upsample2d`"));
-            }
-        }
+    if !["CRD", "DCR"].contains(&mode) || inner * size * size > MOST {
+        return Err(format!("its mode is `{mode}`, of {c} channels"));
     }
-    let [h, w, c] = [x.dims[0] * cells[0] as usize, x.dims[1] * cells[1] as usize, x.dims[2]];
-    let from = x.held(net);
-    let mut keys = json!({ "scale": written(cells.map(|scale| scale as usize)) });
-    if word != "nearest" {
-        keys["mode"] = json!(word);
-    }
-    let layer = net.push("upsample2d", keys, &[from], &[h, w, c]);
-    net.set(node.output(), Value { layer, axes: Axes::picture([h, w, c], x.rank) });
+    let value = match node.op() {
+        "SpaceToDepth" if h % size == 0 && w % size == 0 => blocks_as_channels(net, &x, size, place),
+        "DepthToSpace" if x.rank == 3 && c % (size * size) == 0 => channels_as_blocks(net, &x, size, place),
+        _ => return Err(format!("its blocksize {size} does not divide its input")),
+    };
+    net.set(node.output(), value);
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use super::forms::{self, SAMPLES};
 use super::gelu;
 use super::network::{INPUT, Network, Value};
 use super::node::{Node, plain};
-use super::{pointwise, pools, weighted};
+use super::picture::picture;
+use super::{pointwise, pools, resize, weighted};
 use crate::data::tensors::Tensors;
 use crate::error::quoted;
 use crate::exchange::proto::{Dimension, FLOAT, GraphProto, NodeProto, TensorProto};
@@ -105,10 +106,11 @@ impl<'a> File<'a> {
         let sizes = "export it with fixed sizes: only the number of samples, the first, may be open";
         let Some((kind, shape)) = shape else { return Err(wrong(format!("{named} has no sizes"), sizes)) };
         if ![FLOAT, 10, 11].contains(&kind) {
-            return Err(wrong(
-                format!("{named} is of ONNX's type {kind}, not of f32"),
-                "export it with an input of f32",
-            ));
+            let whole = [2, 3, 4, 5, 6, 7, 12, 13].contains(&kind);
+            if let Some(why) = if whole { calculates(&live, &input.name) } else { Some(String::new()) } {
+                let what = format!("{named} is of ONNX's type {kind}, not of f32{why}");
+                return Err(wrong(what, "export it with an input of f32"));
+            }
         }
         let size = |value: &Option<Dimension>| match value {
             Some(Dimension::Value(n)) if (1..=1 << 24).contains(n) => Some(*n as usize),
@@ -165,7 +167,7 @@ impl<'a> File<'a> {
             };
             done.map_err(|why| wrong(format!("{}: {why}", described(&node, Some(&net))), OTHER))?;
         }
-        let last = self.outputs(&mut net)?;
+        let last = self.outputs(&mut net, notes.is_empty())?;
         let (layers, weights) = net.finish(last);
         Ok(Found { input, layers, weights, notes })
     }
@@ -213,7 +215,8 @@ impl<'a> File<'a> {
         if !node.proto.domain.is_empty() && node.proto.domain != "ai.onnx" {
             return Err(format!("it is an operator of `{}`, not of ONNX itself", quoted(&node.proto.domain)));
         }
-        if let Some(more) = node.proto.output.iter().skip(1).find(|name| !name.is_empty() && net.readers(name) > 0) {
+        let used = |name: &&String| !name.is_empty() && net.readers(name) > 0 && node.op() != "Split";
+        if let Some(more) = node.proto.output.iter().skip(1).find(used) {
             return Err(format!("its output `{}` is used, and only the first is computed", quoted(more)));
         }
         for name in node.proto.input.iter().filter(|name| !name.is_empty()) {
@@ -256,9 +259,12 @@ impl<'a> File<'a> {
             "ReduceMax" => pools::reduce(net, node, "global_max_pool2d"),
             "Pad" => pools::pad(net, node),
             "Slice" => pools::slice(net, node),
-            "Resize" | "Upsample" => pools::resize(net, node),
+            "Split" => pools::split(net, node),
+            "DepthToSpace" | "SpaceToDepth" => pools::blocks(net, node),
+            "Resize" | "Upsample" => resize::resize(net, node),
             "Add" | "Sub" | "Mul" | "Div" | "Sum" => pointwise::arithmetic(net, node),
-            "Softmax" => forms::softmax(net, node),
+            "Softmax" => forms::softmax(net, node, "softmax"),
+            "LogSoftmax" => forms::softmax(net, node, "log_softmax"),
             "Concat" => forms::concat(net, node),
             "Reshape" => forms::reshape(net, node, self.samples),
             "Flatten" => forms::flatten(net, node),
@@ -277,11 +283,15 @@ impl<'a> File<'a> {
     }
 
     /// Makes layers of the outputs, in Pumice's order. Returns the number of that of the first.
-    fn outputs(&self, net: &mut Network) -> Result<usize, Wrong> {
+    /// `as_picture` says whether three dimensions are those of a picture.
+    fn outputs(&self, net: &mut Network, as_picture: bool) -> Result<usize, Wrong> {
         let mut first = None;
         for output in &self.graph.output {
             let name = quoted(&output.name);
             let unknown = |why: String| wrong(format!("its output `{name}`: {why}"), OTHER);
+            if as_picture && net.value(Some(&output.name)).is_ok_and(|value| value.axes.dims().len() == 3) {
+                picture(net, Some(&output.name)).map_err(unknown)?;
+            }
             let value = net.value(Some(&output.name)).map_err(unknown)?;
             let picture = value.axes.as_picture();
             let dims = value.axes.dims();
@@ -305,6 +315,38 @@ impl<'a> File<'a> {
         }
         first.ok_or_else(|| wrong("its network has no output", "export it again"))
     }
+}
+
+/// The first node that does more with whole numbers than to move and to compare them: it may round. None if there is none.
+fn calculates(live: &[&NodeProto], input: &str) -> Option<String> {
+    const MOVE: [&str; 15] = [
+        "Pad",
+        "MaxPool",
+        "GlobalMaxPool",
+        "Identity",
+        "Reshape",
+        "Flatten",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Slice",
+        "Split",
+        "Concat",
+        "Relu",
+        "DepthToSpace",
+        "SpaceToDepth",
+    ];
+    let mut whole = HashSet::from([input]);
+    for node in live {
+        if !node.input.iter().any(|name| whole.contains(name.as_str())) || ["Cast", "Shape"].contains(&&*node.op_type) {
+            continue;
+        }
+        if !MOVE.contains(&&*node.op_type) {
+            return Some(format!(", and {} calculates with whole numbers", quoted(&node.op_type)));
+        }
+        whole.extend(node.output.iter().map(String::as_str));
+    }
+    None
 }
 
 /// The nodes that an output depends on, and how often each value is read by these and as an output.

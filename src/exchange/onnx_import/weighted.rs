@@ -276,12 +276,24 @@ pub fn matmul(net: &mut Network, node: &Node) -> Done {
         return Err("its first input is a constant, which mixes the samples of a batch".into());
     }
     let constant = net.needed(node.input(1), "second input")?;
-    let (units, features, rows) = matrix(&constant, false, 1.0)?;
+    // A vector is a matrix of one column, which is no dimension of the result.
+    let vector = constant.dims.len() == 1;
+    let (units, features, rows) = match vector {
+        true => matrix(&Constant { dims: vec![constant.len(), 1], numbers: constant.numbers.clone() }, false, 1.0)?,
+        false => matrix(&constant, false, 1.0)?,
+    };
     let found = net.value(node.input(0))?.axes.dims().last().copied();
     if found != Some(features) {
         return Err(format!("its input has {found:?} features, and its weight takes {features}"));
     }
-    multiply(net, node, Product { units, rows, bias: None })
+    multiply(net, node, Product { units, rows, bias: None })?;
+    if vector {
+        let value = net.value(Some(node.output()))?;
+        let dims = value.axes.dims();
+        let axes = value.axes.reshape(&dims[..dims.len() - 1]).ok_or("its result is a number a sample")?;
+        net.replace_axes(node.output(), axes);
+    }
+    Ok(())
 }
 
 fn multiply(net: &mut Network, node: &Node, product: Product) -> Done {

@@ -3,12 +3,15 @@
 use super::album::{Album, Eye};
 use super::other::each;
 use crate::data::BOXES;
+use crate::data::draw;
 use crate::data::fit::Fit;
 use crate::data::objects::{Object, Objects};
+use crate::data::rle::Rle;
 use crate::error::Result;
 use crate::model::Model;
 use crate::report::html::{Section, address, escape};
 use crate::report::plot::{Chart, Scale, Series};
+use crate::show::Canvas;
 use crate::task::detect::found::{By, area};
 use crate::task::detect::{Detected, Found, Seen, voc};
 use crate::task::{Detail, Evaluation, Wanted};
@@ -113,7 +116,15 @@ impl Eye for Detections {
         let first: Vec<usize> = order.iter().copied().take(SHOWN[1]).collect();
         order.sort_by(|&a, &b| quality(&self.pictures[a].2).total_cmp(&quality(&self.pictures[b].2)));
         order.truncate(SHOWN[0]);
-        let lede = "Dashed white boxes are the truth; boxes in colour are what the network finds, with how sure it is.";
+        let masks = self.pictures.iter().flat_map(|(.., seen)| &seen.found).any(|found| found.mask.is_some());
+        let lede = match masks {
+            true => {
+                "Dashed white boxes are the truth; boxes and masks in colour are what the network finds, with how sure it is."
+            }
+            false => {
+                "Dashed white boxes are the truth; boxes in colour are what the network finds, with how sure it is."
+            }
+        };
         let mut sections = vec![self.show(album, "The worst pictures", lede, &order)?];
         if self.pictures.len() > SHOWN[0] + SHOWN[1] {
             sections.push(self.show(album, "The first pictures", lede, &first)?);
@@ -129,10 +140,40 @@ impl Detections {
         Ok(Section::new(title, lede, format!("<div class=\"grid\">{}</div>", figures.concat())))
     }
 
+    /// The picture with the masks of what is found laid over it, if there are some. The surest lie on top.
+    fn masked(&self, canvas: Canvas, place: &Place, seen: &Seen) -> Canvas {
+        let masks = seen.found.iter().filter(|found| found.score >= SCORE);
+        let masks: Vec<(usize, &Rle)> = masks.rev().filter_map(|one| Some((one.class, one.mask.as_ref()?))).collect();
+        if masks.is_empty() {
+            return canvas;
+        }
+        let (height, width) = (canvas.height(), canvas.width());
+        let mut rgb = canvas.pixels().to_vec();
+        let whole = [0.0, 0.0, place.size[1] as f64, place.size[0] as f64];
+        let [left, top, right, bottom] = place.fit.to_input(whole, place.size, self.input);
+        // Which pixel of the picture lies under the middle of a cell; None beside the picture.
+        let under = |i: usize, cells: usize, [start, end]: [f64; 2], size: usize| {
+            let at = ((i as f64 + 0.5) / cells as f64 - start) / (end - start) * size as f64;
+            (at >= 0.0 && at < size as f64).then_some(at as usize)
+        };
+        for (class, mask) in masks {
+            let pixels = mask.pixels();
+            draw::mask(&mut rgb, height, width, class, |y, x| {
+                let row = under(y, height, [top, bottom], place.size[0]);
+                let column = under(x, width, [left, right], place.size[1]);
+                row.zip(column).is_some_and(|(y, x)| pixels[y * place.size[1] + x])
+            });
+        }
+        Canvas::draw([height, width], |y, x| {
+            let at = (y * width + x) * 3;
+            [rgb[at], rgb[at + 1], rgb[at + 2]]
+        })
+    }
+
     /// A picture with its boxes, in the network's size.
     fn figure(&self, album: &Album, i: usize) -> Result<String> {
         let (index, place, seen) = &self.pictures[i];
-        let canvas = album.canvas(*index)?;
+        let canvas = self.masked(album.canvas(*index)?, place, seen);
         let (height, width) = (canvas.height() as f64, canvas.width() as f64);
         let name = album.name(*index);
         let [right, found, objects] = hits(seen);
@@ -227,6 +268,22 @@ impl Detections {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn masks_lie_over_the_picture_as_it_lies_in_the_input() {
+        let size = [2, 4];
+        let mask = Rle::from_fn(size, |y, x| y == 0 && x < 2);
+        let corners = [0.0, 0.0, 2.0, 1.0];
+        let sure = Found { class: 0, score: 0.9, corners, mask: Some(mask) };
+        let seen = Seen { found: vec![Found { score: 0.1, ..sure.clone() }, sure], objects: Vec::new() };
+        let eye = Detections { input: [8, 8], pictures: Vec::new() };
+        let place = Place { size, fit: Fit::Letterbox };
+        let found = eye.masked(Canvas::draw([8, 8], |_, _| [0; 3]), &place, &seen);
+        // The picture fills rows 2 to 5; a cell of it is two of the input.
+        let changed = |i: usize| found.pixels()[3 * i..][..3] != [0; 3];
+        let wanted = |i: usize| (2..4).contains(&(i / 8)) && i % 8 < 4;
+        assert!((0..64).all(|i| changed(i) == wanted(i)));
+    }
 
     #[test]
     fn a_picture_is_judged_by_what_it_finds() {

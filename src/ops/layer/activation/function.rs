@@ -32,19 +32,25 @@ spec_words! {
         Softplus = "softplus",
         /// exp(x) / Σ exp(x) over the last dimension
         Softmax = "softmax",
+        /// x - log Σ exp(x) over the last dimension
+        LogSoftmax = "log_softmax",
         /// relu6(x + 3) / 6
         HardSigmoid = "hard_sigmoid",
         /// x · hard_sigmoid(x)
         HardSwish = "hard_swish",
+        /// x / (1 + |x|)
+        Softsign = "softsign",
+        /// x where larger than alpha, else 0
+        ThresholdedRelu = "thresholded_relu",
     }
 }
 
-/// The numbers of activations: key, the function it belongs to, PyTorch's default.
-const NUMBERS: [(&str, ActivationKind, f64); 4] = [
-    ("slope", ActivationKind::LeakyRelu, 0.01),
-    ("alpha", ActivationKind::Elu, 1.0),
-    ("lower", ActivationKind::Rrelu, 1.0 / 8.0),
-    ("upper", ActivationKind::Rrelu, 1.0 / 3.0),
+/// The numbers of activations: key, the functions it belongs to, the default of PyTorch, or of ONNX.
+const NUMBERS: [(&str, &[ActivationKind], f64); 4] = [
+    ("slope", &[ActivationKind::LeakyRelu], 0.01),
+    ("alpha", &[ActivationKind::Elu, ActivationKind::ThresholdedRelu], 1.0),
+    ("lower", &[ActivationKind::Rrelu], 1.0 / 8.0),
+    ("upper", &[ActivationKind::Rrelu], 1.0 / 3.0),
 ];
 
 /// An activation: in a spec a word, or `{ "kind": "leaky_relu", "slope": 0.1 }`.
@@ -67,11 +73,12 @@ impl Activation {
     /// # Errors
     /// A number that belongs to another function, or a `lower` above `upper`.
     pub fn with(mut self, given: [Option<NonNegative>; 4]) -> Result<Activation, ShapeError> {
-        for ((x, given), (name, owner, _)) in self.numbers.iter_mut().zip(given).zip(NUMBERS) {
+        for ((x, given), (name, owners, _)) in self.numbers.iter_mut().zip(given).zip(NUMBERS) {
             let Some(given) = given else { continue };
-            if owner != self.kind {
+            if !owners.contains(&self.kind) {
+                let owners: Vec<&str> = owners.iter().map(|owner| owner.word()).collect();
                 return Err(ShapeError::new(
-                    format!("`{name}` belongs to {} alone, and this is {}", owner.word(), self.kind.word()),
+                    format!("`{name}` belongs to {} alone, and this is {}", owners.join(" and "), self.kind.word()),
                     format!("leave `{name}` out"),
                 ));
             }
@@ -90,14 +97,14 @@ impl Activation {
         self.numbers[0]
     }
 
-    /// The limit of elu, -alpha, where x is very negative.
+    /// The limit of elu, -alpha, where x is very negative; or what x must exceed in thresholded_relu.
     pub fn alpha(&self) -> f64 {
         self.numbers[1]
     }
 
     /// The keys that describe it: `kind` and its numbers.
     pub(super) fn keys(&self) -> Map<String, Json> {
-        let own = NUMBERS.iter().zip(self.numbers).filter(|(n, _)| n.1 == self.kind);
+        let own = NUMBERS.iter().zip(self.numbers).filter(|(n, _)| n.1.contains(&self.kind));
         let numbers = own.map(|(n, x)| (n.0.to_string(), number(x)));
         [("kind".to_string(), self.kind.write())].into_iter().chain(numbers).collect()
     }
@@ -122,7 +129,11 @@ impl Activation {
             ActivationKind::Silu => 9,
             ActivationKind::HardSigmoid => 10,
             ActivationKind::HardSwish => 11,
-            ActivationKind::Softmax | ActivationKind::Prelu | ActivationKind::Rrelu => self.own_op(),
+            ActivationKind::Softsign => 12,
+            ActivationKind::ThresholdedRelu => 13,
+            ActivationKind::Softmax | ActivationKind::LogSoftmax | ActivationKind::Prelu | ActivationKind::Rrelu => {
+                self.own_op()
+            }
         };
         kernel.set("ACTIVATION", code).set_f("SLOPE", self.numbers[0]).set_f("ALPHA", self.numbers[1])
     }
@@ -146,12 +157,17 @@ impl Activation {
             ActivationKind::Softplus => x.exp().ln_1p(),
             ActivationKind::HardSigmoid => clamp(x + 3.0, 6.0) / 6.0,
             ActivationKind::HardSwish => x * (clamp(x + 3.0, 6.0) / 6.0),
-            ActivationKind::Softmax | ActivationKind::Prelu | ActivationKind::Rrelu => self.own_op(),
+            ActivationKind::Softsign => x / (1.0 + x.abs()),
+            ActivationKind::ThresholdedRelu if x <= alpha => 0.0,
+            ActivationKind::ThresholdedRelu => x,
+            ActivationKind::Softmax | ActivationKind::LogSoftmax | ActivationKind::Prelu | ActivationKind::Rrelu => {
+                self.own_op()
+            }
         }
     }
 
     /// f' from y = f(x), or from x where [`Activation::of_y`] is false. At kinks it is PyTorch's: 0 for relu, relu6,
-    /// hard_sigmoid and the left kink of hard_swish, slope for leaky_relu, alpha for elu, 1 for the right kink of
+    /// thresholded_relu, hard_sigmoid and the left kink of hard_swish, slope for leaky_relu, alpha for elu, 1 for the right kink of
     /// hard_swish. Panics for an activation that is an op of its own.
     pub fn derivative(&self, saved: f64) -> f64 {
         let y = saved;
@@ -174,7 +190,11 @@ impl Activation {
             ActivationKind::HardSwish if saved <= -3.0 => 0.0,
             ActivationKind::HardSwish if saved >= 3.0 => 1.0,
             ActivationKind::HardSwish => saved / 3.0 + 0.5,
-            ActivationKind::Softmax | ActivationKind::Prelu | ActivationKind::Rrelu => self.own_op(),
+            ActivationKind::Softsign => (1.0 - y.abs()).powi(2),
+            ActivationKind::ThresholdedRelu => step(y > alpha),
+            ActivationKind::Softmax | ActivationKind::LogSoftmax | ActivationKind::Prelu | ActivationKind::Rrelu => {
+                self.own_op()
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Activations y = f(x), element by element. f' is computed from y, or from x where y does not determine it. An
 //! activation is a layer, or the key `activation` that all layers have, and other ops fuse it
-//! (`shaders/lib/activation.wgsl`). Three are ops of their own: softmax, prelu with a learned slope and rrelu with a
-//! random slope ([`super::softmax`], [`super::prelu`], [`super::rrelu`]).
+//! (`shaders/lib/activation.wgsl`). Four are ops of their own: softmax, its logarithm, prelu with a learned slope
+//! and rrelu with a random slope ([`super::softmax`], [`LogSoftmax`], [`super::prelu`], [`super::rrelu`]).
 
 mod function;
 mod op;
@@ -14,6 +14,7 @@ use crate::ops::flow::Flow;
 use crate::ops::layer::prelu::Prelu;
 use crate::ops::layer::rrelu::{Rrelu, Slopes};
 use crate::ops::layer::softmax::Softmax;
+use crate::ops::loss::cross_entropy::LogSoftmax;
 use crate::ops::registry::{Layer, LayerCx, Registry};
 use crate::spec::{Content, Diagnostics, Field, Node, NonNegative, spec_struct};
 use serde_json::{Map, Value as Json, json};
@@ -30,7 +31,7 @@ spec_struct! {
         pub kind: ActivationKind,
         /// Slope of leaky_relu where x is negative (0.01).
         pub slope: Option<NonNegative>,
-        /// Limit of elu, -alpha, where x is very negative (1).
+        /// Limit of elu, -alpha, where x is very negative; of thresholded_relu, what x must exceed (1).
         pub alpha: Option<NonNegative>,
         /// Smallest slope of rrelu where x is negative (1/8).
         pub lower: Option<NonNegative>,
@@ -71,7 +72,7 @@ spec_struct! {
         pub kind: Activation,
         /// Slope of leaky_relu where x is negative (0.01).
         pub slope: Option<NonNegative>,
-        /// Limit of elu, -alpha, where x is very negative (1).
+        /// Limit of elu, -alpha, where x is very negative; of thresholded_relu, what x must exceed (1).
         pub alpha: Option<NonNegative>,
         /// Smallest slope of rrelu where x is negative (1/8).
         pub lower: Option<NonNegative>,
@@ -105,7 +106,7 @@ impl Layer for ActivationLayer {
 const PRELU: f32 = 0.25;
 
 impl Activation {
-    /// Inserts the nodes that compute f(x); softmax runs over the last dimension. A learned slope is called
+    /// Inserts the nodes that compute f(x); softmax and log_softmax run over the last dimension. A learned slope is called
     /// NAME.PREFIXweight, where PREFIX is "" or "activation.".
     ///
     /// # Errors
@@ -114,6 +115,7 @@ impl Activation {
         let [_, alpha, lower, upper] = self.numbers;
         match self.kind {
             ActivationKind::Softmax => Ok(cx.b.op(Softmax, &[x])?[0]),
+            ActivationKind::LogSoftmax => Ok(cx.b.op(LogSoftmax, &[x])?[0]),
             ActivationKind::Prelu => {
                 let weight = cx.parameter(&format!("{prefix}weight"), &[1], Fill::Constant(PRELU));
                 Ok(cx.b.op(Prelu, &[x, weight])?[0])

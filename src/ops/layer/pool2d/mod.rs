@@ -11,7 +11,7 @@ use crate::graph::{Builder, Kernel, KernelCx, Op, RefCx, ShapeError, Value};
 use crate::ops::flow::Flow;
 use crate::ops::registry::{Layer, LayerCx, Registry};
 use crate::ops::tile::lanes_of;
-use crate::ops::window::{Padding, Window, times};
+use crate::ops::window::{Axis, Padding, Window, times};
 use crate::spec::{Pair, SpecStruct, spec_struct};
 use crate::tensor::{DType, TensorType};
 use serde_json::{Map, Value as Json};
@@ -33,6 +33,8 @@ spec_struct! {
         pub stride: Option<Pair>,
         /// Cells on each side (they never win), or "same".
         pub padding: Padding = Padding::Cells { h: 0, w: 0 },
+        /// Cells from one cell of a window to the next.
+        pub dilation: Pair = Pair::square(1),
         /// Whether a last window that does not fit whole counts too.
         pub ceil_mode: bool = false,
     }
@@ -54,11 +56,11 @@ spec_struct! {
     }
 }
 
-/// The windows of a pool. Padding is at most half a window, so that every window holds a cell of x.
+/// The windows of a pool. Padding is at most half a window, so that every window holds a cell of x, unless it is dilated.
 fn window(
     op: &str,
     x: &TensorType,
-    [size, stride]: [Pair; 2],
+    [size, stride, dilation]: [Pair; 3],
     padding: Padding,
     ceil: bool,
 ) -> Result<Window, ShapeError> {
@@ -68,12 +70,19 @@ fn window(
         let what = format!("{op} pads {} cells, more than half of its window of {}", times(Pair { h, w }), times(size));
         return Err(ShapeError::new(what, "pad less, or make the window larger"));
     }
-    Window::new(op, x, size, [stride, Pair::square(1)], padding, ceil)
+    let window = Window::new(op, x, size, [stride, dilation], padding, ceil)?;
+    let empty = |axis: &Axis| (0..axis.output).any(|o| (0..axis.kernel).all(|tap| axis.cell(o, tap).is_none()));
+    if dilation != Pair::square(1) && (empty(&window.h) || empty(&window.w)) {
+        let what =
+            format!("{op} has a window of {} dilated by {} that holds only padding", times(size), times(dilation));
+        return Err(ShapeError::new(what, "pad less, or dilate less"));
+    }
+    Ok(window)
 }
 
 impl Layer for MaxPool2dKeys {
     fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
-        let sizes = [self.size, self.stride.unwrap_or(self.size)];
+        let sizes = [self.size, self.stride.unwrap_or(self.size), self.dilation];
         let window = window("max_pool2d", cx.b.ty(inputs[0]), sizes, self.padding, self.ceil_mode)?;
         Ok(cx.b.op(MaxPool2d { window }, inputs)?[0])
     }
@@ -89,7 +98,7 @@ impl Layer for MaxPool2dKeys {
 
 impl Layer for AvgPool2dKeys {
     fn build(&self, cx: &mut LayerCx, inputs: &[Value]) -> Result<Value, ShapeError> {
-        let sizes = [self.size, self.stride.unwrap_or(self.size)];
+        let sizes = [self.size, self.stride.unwrap_or(self.size), Pair::square(1)];
         let window = window("avg_pool2d", cx.b.ty(inputs[0]), sizes, self.padding, self.ceil_mode)?;
         Ok(cx.b.op(AvgPool2d { window, include_pad: self.count_include_pad }, inputs)?[0])
     }

@@ -45,7 +45,7 @@ pub(super) fn constants(kernel: Kernel, window: &Window, channels: usize, over: 
         Loop::Taps => flat(window.h.kernel * window.w.kernel),
         Loop::Owned => flat(owned_h * owned_w),
         Loop::Holders => {
-            let [rows, columns] = axes.map(|a| a.kernel.div_ceil(a.stride).min(a.output));
+            let [rows, columns] = axes.map(|a| a.extent().div_ceil(a.stride).min(a.output));
             chunk(rows, columns)
         }
     };
@@ -58,7 +58,7 @@ pub(super) fn constants(kernel: Kernel, window: &Window, channels: usize, over: 
 
 /// Whether no cell lies in two windows.
 pub(super) fn disjoint(window: &Window) -> bool {
-    window.h.stride >= window.h.kernel && window.w.stride >= window.w.kernel
+    window.h.stride >= window.h.extent() && window.w.stride >= window.w.extent()
 }
 
 impl Window {

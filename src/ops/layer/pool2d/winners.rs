@@ -67,6 +67,7 @@ impl Winners {
         let vector = self.vector();
         let mask = if self.lanes == 1 { u32::MAX as usize } else { 255 };
         let kernel = kernel.lanes(vector).set("UNITS", self.words).set("LOADS", self.lanes / vector).set("MASK", mask);
+        let kernel = kernel.set("DILATION_H", window.h.dilation).set("DILATION_W", window.w.dilation);
         constants(kernel, window, self.channels / vector, over, items)
     }
 }
@@ -86,7 +87,7 @@ pub(super) fn rows(kernel: Kernel, window: &Window, channels: usize, cells: usiz
 /// The cells of a run. None unless channels are no multiple of four, a run
 /// fills whole vec4s, and windows cover x without padding, gap or overlap.
 fn run(window: &Window, channels: usize) -> Option<usize> {
-    let exact = |a: &Axis| a.stride == a.kernel && a.before == 0 && a.input == a.output * a.kernel;
+    let exact = |a: &Axis| a.stride == a.kernel && a.dilation == 1 && a.before == 0 && a.input == a.output * a.kernel;
     let cells = if channels.is_multiple_of(2) { 2 } else { 4 };
     let taps = window.h.kernel * window.w.kernel;
     let suits = !channels.is_multiple_of(4)
@@ -103,5 +104,5 @@ pub(super) fn place(window: &Window, cell: usize, output: usize, channels: usize
     let (h, w) = (window.h, window.w);
     let [_, ih, iw, _] = position(cell, [h.input, w.input, channels]);
     let [_, oh, ow, _] = position(output, [h.output, w.output, channels]);
-    (ih + h.before - oh * h.stride) * w.kernel + iw + w.before - ow * w.stride
+    (ih + h.before - oh * h.stride) / h.dilation * w.kernel + (iw + w.before - ow * w.stride) / w.dilation
 }

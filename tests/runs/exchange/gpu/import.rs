@@ -74,7 +74,7 @@ fn fixtures() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries.map(|e| e.expect("a readable folder").path()).collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "onnx"));
     files.sort();
-    assert!(files.len() >= 38, "only {} files", files.len());
+    assert!(files.len() >= 51, "only {} files", files.len());
     files
 }
 
