@@ -32,6 +32,7 @@ override MG: u32 = 1u;
 override ML: u32 = 1u;
 override NG: u32 = 1u;
 override CL: u32 = 8u;      // grad_input: lanes that hold different columns; also rows that a lane computes for each load
+override RL: u32 = 1u;      // grad_input: lanes that hold the same columns, each for other rows: LANES / CL
 override UNROLL: u32 = 1u;  // steps of the innermost loop in one iteration
 override STEP_H: u32 = 1u;  // grad_input: a cell of x meets every STEP_H-th row of taps and every STEP_W-th column
 override STEP_W: u32 = 1u;
@@ -46,7 +47,6 @@ const XT: u32 = GROUPS * CT;                // texels of a pixel of x
 const YT: u32 = (K + 3u) / 4u;              // texels of a pixel of dy
 const JT: u32 = R * S * CT;                 // texels of a filter
 const K_TILES: u32 = (KG + LANES * NG - 1u) / (LANES * NG);
-const RL: u32 = LANES / CL;                    // lanes that hold the same columns, each for other rows
 const C_TILES: u32 = (CT + CL * NG - 1u) / (CL * NG);
 const F_TILES: u32 = (KT + ML * MG - 1u) / (ML * MG);
 const J_TILES: u32 = (JT + LANES * NG - 1u) / (LANES * NG);
@@ -214,6 +214,15 @@ fn row_of_lane(l: u32, lane: u32) -> u32 {
     return select(l, l * RL + lane / CL, RL > 1u);
 }
 
+// That row, from the lane that loaded it. Every shuffle takes a constant lane: others are loops on most software adapters.
+fn row_from(a: vec4<f32>, l: u32, lane: u32) -> vec4<f32> {
+    var row = subgroupShuffle(a, l * RL);
+#for i in 1..RL
+    row = select(row, subgroupShuffle(a, l * RL + $iu), lane / CL == $iu);
+#end
+    return row;
+}
+
 const NOWHERE: u32 = 0xffffffffu;
 
 // Of every `every`-th tap of the range `taps`, those by which a cell in `first` to `last` of an axis meets an output.
@@ -251,9 +260,6 @@ fn grad_input(id: Invocation) {
     }
     let phase_h = phase / STRIDE_W;
     let phase_w = phase % STRIDE_W;
-#for l in 0..CL
-    let from_$l = row_of_lane(CL - 1u - $lu, lane); // a constant, unless lanes share columns
-#end
 #for m in 0..MG
     let m_$m = pixel(min(m0 + lane * MG + $mu, cells - 1u), PH * PW);
     let row_$m = m_$m.y / PW * STRIDE_H + phase_h;
@@ -304,7 +310,7 @@ fn grad_input(id: Invocation) {
 #for m in 0..MG
 #for l in 0..CL
                     {
-                        let row = subgroupShuffle(a_$m, from_$l);
+                        let row = row_from(a_$m, CL - 1u - $lu, lane);
 #for n in 0..NG
                         sum_$m_$l_$n = add_product(sum_$m_$l_$n, row, b_0_$n, b_1_$n, b_2_$n, b_3_$n);
 #end

@@ -74,6 +74,7 @@ pub fn grad_input(cx: &mut KernelCx, job: &GradInput, tile: ImageTile) {
         .lanes(lanes_of(g.group_channels()))
         .set("ADD", usize::from(job.add))
         .set("CL", tile.lanes)
+        .set("RL", tile.subgroup / tile.lanes)
         .set("SPREAD", usize::from(cells <= SPREAD))
         .set("STEP_H", h.tap_step())
         .set("STEP_W", w.tap_step())

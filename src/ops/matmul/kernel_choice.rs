@@ -262,7 +262,7 @@ const SMALL: usize = 1 << 15;
 
 /// Tiles in which each lane has up to 256 sums, which use each operand most often. With more sums the code would outgrow
 /// the first instruction cache. A tile has up to 32 rows and 64 columns with 8 lanes, 32 and 32 with 4, 32 and 128 with
-/// 16. It is as large as the shape fills.
+/// 16; with half of the columns up to twice the rows. It is as large as the shape fills.
 fn image_tile(direction: Direction, shape: &Shape, subgroup: usize) -> ImageTile {
     // How often a lane loads rows, and how often it loads four columns.
     let (most, fours) = match subgroup {
@@ -270,18 +270,20 @@ fn image_tile(direction: Direction, shape: &Shape, subgroup: usize) -> ImageTile
         16 => (2, 2),
         _ => (4, 2),
     };
-    let most = if shape.products * shape.rows * shape.columns <= SMALL { most / 2 } else { most };
+    let small = shape.products * shape.rows * shape.columns <= SMALL;
+    // With a part of the columns a tile has more rows: each column that is loaded then serves more sums.
+    let rows = |part: usize| if small { most / 2 } else { most * part.clamp(1, 2) };
     let vec4s = even(shape.columns.div_ceil(4 * subgroup), fours);
     match direction {
         Direction::Forward => {
-            let loads = even(shape.rows.div_ceil(subgroup), most);
             let columns = even(shape.columns.div_ceil(subgroup), 4 * fours);
+            let loads = even(shape.rows.div_ceil(subgroup), rows(4 * fours / columns));
             ImageTile { subgroup, loads, lanes: subgroup, columns }
         }
         Direction::GradInput => {
             // Lanes without a column of their own take rows.
             let lanes = shape.columns.div_ceil(4).next_power_of_two().min(subgroup);
-            let loads = even(shape.rows.div_ceil(subgroup), most * subgroup / lanes);
+            let loads = even(shape.rows.div_ceil(subgroup), rows(fours / vec4s) * subgroup / lanes);
             ImageTile { subgroup, loads, lanes, columns: vec4s }
         }
         Direction::GradWeight => {
