@@ -16,7 +16,7 @@ use crate::typing::Typing;
 use crate::watched::Watched;
 use crate::words::say;
 use crate::worker::{Ask, News, State, Worker};
-use crate::{data, keep, network, open, shelf, train};
+use crate::{data, keep, network, open, train};
 use egui::{CentralPanel, Key, Modifiers, Panel, RichText, Ui};
 use pumice::Split;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Milliseconds from news to its frame: on a GPU, and on a software adapter, whose time the window shares.
-const FRAME: [u64; 2] = [33, 600];
+pub(crate) const FRAME: [u64; 2] = [33, 600];
 
 /// The pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -175,22 +175,7 @@ impl App {
         }
     }
 
-    /// Opens a model of the shelf.
-    pub fn open_shelf(&mut self, name: &str, text: &str) {
-        match shelf::file(name) {
-            Some(file) => self.open(&file),
-            None => {
-                let version = self.document.version + 1;
-                self.begin(Document::opened(text.to_string(), PathBuf::new(), None, version));
-                if text.contains("\"../data/") {
-                    let text = "Data that lies beside the spec is searched from the working folder.";
-                    self.message = Some(say(self.settings.language, text).to_string());
-                }
-            }
-        }
-    }
-
-    fn begin(&mut self, document: Document) {
+    pub(crate) fn begin(&mut self, document: Document) {
         self.document = document;
         (self.page, self.line, self.jump, self.found) = (Page::Network, 0, None, None);
         self.typing = Typing::default();
@@ -245,12 +230,6 @@ impl App {
     /// Whether the trainer has another text than the editor.
     pub fn stale(&self) -> bool {
         self.watched.state == State::Empty || self.trained != self.document.text
-    }
-
-    /// Has the models of the shelf planned, once.
-    pub(crate) fn begin_gallery(&mut self, ctx: &egui::Context) {
-        let ctx = ctx.clone();
-        self.gallery.begin(move || ctx.request_repaint_after(Duration::from_millis(FRAME[1])));
     }
 
     fn can_go(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The page that opens: recent files, a path, the shelf of models.
 
-use crate::app::App;
+use crate::app::{App, FRAME};
+use crate::document::Document;
 use crate::gallery;
 use crate::shelf::{self, SHELF};
 use crate::style::{self, quiet};
@@ -8,11 +9,35 @@ use crate::words::say;
 use crate::worker::Ask;
 use egui::{RichText, ScrollArea, Ui};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What to open.
 enum Wish {
     Path(PathBuf),
     Shelf(usize),
+}
+
+impl App {
+    /// Opens a model of the shelf.
+    pub fn open_shelf(&mut self, name: &str, text: &str) {
+        match shelf::file(name) {
+            Some(file) => self.open(&file),
+            None => {
+                let version = self.document.version + 1;
+                self.begin(Document::opened(text.to_string(), PathBuf::new(), None, version));
+                if text.contains("\"../data/") {
+                    let text = "Data that lies beside the spec is searched from the working folder.";
+                    self.message = Some(say(self.settings.language, text).to_string());
+                }
+            }
+        }
+    }
+
+    /// Has the models of the shelf planned, once.
+    pub(crate) fn begin_gallery(&mut self, ctx: &egui::Context) {
+        let ctx = ctx.clone();
+        self.gallery.begin(move || ctx.request_repaint_after(Duration::from_millis(FRAME[1])));
+    }
 }
 
 /// The page.
