@@ -59,14 +59,21 @@ impl Finding {
 pub fn show(app: &mut App, ui: &mut Ui) {
     let Some(judged) = &app.judging.judged else { return };
     let more = judged.more.clone();
+    // Few classes of pixels: their table before the pictures, where nobody has to look for it.
+    let short = matches!(&*more, More::Masks(..)) && judged.tables.iter().all(|table| table.rows.len() <= 8);
     ScrollArea::vertical().id_salt("findings").auto_shrink(false).show(ui, |ui| {
+        if short {
+            tables(app, ui);
+        }
         match &*more {
             More::Values(names, rows) => values(app, ui, names, rows),
             More::Objects(pictures, curves) => objects(app, ui, pictures, curves),
             More::Masks(pictures, ignore) => masks(app, ui, pictures, *ignore),
             More::Nothing => {}
         }
-        tables(app, ui);
+        if !short {
+            tables(app, ui);
+        }
     });
 }
 

@@ -110,20 +110,15 @@ pub fn about(language: Language, name: &str, text: &str) -> String {
     }
 }
 
-/// A line of facts, and whether it fits.
-fn facts(language: Language, fact: Option<&Fact>) -> (String, Option<bool>) {
+/// A line of facts; how much memory it takes, and whether it fits.
+fn facts(language: Language, fact: Option<&Fact>) -> (String, Option<(String, Option<bool>)>) {
     match fact {
         None => ("…".into(), None),
         Some(Fact::Unknown(_)) => (say(language, "planned once its data is there").into(), None),
         Some(Fact::Planned(plan, fits)) => {
             let flops = three(plan.flops as f64 / plan.batch.max(1) as f64);
-            let line = format!(
-                "{} {}  ·  {flops} FLOPs  ·  {}",
-                three(plan.params as f64),
-                say(language, "parameters"),
-                bytes(plan.bytes.total())
-            );
-            (line, *fits)
+            let line = format!("{} {}  ·  {flops} FLOPs", three(plan.params as f64), say(language, "parameters"));
+            (line, Some((bytes(plan.bytes.total()), *fits)))
         }
     }
 }
@@ -131,13 +126,14 @@ fn facts(language: Language, fact: Option<&Fact>) -> (String, Option<bool>) {
 /// A number in three digits and a unit.
 fn three(number: f64) -> String {
     let text = short(number);
-    match text.split_once(' ') {
-        Some((digits, unit)) => {
-            let cut: String = digits.chars().take(4).collect();
-            format!("{} {unit}", cut.trim_end_matches('.'))
-        }
-        None => text,
-    }
+    let Some((digits, unit)) = text.split_once(' ') else { return text };
+    let value: f64 = digits.parse().unwrap_or(number);
+    let places = match value {
+        x if x >= 99.95 => 0,
+        x if x >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{value:.places$} {unit}")
 }
 
 /// A card. True if it was clicked.
@@ -165,18 +161,18 @@ pub fn card(ui: &mut Ui, language: Language, index: usize, width: f32, fact: Opt
     job.wrap.max_rows = 2;
     let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
     ui.painter().galley(inner.min + vec2(0.0, 19.0), galley, weak);
-    let (line, fits) = facts(language, fact);
+    let (line, memory) = facts(language, fact);
     let bottom = inner.left_bottom();
     let small = FontId::proportional(11.0);
     let mut job = egui::text::LayoutJob::simple_singleline(line.clone(), small.clone(), ink);
-    job.wrap = egui::text::TextWrapping::truncate_at_width(inner.width() - 56.0);
+    job.wrap = egui::text::TextWrapping::truncate_at_width(inner.width() - 96.0);
     let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
     ui.painter().galley(bottom - vec2(0.0, galley.size().y), galley, ink);
-    let mark = match fits {
-        Some(true) => Some((format!("✔ {}", say(language, "fits")), accent(ui))),
-        Some(false) => Some((format!("⚠ {}", say(language, "too large")), style::wrong(ui))),
-        None => None,
-    };
+    let mark = memory.map(|(memory, fits)| match fits {
+        Some(true) => (format!("✔ {} {memory}", say(language, "fits")), accent(ui)),
+        Some(false) => (format!("⚠ {} {memory}", say(language, "too large")), style::wrong(ui)),
+        None => (memory, ink),
+    });
     if let Some((word, colour)) = mark {
         ui.painter().text(inner.right_bottom(), Align2::RIGHT_BOTTOM, word, small, colour);
     }
@@ -232,8 +228,10 @@ mod tests {
         let source = Source { file: PathBuf::from("lenet.json"), text: text.into() };
         let (plan, fits) = planned(source, &Caps::default(), Some(1 << 40)).expect("a sound spec");
         assert_eq!((plan.params, fits), (61706, Some(true)));
-        let (line, _) = facts(Language::English, Some(&Fact::Planned(Box::new(plan), fits)));
+        let (line, memory) = facts(Language::English, Some(&Fact::Planned(Box::new(plan), fits)));
         assert!(line.starts_with("61.7 k "), "{line}");
+        assert_eq!(memory.and_then(|(_, fits)| fits), Some(true));
+        assert_eq!([999.0, 1_568.0, 21_154.0, 999_960.0].map(three), ["999", "1.57 k", "21.2 k", "1000 k"]);
         let source = Source { file: PathBuf::from("lenet.json"), text: text.into() };
         assert_eq!(planned(source, &Caps::default(), Some(1000)).expect("a sound spec").1, Some(false));
     }

@@ -115,6 +115,11 @@ pub fn show(app: &mut App, ui: &mut Ui) {
     }
     ui.horizontal(|ui| {
         let names = [(Split::Test, 2), (Split::Validation, 1), (Split::Train, 0)];
+        // The data that is open now may lack the part that was chosen for another.
+        let held = |split: Split| names.iter().any(|own| own.0 == split && app.watched.opened.samples[own.1] > 0);
+        if !held(app.split) {
+            app.split = names.iter().map(|own| own.0).find(|split| held(*split)).unwrap_or(Split::Train);
+        }
         for (split, _) in names.into_iter().filter(|(_, place)| app.watched.opened.samples[*place] > 0) {
             let word = match split {
                 Split::Test => say(language, "test"),

@@ -26,6 +26,8 @@ pub struct Script {
     frames: VecDeque<Vec<Event>>,
     since: Instant,
     shooting: Option<Arc<AtomicBool>>,
+    /// The events of this frame have not been acted on yet.
+    fresh: bool,
 }
 
 impl Script {
@@ -41,18 +43,24 @@ impl Script {
     pub fn new(text: &str) -> Script {
         let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim().to_string()));
         let orders = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).collect();
-        Script { orders, frames: VecDeque::new(), since: Instant::now(), shooting: None }
+        Script { orders, frames: VecDeque::new(), since: Instant::now(), shooting: None, fresh: false }
     }
 
     /// The events of this frame.
     pub fn events(&mut self) -> Vec<Event> {
-        self.frames.pop_front().unwrap_or_default()
+        let events = self.frames.pop_front();
+        self.fresh = events.is_some();
+        events.unwrap_or_default()
     }
 
     /// Goes on as far as it can. An order that cannot be followed ends the program with status 1.
     pub fn advance(&mut self, app: &App, ctx: &egui::Context) {
         ctx.request_repaint_after(Duration::from_millis(60));
-        if !self.frames.is_empty() || self.shooting.as_ref().is_some_and(|done| !done.load(Ordering::Acquire)) {
+        // What a click brings about is known a frame later: before that, a condition may hold of what was there before.
+        if self.fresh
+            || !self.frames.is_empty()
+            || self.shooting.as_ref().is_some_and(|done| !done.load(Ordering::Acquire))
+        {
             return;
         }
         self.shooting = None;
@@ -164,6 +172,7 @@ mod tests {
         assert!(!script.is_done());
         assert!(script.key("Ctrl+1") && script.key("F5") && !script.key("Nokey"));
         assert_eq!(script.events().len(), 1);
+        assert!(script.fresh);
         let before = script.frames.len();
         assert!(script.key("Backspace 3") && !script.key("Backspace x"));
         assert_eq!(script.frames.len() - before, 6);

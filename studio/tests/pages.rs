@@ -260,3 +260,12 @@ fn escape_closes_the_list_and_not_the_editor() {
     let editor = harness.get_all_by_role(Role::MultilineTextInput).next().expect("the editor");
     assert!(editor.is_focused());
 }
+
+#[test]
+fn the_part_that_is_judged_is_one_that_the_data_has() {
+    let mut harness = opened("unet_nuclei");
+    assert_eq!(harness.state().watched.opened.samples[2], 0, "it has no test part");
+    harness.get_by_label("Judge").click();
+    harness.run_steps(2);
+    assert_eq!(harness.state().split, pumice::Split::Validation);
+}
