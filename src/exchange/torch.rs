@@ -172,7 +172,7 @@ const OFFSETS: usize = 4;
 /// The rows of offsets and those of scores as one tensor: of each box first the ones, then the others.
 fn joined(offsets: &HostTensor, scores: &HostTensor) -> Option<HostTensor> {
     let boxes = offsets.shape.first()? / OFFSETS;
-    let fits = boxes > 0 && offsets.shape[1..] == *scores.shape.get(1..)? && scores.shape[0] % boxes == 0;
+    let fits = boxes > 0 && offsets.shape[1..] == *scores.shape.get(1..)? && scores.shape[0].is_multiple_of(boxes);
     let parts = fits.then(|| [offsets, scores].map(|part| part.as_f32().chunks(part.as_f32().len() / boxes)))?;
     let [offsets_of, scores_of] = parts;
     let data: Vec<f32> = offsets_of.zip(scores_of).flat_map(|(a, b)| [a, b].concat()).collect();

@@ -67,7 +67,9 @@ fn sizes(net: &Network, node: &Node, dims: &[usize]) -> Result<Sizes, String> {
         counts[0] = 1.0;
         let mut scales: Vec<f64> = counts.iter().zip(dims).map(|(n, &d)| n / d as f64).collect();
         if policy != "stretch" {
-            let chosen = |i: &usize| node.ints("axes").is_none_or(|axes| axes.iter().any(|&a| a == *i as i64));
+            let rank = dims.len() as i64;
+            let chosen =
+                |i: &usize| node.ints("axes").is_none_or(|axes| axes.iter().any(|a| a.rem_euclid(rank) == *i as i64));
             let asked: Vec<usize> = (0..dims.len()).filter(chosen).collect();
             let each = asked.iter().map(|&i| scales[i]);
             let one = match policy {
