@@ -151,7 +151,12 @@ impl<'a> Crops<'a> {
 /// The folder of a class: its name, if that is one for a folder.
 fn folder(name: &str, class: usize) -> String {
     let sound = |letter: char| letter.is_alphanumeric() || " _-+.".contains(letter);
-    match name.chars().all(sound) && !name.starts_with('.') && name.trim() == name && name != NOTHING {
+    match !name.is_empty()
+        && name.chars().all(sound)
+        && !name.starts_with('.')
+        && name.trim() == name
+        && name != NOTHING
+    {
         true => name.into(),
         false => format!("{}_{class}", name.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>()),
     }
@@ -182,8 +187,9 @@ mod tests {
 
     #[test]
     fn a_region_takes_a_margin_along_as_far_as_the_picture_goes() {
+        let whole = |corners, size| around(corners, size).map(|x| (x * 1e9_f64).round() / 1e9);
         // 195 of 227 pixels: 16 more on each side.
-        assert_eq!(around([16.0, 32.0, 211.0, 227.0], [400, 400]), [0.0, 16.0, 227.0, 243.0]);
-        assert_eq!(around([0.0, 32.0, 195.0, 227.0], [230, 200]), [0.0, 16.0, 200.0, 230.0]);
+        assert_eq!(whole([16.0, 32.0, 211.0, 227.0], [400, 400]), [0.0, 16.0, 227.0, 243.0]);
+        assert_eq!(whole([0.0, 32.0, 195.0, 227.0], [230, 200]), [0.0, 16.0, 200.0, 230.0]);
     }
 }
