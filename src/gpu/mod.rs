@@ -1,7 +1,6 @@
 //! The only place that knows wgpu: adapters, shaders, the store of persistent tensors, and the executor.
 
 pub mod device;
-pub mod mesa;
 mod pipeline;
 pub mod profile;
 pub mod read;

@@ -53,7 +53,6 @@ fn fail(text: &str, code: u8) -> ExitCode {
 }
 
 fn main() -> ExitCode {
-    pumice::gpu::mesa::prepare();
     let (path, script) = match arguments() {
         Ok(found) => found,
         Err(text) => return fail(&text, 2),

@@ -11,8 +11,6 @@ use std::process::{Command, Output};
 fn program(dir: &Path, args: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pumice"));
     command.args(args.split_whitespace()).current_dir(dir).env("NODEVICE_SELECT", "1");
-    // Its answers are compared with those of this program, bit for bit, so both take vectors of one width.
-    command.env("LP_NATIVE_VECTOR_WIDTH", std::env::var("LP_NATIVE_VECTOR_WIDTH").unwrap_or("256".into()));
     command
 }
 

@@ -271,19 +271,20 @@ fn image_tile(direction: Direction, shape: &Shape, subgroup: usize) -> ImageTile
         _ => (4, 2),
     };
     let small = shape.products * shape.rows * shape.columns <= SMALL;
-    // With a part of the columns a tile has more rows: each column that is loaded then serves more sums.
-    let rows = |part: usize| if small { most / 2 } else { most * part.clamp(1, 2) };
+    let most = if small { most / 2 } else { most };
     let vec4s = even(shape.columns.div_ceil(4 * subgroup), fours);
     match direction {
         Direction::Forward => {
             let columns = even(shape.columns.div_ceil(subgroup), 4 * fours);
-            let loads = even(shape.rows.div_ceil(subgroup), rows(4 * fours / columns));
+            // With 16 lanes and few columns a tile has more rows: each column that is loaded then serves more sums.
+            let more = subgroup == 16 && !small && 2 * columns <= 4 * fours;
+            let loads = even(shape.rows.div_ceil(subgroup), if more { 2 * most } else { most });
             ImageTile { subgroup, loads, lanes: subgroup, columns }
         }
         Direction::GradInput => {
             // Lanes without a column of their own take rows.
             let lanes = shape.columns.div_ceil(4).next_power_of_two().min(subgroup);
-            let loads = even(shape.rows.div_ceil(subgroup), rows(fours / vec4s) * subgroup / lanes);
+            let loads = even(shape.rows.div_ceil(subgroup), most * subgroup / lanes);
             ImageTile { subgroup, loads, lanes, columns: vec4s }
         }
         Direction::GradWeight => {
