@@ -1,7 +1,8 @@
 //! Reads the spec while it is typed, on a thread of its own, and plans it. Only the newest text counts: whoever types
 //! never waits for the plan of a text that is gone.
 
-use pumice::compile::plan::{self, Bytes};
+use pumice::compile::bytes::Bytes;
+use pumice::compile::plan;
 use pumice::graph::Caps;
 use pumice::spec::Source;
 use pumice::train::problem;
