@@ -7,7 +7,7 @@ use super::prune::renumber;
 use crate::graph::{AGAIN, Graph, Node, NodeKind, Segment, Value};
 use std::collections::HashSet;
 
-/// Parts that the forward pass is cut into. More parts than these never took less memory.
+/// Parts that the forward pass is cut into. More are not tried.
 const PARTS: [usize; 10] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48];
 
 /// The fused graph of a training step, recomputing what costs least until it fits. `bytes` says what a graph takes, and
